@@ -1,0 +1,14 @@
+//! Columns, batches, verdicts, receipts: plain data, no I/O.
+//!
+//! A batch is columnar from the moment a source builds it until a component reads it. It is never changed in place: a part is a
+//! slice with a span of its own, fan-out shares, verdicts stand beside it.
+
+mod batch;
+mod column;
+mod receipt;
+mod span;
+
+pub use batch::{Batch, BatchBuilder, Operation};
+pub use column::{Column, ColumnBuilder, ColumnFull};
+pub use receipt::{Breach, Failure, FailureKind, Fate, Outcome, Receipt, Run, Verdict};
+pub use span::{Span, SpanSet};

@@ -1,0 +1,87 @@
+//! Where records come from.
+//!
+//! A source cuts what it reads into [`Portion`]s, each of one partition, and names with each where a later run goes on once all of
+//! it is settled. It holds nothing back and settles nothing itself.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use thiserror::Error;
+
+use crate::record::Batch;
+
+/// Reads records, batch by batch.
+#[async_trait]
+pub trait Source: Send {
+    /// The next portion; `None` at the end. Waits for as long as there may be more.
+    ///
+    /// Dropping the future loses nothing but the waiting: what was read comes with the next call.
+    async fn read(&mut self) -> Result<Option<Portion>, SourceError>;
+
+    /// Whether a later run can read again what this one read and did not settle.
+    fn rereads(&self) -> bool;
+}
+
+/// What one call of [`Source::read`] brings: the records of a stretch of one partition.
+#[derive(Debug)]
+pub struct Portion {
+    /// Which partition the stretch is of.
+    pub partition: Arc<str>,
+    /// What people call the partition, such as the file's path.
+    pub label: Arc<str>,
+    /// The records that could be read; `None` where none could.
+    pub batch: Option<Batch>,
+    /// What stood in the stretch and is no record.
+    pub unreadable: Vec<Unreadable>,
+    /// Where the next stretch begins: the sequence to go on from once everything here is settled.
+    pub next: u64,
+}
+
+/// Something a source came upon that is no record, such as a line that is not JSON.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unreadable {
+    /// Where it stands.
+    pub sequence: u64,
+    /// As it stands.
+    pub bytes: Bytes,
+    /// What is wrong with it, for a person: place, cause.
+    pub reason: String,
+}
+
+/// Where a source goes on, by partition: the first sequence that is not settled.
+pub type Checkpoints = BTreeMap<String, u64>;
+
+/// When a source cuts a batch: whichever comes first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cut {
+    /// So many records, at least one.
+    pub records: u32,
+    /// So many bytes; a record that is larger stands alone.
+    pub bytes: u64,
+    /// So long after the first record was read.
+    pub delay: std::time::Duration,
+}
+
+/// Why a source cannot go on.
+#[derive(Debug, Error)]
+pub enum SourceError {
+    /// The operating system said no.
+    #[error("{what} {path}: {cause}")]
+    Io {
+        /// What was tried, such as `cannot read`.
+        what: &'static str,
+        /// On what.
+        path: String,
+        /// What came back.
+        cause: std::io::Error,
+    },
+    /// What is there is not what the pipeline file says it is.
+    #[error("{path}: {reason}")]
+    Format {
+        /// Where.
+        path: String,
+        /// What is wrong, for a person.
+        reason: String,
+    },
+}
