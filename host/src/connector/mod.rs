@@ -1,0 +1,358 @@
+//! A loaded component and its life.
+//!
+//! A file is read, its outline checked, compiled (or its code taken from the cache), linked, and asked who it is in an instance that is
+//! granted nothing. A session then is one instance with grants: opened, written to, closed. What a connector says is held against
+//! the contract here; nothing outside sees the contract's generated types, of which there is a folder for each version served.
+//!
+//! Who comes from Conduit: its *Configure* is [`Connector::check`] and [`Connector::open`] here, its *Teardown* is [`Session::close`].
+
+pub mod binary;
+pub mod descriptor;
+pub mod settings;
+mod v0_1;
+
+use std::{
+    collections::BTreeMap,
+    fmt, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use sha2::{Digest, Sha256};
+use thiserror::Error;
+
+use crate::{
+    clock::Clock,
+    config::Limits,
+    record::{Batch, Breach, Failure, Run},
+    sandbox::{Directories, DirectoryError, Ended, Engine, EngineError, Host, Scope},
+};
+
+use self::{
+    binary::{NotAConnector, Outline},
+    descriptor::{Descriptor, DescriptorError},
+    settings::Problem,
+};
+
+/// Loads components; what all of them share.
+#[derive(Clone)]
+pub struct Loader {
+    engine: Engine,
+    clock: Clock,
+    v0_1: wasmtime::component::Linker<Host>,
+}
+
+/// A component that was loaded and has said who it is.
+#[derive(Clone)]
+pub struct Connector {
+    /// The file.
+    pub path: PathBuf,
+    /// SHA-256 of the file, in hexadecimal digits.
+    pub digest: String,
+    /// Bytes of the file.
+    pub size: u64,
+    /// Its imports, exports, and version of the contract.
+    pub outline: Outline,
+    /// What it said of itself.
+    pub descriptor: Arc<Descriptor>,
+    component: v0_1::Component,
+    engine: Engine,
+    clock: Clock,
+}
+
+/// What an instance stands on.
+pub struct Standing<'a> {
+    engine: &'a Engine,
+    host: Host,
+    limits: Arc<Limits>,
+}
+
+/// What a session is opened with.
+#[derive(Clone, Debug)]
+pub struct Opening {
+    /// Settings, checked and with defaults filled in.
+    pub settings: Vec<(String, String)>,
+    /// What it may reach of the file system.
+    pub directories: Directories,
+    /// What it may use.
+    pub limits: Arc<Limits>,
+    /// Whom it works for: what `context` answers.
+    pub scope: Scope,
+}
+
+/// A session of a destination. After a trouble that ended it, every call fails: open another.
+pub struct Session {
+    inner: v0_1::Session,
+    title: Arc<str>,
+}
+
+/// What became of records handed over: a run for every one, and what else there is to say.
+#[derive(Debug)]
+pub struct Answer {
+    /// Fates of all records of the batch, in order and without a gap.
+    pub runs: Vec<Run>,
+    /// Why the call did not come out as it should.
+    pub trouble: Option<Trouble>,
+}
+
+/// Why a call of `write` did not come out as it should.
+#[derive(Debug)]
+pub enum Trouble {
+    /// The connector failed as a whole.
+    Failed(Arc<Failure>),
+    /// Its receipt breaks the contract.
+    Breach(Breach),
+    /// Its instance is gone.
+    Ended(Ended),
+}
+
+/// Why a component could not be asked something.
+#[derive(Debug, Error)]
+pub enum Loading {
+    /// It ended its instance.
+    #[error(transparent)]
+    Ended(#[from] Ended),
+    /// It lacks an export, or has it in another shape.
+    #[error("does not export what the contract names: {0:#}")]
+    Exports(wasmtime::Error),
+    /// It has ended before.
+    #[error("its instance is gone")]
+    Gone,
+}
+
+/// Why a session could not be opened.
+#[derive(Debug, Error)]
+pub enum OpenError {
+    /// The connector said why.
+    #[error("open failed: {0}")]
+    Failed(Failure),
+    /// The component could not be asked.
+    #[error(transparent)]
+    Loading(#[from] Loading),
+    /// A granted directory is gone.
+    #[error(transparent)]
+    Directory(#[from] DirectoryError),
+}
+
+impl From<Ended> for OpenError {
+    fn from(ended: Ended) -> Self {
+        Self::Loading(ended.into())
+    }
+}
+
+/// Why a file is not a connector that can be run. Every message names the file.
+#[derive(Debug, Error)]
+pub enum LoadError {
+    /// The file cannot be read.
+    #[error("cannot read the component {}: {cause}", path.display())]
+    Read {
+        /// Which.
+        path: PathBuf,
+        /// What came back.
+        cause: io::Error,
+    },
+    /// It is larger than any component should be.
+    #[error("{} has {size} bytes; a component has at most {}", path.display(), binary::LARGEST)]
+    TooLarge {
+        /// Which.
+        path: PathBuf,
+        /// Its bytes.
+        size: u64,
+    },
+    /// It is something else.
+    #[error("{} {cause}", path.display())]
+    NotAConnector {
+        /// Which.
+        path: PathBuf,
+        /// What it is.
+        cause: NotAConnector,
+    },
+    /// It is not valid, or uses what this host does not offer.
+    #[error("{} cannot be compiled: {cause}", path.display())]
+    Compile {
+        /// Which.
+        path: PathBuf,
+        /// What came back.
+        cause: EngineError,
+    },
+    /// It imports what this host does not offer, or in another shape.
+    #[error("{} cannot be linked: {cause:#}", path.display())]
+    Link {
+        /// Which.
+        path: PathBuf,
+        /// What came back.
+        cause: wasmtime::Error,
+    },
+    /// It could not say who it is.
+    #[error("{}: {cause}", path.display())]
+    Describe {
+        /// Which.
+        path: PathBuf,
+        /// What came back.
+        cause: Loading,
+    },
+    /// What it says of itself makes no sense.
+    #[error("{}: {cause}", path.display())]
+    Descriptor {
+        /// Which.
+        path: PathBuf,
+        /// What is wrong.
+        cause: DescriptorError,
+    },
+    /// The host itself failed.
+    #[error("cannot load {}: {cause}", path.display())]
+    Host {
+        /// Which.
+        path: PathBuf,
+        /// What came back.
+        cause: String,
+    },
+}
+
+impl LoadError {
+    /// What to do.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Read { cause, .. } if cause.kind() == io::ErrorKind::NotFound => {
+                Some("build the connectors with `cargo xtask build`, or correct the path".into())
+            }
+            Self::Read { .. } | Self::Host { .. } => None,
+            Self::TooLarge { .. } => Some("strip it of debugging information".into()),
+            Self::NotAConnector { cause, .. } => Some(cause.hint().into()),
+            Self::Compile { .. } => Some("build it again; a host compiles what WebAssembly 2.0 and WASI 0.2 toolchains make".into()),
+            Self::Link { .. } => Some("build it against the contract of this host and WASI 0.2".into()),
+            Self::Describe { .. } | Self::Descriptor { .. } => Some("ask the connector's author; `describe` has to work without any grant".into()),
+        }
+    }
+}
+
+impl Loader {
+    /// Loads with an engine; instances see the time of the clock.
+    pub fn new(engine: Engine, clock: Clock) -> Result<Self, EngineError> {
+        let v0_1 = v0_1::linker(&engine).map_err(EngineError::Start)?;
+        Ok(Self { engine, clock, v0_1 })
+    }
+
+    /// The clock that instances see.
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// Reads, checks, compiles and links a file, and asks it who it is.
+    pub async fn load(&self, path: &Path) -> Result<Connector, LoadError> {
+        let path = path.to_owned();
+        let loader = self.clone();
+        let prepared = tokio::task::spawn_blocking({
+            let path = path.clone();
+            move || loader.prepare(path)
+        });
+        let (outline, digest, size, component) = prepared
+            .await
+            .map_err(|error| LoadError::Host { path: path.clone(), cause: error.to_string() })??;
+        let limits = Arc::new(Limits::default());
+        let standing = Standing::bare(&self.engine, &self.clock, limits, path.display().to_string())
+            .map_err(|error| LoadError::Host { path: path.clone(), cause: error.to_string() })?;
+        let document =
+            component.describe(standing).await.map_err(|cause| LoadError::Describe { path: path.clone(), cause })?;
+        let descriptor =
+            Descriptor::parse(&document).map_err(|cause| LoadError::Descriptor { path: path.clone(), cause })?;
+        let (engine, clock) = (self.engine.clone(), self.clock.clone());
+        Ok(Connector { path, digest, size, outline, descriptor: descriptor.into(), component, engine, clock })
+    }
+
+    fn prepare(&self, path: PathBuf) -> Result<(Outline, String, u64, v0_1::Component), LoadError> {
+        let read = |cause| LoadError::Read { path: path.clone(), cause };
+        let found = std::fs::metadata(&path).map_err(read)?;
+        if found.is_dir() {
+            return Err(read(io::ErrorKind::IsADirectory.into()));
+        }
+        if found.len() > binary::LARGEST {
+            return Err(LoadError::TooLarge { path, size: found.len() });
+        }
+        let bytes = std::fs::read(&path).map_err(read)?;
+        let outline = binary::outline(&bytes).map_err(|cause| LoadError::NotAConnector { path: path.clone(), cause })?;
+        let digest = hex(&Sha256::digest(&bytes));
+        let compiled =
+            self.engine.compile(&digest, &bytes).map_err(|cause| LoadError::Compile { path: path.clone(), cause })?;
+        let component =
+            v0_1::Component::link(&self.v0_1, &compiled).map_err(|cause| LoadError::Link { path: path.clone(), cause })?;
+        Ok((outline, digest, bytes.len() as u64, component))
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
+}
+
+impl<'a> Standing<'a> {
+    /// Without any grant.
+    fn bare(engine: &'a Engine, clock: &Clock, limits: Arc<Limits>, connector: String) -> Result<Self, DirectoryError> {
+        let host = Host::new(Scope::new([("connector", connector)]), &limits, &Directories::default(), clock)?;
+        Ok(Self { engine, host, limits })
+    }
+}
+
+impl Connector {
+    /// Name and version, as errors begin.
+    pub fn title(&self) -> String {
+        self.descriptor.title()
+    }
+
+    /// What is wrong with settings: against what the connector declares, and then by its own word, in an instance that is granted nothing.
+    /// Gives the settings with defaults filled in.
+    pub async fn check(
+        &self,
+        given: &BTreeMap<String, String>,
+        limits: &Arc<Limits>,
+    ) -> Result<Result<Vec<(String, String)>, Vec<Problem>>, OpenError> {
+        let settings = match settings::complete(&self.descriptor.parameters, given) {
+            Ok(settings) => settings,
+            Err(problems) => return Ok(Err(problems)),
+        };
+        let standing = Standing::bare(&self.engine, &self.clock, limits.clone(), self.title())?;
+        let problems = self.component.check(standing, &settings).await?;
+        Ok(if problems.is_empty() { Ok(settings) } else { Err(problems) })
+    }
+
+    /// Starts an instance with its grants and opens a session in it.
+    pub async fn open(&self, opening: &Opening) -> Result<Session, OpenError> {
+        let Opening { settings, directories, limits, scope } = opening;
+        let host = Host::new(scope.clone(), limits, directories, &self.clock)?;
+        let standing = Standing { engine: &self.engine, host, limits: limits.clone() };
+        let inner = v0_1::Session::open(&self.component, standing, settings).await?;
+        Ok(Session { inner, title: self.title().into() })
+    }
+}
+
+impl fmt::Debug for Connector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connector").field("path", &self.path).field("digest", &self.digest).finish_non_exhaustive()
+    }
+}
+
+impl Session {
+    /// Name and version of the connector.
+    pub fn title(&self) -> &str {
+        &self.title
+    }
+
+    /// Hands over a batch or a part of one. `attempt` is 1 on the first delivery and one more on each that follows.
+    pub async fn write(&mut self, batch: &Batch, attempt: u32) -> Answer {
+        self.inner.write(batch, attempt).await
+    }
+
+    /// Tells that these cuts are settled and will not be asked for again.
+    pub async fn ack(&mut self, batches: &[&str]) -> Result<(), Ended> {
+        self.inner.ack(batches).await
+    }
+
+    /// Brings the session to an end, and its instance with it.
+    pub async fn close(self) -> Result<Result<(), Failure>, Ended> {
+        self.inner.close().await
+    }
+
+    /// The most memory that the instance held so far, in bytes.
+    pub fn memory_peak(&self) -> u64 {
+        self.inner.memory_peak()
+    }
+}

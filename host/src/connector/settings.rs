@@ -1,0 +1,220 @@
+//! Settings held against the parameters that a connector declares.
+
+use std::collections::BTreeMap;
+
+use crate::config::{Interval, Size, nearest};
+
+use super::descriptor::{Kind, Parameter, Rules};
+
+/// What is wrong with one setting.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// Which, as the operator would write it; empty where it is of several.
+    pub parameter: String,
+    /// What is wrong with it. Never the value of a secret.
+    pub message: String,
+    /// What to do, where that can be told.
+    pub hint: Option<String>,
+}
+
+/// Checks settings and fills in defaults, in the order of their names. All that is wrong comes back at once.
+pub fn complete(parameters: &[Parameter], given: &BTreeMap<String, String>) -> Result<Vec<(String, String)>, Vec<Problem>> {
+    let mut problems = Vec::new();
+    let mut settings = given.clone();
+    for (name, value) in given {
+        match declared(parameters, name) {
+            Some(parameter) => problems.extend(check(parameter, name, value)),
+            None => problems.push(unknown(parameters, name)),
+        }
+    }
+    for parameter in parameters.iter().filter(|parameter| !parameter.name.contains('*')) {
+        let is_given = given.keys().any(|name| *name == parameter.name || matches(parameter, name));
+        if is_given {
+            continue;
+        }
+        if let Some(default) = &parameter.default {
+            settings.insert(parameter.name.clone(), default.clone());
+        } else if parameter.required {
+            let summary = if parameter.summary.is_empty() { String::new() } else { format!(": {}", parameter.summary) };
+            problems.push(Problem {
+                parameter: parameter.name.clone(),
+                message: "is required and not set".into(),
+                hint: Some(format!("set `{}` ({}){summary}", parameter.name, parameter.kind)),
+            });
+        }
+    }
+    if problems.is_empty() { Ok(settings.into_iter().collect()) } else { Err(problems) }
+}
+
+/// The names of all settings whose values must not be shown.
+pub fn secrets<'a>(parameters: &'a [Parameter], given: &'a BTreeMap<String, String>) -> impl Iterator<Item = &'a str> {
+    let secret = |name: &&String| declared(parameters, name).is_some_and(|parameter| parameter.secret);
+    given.keys().filter(secret).map(String::as_str)
+}
+
+/// The parameter that a setting is of; one that is named exactly goes before one that matches.
+fn declared<'a>(parameters: &'a [Parameter], name: &str) -> Option<&'a Parameter> {
+    let exact = |parameter: &&Parameter| parameter.name == name && !matches!(parameter.kind, Kind::List | Kind::Map);
+    parameters.iter().find(exact).or_else(|| parameters.iter().find(|parameter| matches(parameter, name)))
+}
+
+/// Whether a setting's name is one that a parameter stands for: `*` for any segment, `name.0` of lists, `name.key` of maps.
+fn matches(parameter: &Parameter, name: &str) -> bool {
+    let mut segments = name.split('.');
+    for expected in parameter.name.split('.') {
+        match segments.next() {
+            Some(segment) if expected == "*" || expected == segment => {}
+            _ => return false,
+        }
+    }
+    match parameter.kind {
+        Kind::List => segments.next().is_some_and(|index| index.parse::<u32>().is_ok()) && segments.next().is_none(),
+        // A key may hold dots itself.
+        Kind::Map => segments.next().is_some(),
+        _ => segments.next().is_none(),
+    }
+}
+
+fn unknown(parameters: &[Parameter], name: &str) -> Problem {
+    let whole = parameters.iter().find(|parameter| parameter.name == name).map(|parameter| parameter.kind);
+    if let Some(kind @ (Kind::List | Kind::Map)) = whole {
+        return Problem { parameter: name.into(), message: format!("is {} and is given one value", kind.with_article()), hint: None };
+    }
+    let known = parameters.iter().map(|parameter| parameter.name.as_str());
+    let hint = match nearest(name, known.clone()) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None if parameters.is_empty() => "this connector has no settings".into(),
+        None => format!("its settings are {}", known.map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")),
+    };
+    Problem { parameter: name.into(), message: "is no setting of this connector".into(), hint: Some(hint) }
+}
+
+/// What is wrong with a value, if anything.
+fn check(parameter: &Parameter, name: &str, value: &str) -> Option<Problem> {
+    let shown = || if parameter.secret { "its value".to_owned() } else { format!("{value:?}") };
+    let problem = |message| Some(Problem { parameter: name.into(), message, hint: None });
+    let kind = parameter.kind;
+    let Some(number) = measure(kind, value) else {
+        let mut wrong = problem(format!("{} is not {}", shown(), kind.with_article()))?;
+        wrong.hint = match kind {
+            Kind::Bool => Some("write true or false".into()),
+            Kind::Duration => Some("write a duration such as 30s or 5m".into()),
+            Kind::Size => Some("write a size such as 64MiB".into()),
+            _ => None,
+        };
+        return Some(wrong);
+    };
+    let Rules { min, max, one_of, none_of, pattern, min_length, max_length } = &parameter.rules;
+    let bound = |rule: &Option<String>| rule.as_deref().and_then(|text| measure(kind, text)).flatten();
+    if let (Some(number), Some(least)) = (number, bound(min))
+        && number < least
+    {
+        return problem(format!("{} is below {}", shown(), min.as_deref().unwrap_or_default()));
+    }
+    if let (Some(number), Some(most)) = (number, bound(max))
+        && number > most
+    {
+        return problem(format!("{} is above {}", shown(), max.as_deref().unwrap_or_default()));
+    }
+    if !one_of.is_empty() && !one_of.iter().any(|allowed| allowed == value) {
+        let mut wrong = problem(format!("{} is not one of {}", shown(), one_of.join(", ")))?;
+        let near = if parameter.secret { None } else { nearest(value, one_of.iter().map(String::as_str)) };
+        wrong.hint = near.map(|near| format!("did you mean `{near}`?"));
+        return Some(wrong);
+    }
+    if none_of.iter().any(|forbidden| forbidden == value) {
+        return problem(format!("{} is not allowed", shown()));
+    }
+    if let Some(pattern) = pattern {
+        let whole = regex_lite::Regex::new(&format!("^(?:{pattern})$"));
+        if !whole.is_ok_and(|pattern| pattern.is_match(value)) {
+            return problem(format!("{} does not match {pattern}", shown()));
+        }
+    }
+    let length = value.chars().count() as u64;
+    if let Some(least) = min_length.filter(|least| length < *least) {
+        return problem(format!("{} is shorter than {least} characters", shown()));
+    }
+    if let Some(most) = max_length.filter(|most| length > *most) {
+        return problem(format!("{} is longer than {most} characters", shown()));
+    }
+    None
+}
+
+/// A value as a number to compare, where its type has an order: seconds, bytes. `None` where it is not of the type.
+fn measure(kind: Kind, value: &str) -> Option<Option<f64>> {
+    match kind {
+        // A 64-bit number is compared in 53 bits: no rule comes near to where that matters.
+        Kind::Int => value.parse::<i64>().ok().map(|number| Some(number as f64)),
+        Kind::Float => value.parse::<f64>().ok().filter(|number| number.is_finite()).map(Some),
+        Kind::Bool => matches!(value, "true" | "false").then_some(None),
+        Kind::Duration => value.parse::<Interval>().ok().map(|interval| Some(interval.duration().as_secs_f64())),
+        Kind::Size => value.parse::<Size>().ok().map(|size| Some(size.bytes() as f64)),
+        Kind::String | Kind::List | Kind::Map => Some(None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parameters() -> Vec<Parameter> {
+        serde_json::from_value(serde_json::json!([
+            {"name": "url", "required": true, "summary": "where to send to", "rules": {"pattern": "https?://.+"}},
+            {"name": "mode", "default": "append", "rules": {"one-of": ["append", "each"]}},
+            {"name": "size", "type": "int", "rules": {"min": 1, "max": "10"}},
+            {"name": "wait", "type": "duration", "rules": {"max": "1m"}},
+            {"name": "token", "secret": true, "rules": {"min-length": 4}},
+            {"name": "tags", "type": "list", "rules": {"none-of": ["x"]}},
+            {"name": "headers", "type": "map"},
+            {"name": "columns.*.path"},
+            {"name": "on", "type": "bool"},
+        ]))
+        .unwrap()
+    }
+
+    fn given(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+        pairs.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect()
+    }
+
+    fn problems(pairs: &[(&str, &str)]) -> Vec<String> {
+        let said = complete(&parameters(), &given(pairs)).unwrap_err();
+        said.into_iter().map(|p| format!("{}: {} / {}", p.parameter, p.message, p.hint.unwrap_or_default())).collect()
+    }
+
+    #[test]
+    fn defaults_are_filled_in_and_what_is_right_passes() {
+        let settings = complete(
+            &parameters(),
+            &given(&[
+                ("url", "http://x"), ("size", "10"), ("wait", "60s"), ("token", "abcd"), ("tags.0", "a"), ("tags.1", "b"),
+                ("headers.a.b", "c"), ("columns.id.path", "/id"), ("on", "false"),
+            ]),
+        )
+        .unwrap();
+        assert!(settings.contains(&("mode".into(), "append".into())));
+        assert_eq!(settings.len(), 10);
+    }
+
+    #[test]
+    fn each_thing_that_is_wrong_is_named_with_its_remedy() {
+        let cases = [
+            (("urll", "x"), "urll: is no setting of this connector / did you mean `url`?"),
+            (("size", "0"), "size: \"0\" is below 1 / "),
+            (("size", "11"), "size: \"11\" is above 10 / "),
+            (("size", "1.5"), "size: \"1.5\" is not an int / "),
+            (("wait", "61s"), "wait: \"61s\" is above 1m / "),
+            (("wait", "7"), "wait: \"7\" is not a duration / write a duration such as 30s or 5m"),
+            (("mode", "apend"), "mode: \"apend\" is not one of append, each / did you mean `append`?"),
+            (("token", "abc"), "token: its value is shorter than 4 characters / "),
+            (("tags.1", "x"), "tags.1: \"x\" is not allowed / "),
+            (("tags", "x"), "tags: is a list and is given one value / "),
+            (("on", "yes"), "on: \"yes\" is not a bool / write true or false"),
+        ];
+        for ((name, value), expected) in cases {
+            assert_eq!(problems(&[("url", "http://x"), (name, value)]), [expected]);
+        }
+        assert_eq!(problems(&[]), ["url: is required and not set / set `url` (string): where to send to"]);
+        assert_eq!(problems(&[("url", "ftp://x")]), ["url: \"ftp://x\" does not match https?://.+ / "]);
+    }
+}

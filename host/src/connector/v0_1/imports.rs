@@ -1,0 +1,227 @@
+//! What a component may ask and tell while a call is under way.
+
+use wasmtime::error::format_err;
+
+use super::bindings::wharf::connector::{
+    context, follow_ups, log, metrics, progress, records, staged, state, tokens,
+    types::{self, ColumnResult as Column, Span},
+};
+use crate::{
+    record,
+    sandbox::{Host, InHand, output::printable},
+};
+
+/// Fields of one line of the log that are kept.
+const FIELDS: usize = 32;
+
+impl types::Host for Host {}
+
+impl records::Host for Host {
+    fn partition(&mut self) -> wasmtime::Result<String> {
+        Ok(self.batch().map(|batch| batch.partition().to_string()).unwrap_or_default())
+    }
+
+    fn sequences(&mut self) -> wasmtime::Result<Vec<u64>> {
+        Ok(self.batch().map(|batch| batch.sequences().to_vec()).unwrap_or_default())
+    }
+
+    fn ordinals(&mut self) -> wasmtime::Result<Vec<u32>> {
+        Ok(self.batch().map(|batch| batch.ordinals().to_vec()).unwrap_or_default())
+    }
+
+    fn operations(&mut self) -> wasmtime::Result<Vec<u8>> {
+        Ok(self.batch().map(|batch| batch.operations().to_vec()).unwrap_or_default())
+    }
+
+    fn names(&mut self) -> wasmtime::Result<Vec<String>> {
+        let Some(batch) = self.batch() else {
+            return Ok(Vec::new());
+        };
+        let plain = [("key", batch.key()), ("before", batch.before())];
+        let plain = plain.into_iter().filter(|(_, column)| column.is_some()).map(|(name, _)| name.to_owned());
+        Ok(plain.chain(batch.metadata().iter().map(|(name, _)| format!("meta/{name}"))).collect())
+    }
+
+    fn get(&mut self, name: String) -> wasmtime::Result<Option<Column>> {
+        Ok(self.batch().and_then(|batch| column(batch, &name)).map(|column| Column {
+            offsets: column.offsets().into_owned(),
+            data: column.data().to_vec(),
+            validity: column.validity().map(std::borrow::Cow::into_owned),
+        }))
+    }
+
+    fn content_type(&mut self, name: String) -> wasmtime::Result<Option<String>> {
+        let of_entity = matches!(name.as_str(), "after" | "before");
+        Ok(self.batch().filter(|_| of_entity).and_then(record::Batch::content_type).map(str::to_owned))
+    }
+}
+
+/// A column by the contract's name for it.
+fn column<'a>(batch: &'a record::Batch, name: &str) -> Option<&'a record::Column> {
+    match name {
+        "key" => batch.key(),
+        "before" => batch.before(),
+        _ => {
+            let name = name.strip_prefix("meta/")?;
+            batch.metadata().iter().find(|(known, _)| **known == *name).map(|(_, column)| column)
+        }
+    }
+}
+
+impl context::Host for Host {
+    fn get(&mut self, name: String) -> wasmtime::Result<Option<String>> {
+        Ok(self.scope.get(&name).filter(|_| name != "connector").map(str::to_owned))
+    }
+}
+
+impl progress::Host for Host {
+    fn delivered(&mut self, span: Span) -> wasmtime::Result<()> {
+        let Some(InHand { batch, progress }) = &mut self.in_hand else {
+            return Err(format_err!("progress was reported outside of write"));
+        };
+        let (span, count) = (record::Span::new(span.start, span.end), batch.count());
+        if span.is_empty() || span.end > count {
+            return Err(format_err!("progress reported the span {span} of a batch of {count} records"));
+        }
+        progress.insert(span);
+        Ok(())
+    }
+}
+
+impl follow_ups::Host for Host {
+    fn add(
+        &mut self,
+        action: String,
+        _on: String,
+        _causes: Vec<Span>,
+        _keys: Column,
+        _payloads: Column,
+    ) -> wasmtime::Result<Result<(), String>> {
+        Host::refused(self, "follow-ups", &action);
+        Ok(Err("not granted: this host takes no follow-ups".into()))
+    }
+}
+
+impl staged::Host for Host {
+    fn read(&mut self, _offset: u64, _length: u32) -> wasmtime::Result<Result<Vec<u8>, String>> {
+        Ok(Err("no upload is in hand".into()))
+    }
+}
+
+impl log::Host for Host {
+    fn write(&mut self, level: log::Level, message: String, fields: Vec<(String, String)>) -> wasmtime::Result<()> {
+        let mut line = cut(&message, self.line_limit).to_owned();
+        for (name, value) in fields.iter().take(FIELDS) {
+            if line.len() + name.len() >= self.line_limit {
+                break;
+            }
+            let room = self.line_limit - line.len() - name.len();
+            line.push_str(&format!(" {name}={}", cut(value, room)));
+        }
+        let line = printable(&line, false);
+        let (pipeline, destination) = (self.scope.pipeline(), self.scope.destination());
+        match level {
+            log::Level::Trace => tracing::trace!(target: "wharf::connector", pipeline, destination, "{line}"),
+            log::Level::Debug => tracing::debug!(target: "wharf::connector", pipeline, destination, "{line}"),
+            log::Level::Info => tracing::info!(target: "wharf::connector", pipeline, destination, "{line}"),
+            log::Level::Warn => tracing::warn!(target: "wharf::connector", pipeline, destination, "{line}"),
+            log::Level::Error => tracing::error!(target: "wharf::connector", pipeline, destination, "{line}"),
+        }
+        Ok(())
+    }
+
+    fn threshold(&mut self) -> wasmtime::Result<log::Level> {
+        use tracing::level_filters::LevelFilter;
+        Ok(match LevelFilter::current() {
+            LevelFilter::TRACE => log::Level::Trace,
+            LevelFilter::DEBUG => log::Level::Debug,
+            LevelFilter::INFO => log::Level::Info,
+            LevelFilter::WARN => log::Level::Warn,
+            // "off" has no word of its own in the contract.
+            _ => log::Level::Error,
+        })
+    }
+}
+
+/// The beginning of a text that fits into so many bytes.
+fn cut(text: &str, bytes: usize) -> &str {
+    &text[..text.floor_char_boundary(bytes)]
+}
+
+/// A connector's own figures, seen with the log's level at `debug`.
+impl metrics::Host for Host {
+    fn count(&mut self, name: String, by: u64) -> wasmtime::Result<()> {
+        self.figure(&name, format_args!("+{by}"));
+        Ok(())
+    }
+
+    fn gauge(&mut self, name: String, value: f64) -> wasmtime::Result<()> {
+        self.figure(&name, format_args!("{value}"));
+        Ok(())
+    }
+
+    fn observe(&mut self, name: String, value: f64) -> wasmtime::Result<()> {
+        self.figure(&name, format_args!("{value}"));
+        Ok(())
+    }
+}
+
+impl state::Host for Host {
+    fn get(&mut self, key: String) -> wasmtime::Result<Result<Option<Vec<u8>>, state::Refusal>> {
+        Host::refused(self, "state", &key);
+        Ok(Err(state::Refusal::NotGranted))
+    }
+
+    fn put(&mut self, key: String, _value: Vec<u8>) -> wasmtime::Result<Result<(), state::Refusal>> {
+        Host::refused(self, "state", &key);
+        Ok(Err(state::Refusal::NotGranted))
+    }
+
+    fn swap(
+        &mut self,
+        key: String,
+        _expected: Option<Vec<u8>>,
+        _value: Option<Vec<u8>>,
+    ) -> wasmtime::Result<Result<bool, state::Refusal>> {
+        Host::refused(self, "state", &key);
+        Ok(Err(state::Refusal::NotGranted))
+    }
+
+    fn keys(&mut self, prefix: String, _: String, _: u32) -> wasmtime::Result<Result<Vec<String>, state::Refusal>> {
+        Host::refused(self, "state", &prefix);
+        Ok(Err(state::Refusal::NotGranted))
+    }
+}
+
+impl tokens::Host for Host {
+    fn get(&mut self, provider: String) -> wasmtime::Result<Result<String, tokens::Refusal>> {
+        Host::refused(self, "tokens", &provider);
+        Ok(Err(tokens::Refusal::NotGranted))
+    }
+
+    fn refused(&mut self, provider: String, _token: String) -> wasmtime::Result<()> {
+        Host::refused(self, "tokens", &provider);
+        Ok(())
+    }
+}
+
+impl Host {
+    fn batch(&self) -> Option<&record::Batch> {
+        self.in_hand.as_ref().map(|in_hand| &in_hand.batch)
+    }
+
+    /// Notes that something was tried that is not granted.
+    fn refused(&self, capability: &str, what: &str) {
+        let what = printable(cut(what, 200), false);
+        let (pipeline, destination) = (self.scope.pipeline(), self.scope.destination());
+        tracing::warn!(pipeline, destination, capability, %what, "refused: not granted");
+    }
+
+    fn figure(&self, name: &str, value: std::fmt::Arguments<'_>) {
+        if tracing::enabled!(target: "wharf::metrics", tracing::Level::DEBUG) {
+            let name = printable(cut(name, 200), false);
+            let (pipeline, destination) = (self.scope.pipeline(), self.scope.destination());
+            tracing::debug!(target: "wharf::metrics", pipeline, destination, "{name} {value}");
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! `wharf:connector@0.1.0`: the contract as generated, translated to the host's own types and back.
+//!
+//! Nothing outside this folder sees a generated type.
+
+mod imports;
+mod session;
+
+pub use session::Session;
+
+use wasmtime::component::{InstancePre, Linker};
+
+use crate::{
+    connector::{Loading, Standing, settings::Problem},
+    sandbox::{Call, Ended, Engine, Host, Instance},
+};
+
+/// What `write-destination` asks for and offers.
+#[allow(missing_docs, reason = "generated; the contract's own comments stand in wit/")]
+mod bindings {
+    wasmtime::component::bindgen!({
+        path: "../wit",
+        world: "wharf:connector/write-destination",
+        imports: { default: trappable },
+        exports: { default: async },
+        ownership: Borrowing { duplicate_if_necessary: true },
+    });
+}
+
+/// The one interface that every connector exports, whatever else it does.
+#[allow(missing_docs, reason = "generated; the contract's own comments stand in wit/")]
+mod described {
+    wasmtime::component::bindgen!({
+        path: "../wit",
+        inline: "package wharf:host; world described { export wharf:connector/connector@0.1.0; }",
+        world: "wharf:host/described",
+        exports: { default: async },
+        ownership: Borrowing { duplicate_if_necessary: true },
+        with: { "wharf:connector/types@0.1.0": super::bindings::wharf::connector::types },
+    });
+}
+
+/// What components of this version can import, linked once for an engine: the contract, all of WASI 0.2, and HTTP. What is not
+/// granted answers so at run time.
+pub fn linker(engine: &Engine) -> wasmtime::Result<Linker<Host>> {
+    let mut linker = Linker::new(engine.wasmtime());
+    wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+    wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
+    bindings::WriteDestination::add_to_linker::<Host, wasmtime::component::HasSelf<Host>>(&mut linker, |host| host)?;
+    Ok(linker)
+}
+
+/// A compiled component of this version, ready to be started.
+#[derive(Clone)]
+pub struct Component {
+    pre: InstancePre<Host>,
+}
+
+impl Component {
+    /// Links a compiled component.
+    pub fn link(linker: &Linker<Host>, component: &wasmtime::component::Component) -> wasmtime::Result<Self> {
+        Ok(Self { pre: linker.instantiate_pre(component)? })
+    }
+
+    /// Starts an instance and asks who it is.
+    pub async fn describe(&self, standing: Standing<'_>) -> Result<String, Loading> {
+        let (mut instance, exports) = self.start(standing, Call::Describe).await?;
+        let described = described::Described::new(instance.store().ok_or(Loading::Gone)?, &exports).map_err(Loading::Exports)?;
+        let guest = described.wharf_connector_connector();
+        Ok(instance.call(Call::Describe, 0, async |store| guest.call_describe(store).await).await?)
+    }
+
+    /// Starts an instance and asks what is wrong with some settings.
+    pub async fn check(&self, standing: Standing<'_>, settings: &[(String, String)]) -> Result<Vec<Problem>, Loading> {
+        const MOST: usize = 100;
+        let (mut instance, exports) = self.start(standing, Call::Check).await?;
+        let described = described::Described::new(instance.store().ok_or(Loading::Gone)?, &exports).map_err(Loading::Exports)?;
+        let guest = described.wharf_connector_connector();
+        let settings = borrowed(settings);
+        let problems = instance.call(Call::Check, 0, async |store| guest.call_check(store, &settings).await).await?;
+        let problems = problems.into_iter().take(MOST).map(|problem| Problem {
+            parameter: session::bounded(&problem.parameter, 200),
+            message: session::bounded(&problem.message, session::MESSAGE),
+            hint: None,
+        });
+        Ok(problems.collect())
+    }
+
+    async fn start(&self, standing: Standing<'_>, call: Call) -> Result<(Instance, wasmtime::component::Instance), Ended> {
+        Instance::start(standing.engine, &self.pre, standing.host, standing.limits, call).await
+    }
+}
+
+fn borrowed(settings: &[(String, String)]) -> Vec<(&str, &str)> {
+    settings.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect()
+}

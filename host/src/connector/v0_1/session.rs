@@ -1,0 +1,159 @@
+//! A destination's session: one instance, one life.
+
+use std::time::Duration;
+
+use wasmtime::component::ResourceAny;
+
+use super::{
+    Component,
+    bindings::{
+        WriteDestination,
+        wharf::connector::types::{self, Batch, ColumnParam as Column},
+    },
+    borrowed,
+};
+use crate::{
+    connector::{Answer, Loading, OpenError, Standing, Trouble},
+    record::{self, Failure, FailureKind, Fate, Outcome, Receipt, Span, SpanSet, Verdict},
+    sandbox::{Call, InHand, Instance, output::printable},
+};
+
+/// Bytes of a message that are kept.
+pub(super) const MESSAGE: usize = 4 << 10;
+
+/// Bytes of a far side's code that are kept.
+const CODE: usize = 100;
+
+/// An open session in an instance of its own.
+pub struct Session {
+    instance: Instance,
+    exports: WriteDestination,
+    session: ResourceAny,
+}
+
+impl Session {
+    /// Starts an instance and opens a session in it.
+    pub async fn open(component: &Component, standing: Standing<'_>, settings: &[(String, String)]) -> Result<Self, OpenError> {
+        let (mut instance, started) = component.start(standing, Call::Open).await?;
+        let store = instance.store().ok_or(Loading::Gone)?;
+        let exports = WriteDestination::new(store, &started).map_err(Loading::Exports)?;
+        let guest = exports.wharf_connector_destination().session();
+        let settings = borrowed(settings);
+        let opened = instance.call(Call::Open, 0, async |store| guest.call_open(store, &settings).await).await?;
+        match opened {
+            Ok(session) => Ok(Self { instance, exports, session }),
+            Err(failure) => Err(OpenError::Failed(failed(failure))),
+        }
+    }
+
+    /// Hands over records and holds the answer against the contract.
+    pub async fn write(&mut self, batch: &record::Batch, attempt: u32) -> Answer {
+        let count = batch.count();
+        if let Some(host) = self.instance.host() {
+            // Clones share the columns.
+            host.in_hand = Some(InHand { batch: batch.clone(), progress: SpanSet::default() });
+        }
+        let (offsets, validity) = (batch.after().offsets(), batch.after().validity());
+        let part = Batch {
+            id: batch.id(),
+            start: batch.start(),
+            count,
+            attempt,
+            action: 0,
+            after: Column { offsets: &offsets, data: batch.after().data(), validity: validity.as_deref() },
+        };
+        let guest = self.exports.wharf_connector_destination().session();
+        let session = self.session;
+        let answer = self.instance.call(Call::Write, count, async |store| guest.call_write(store, session, part).await).await;
+        let progress = self.instance.take_in_hand().map(|in_hand| in_hand.progress).unwrap_or_default();
+        match answer {
+            Ok(Ok(receipt)) => match translated(receipt).verify(count, &progress) {
+                Ok(runs) => Answer { runs, trouble: None },
+                Err(breach) => {
+                    let runs = Receipt::failed(count, &progress, &Fate::Unknown);
+                    Answer { runs, trouble: Some(Trouble::Breach(breach)) }
+                }
+            },
+            Ok(Err(failure)) => {
+                let failure = std::sync::Arc::new(failed(failure));
+                let runs = Receipt::failed(count, &progress, &Fate::Failed(failure.clone()));
+                Answer { runs, trouble: Some(Trouble::Failed(failure)) }
+            }
+            Err(ended) => {
+                let failure = Failure {
+                    kind: FailureKind::Uncertain,
+                    message: ended.to_string(),
+                    code: None,
+                    retry_after: None,
+                };
+                let runs = Receipt::failed(count, &progress, &Fate::Failed(failure.into()));
+                Answer { runs, trouble: Some(Trouble::Ended(ended)) }
+            }
+        }
+    }
+
+    /// Tells that these cuts are settled. Best effort.
+    pub async fn ack(&mut self, batches: &[&str]) -> Result<(), crate::sandbox::Ended> {
+        let guest = self.exports.wharf_connector_destination().session();
+        let session = self.session;
+        self.instance.call(Call::Ack, 0, async |store| guest.call_ack(store, session, batches).await).await
+    }
+
+    /// Brings the session to an end; the instance goes with it.
+    pub async fn close(mut self) -> Result<Result<(), Failure>, crate::sandbox::Ended> {
+        let guest = self.exports.wharf_connector_destination().session();
+        let session = self.session;
+        let closed = self.instance.call(Call::Close, 0, async |store| guest.call_close(store, session).await).await?;
+        Ok(closed.map_err(failed))
+    }
+
+    /// The most memory that the instance held so far, in bytes.
+    pub fn memory_peak(&self) -> u64 {
+        self.instance.memory_peak()
+    }
+}
+
+fn translated(receipt: types::Receipt) -> Receipt {
+    let span = |span: types::Span| Span::new(span.start, span.end);
+    Receipt {
+        delivered: receipt.delivered.into_iter().map(span).collect(),
+        verdicts: receipt
+            .verdicts
+            .into_iter()
+            .map(|verdict| Verdict {
+                records: span(verdict.records),
+                outcome: match verdict.outcome {
+                    types::Outcome::Warned(remark) => Outcome::Warned(bounded(&remark, MESSAGE)),
+                    types::Outcome::Failed(failure) => Outcome::Failed(failed(failure)),
+                    types::Outcome::Untried => Outcome::Untried,
+                },
+            })
+            .collect(),
+    }
+}
+
+fn failed(failure: types::Failure) -> Failure {
+    Failure {
+        kind: match failure.kind {
+            types::FailureKind::Transient => FailureKind::Transient,
+            types::FailureKind::Throttled => FailureKind::Throttled,
+            types::FailureKind::Unauthorized => FailureKind::Unauthorized,
+            types::FailureKind::Uncertain => FailureKind::Uncertain,
+            types::FailureKind::Rejected => FailureKind::Rejected,
+            types::FailureKind::Fatal => FailureKind::Fatal,
+        },
+        message: bounded(&failure.message, MESSAGE),
+        code: failure.code.map(|code| bounded(&code, CODE)),
+        retry_after: failure.retry_after_ms.map(|ms| Duration::from_millis(ms.into())),
+    }
+}
+
+/// A connector's words, harmless and of a length that a person reads.
+pub(super) fn bounded(text: &str, bytes: usize) -> String {
+    let kept = &text[..text.floor_char_boundary(bytes)];
+    let mut shown = printable(kept, true).into_owned();
+    if kept.len() < text.len() {
+        shown.push_str(" […]");
+    }
+    shown
+}

@@ -1,0 +1,136 @@
+//! What the host keeps for one instance: the data of its store.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use wasmtime::component::ResourceTable;
+use wasmtime_wasi::{HostWallClock, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
+use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
+
+use super::{
+    directories::{Directories, DirectoryError},
+    http::Refuse,
+    limiter::Limiter,
+    output::{Captured, Stream},
+};
+use crate::{
+    clock::{Clock, Deadline},
+    config::Limits,
+    record::{Batch, SpanSet},
+};
+
+/// Whom an instance works for: what the log, errors and `context` say of it. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct Scope(Arc<BTreeMap<String, String>>);
+
+impl Scope {
+    /// The names that `context` answers for, and `connector` (name and version), which it does not.
+    pub fn new<K: Into<String>, V: Into<String>>(values: impl IntoIterator<Item = (K, V)>) -> Self {
+        Self(Arc::new(values.into_iter().map(|(name, value)| (name.into(), value.into())).collect()))
+    }
+
+    /// The pipeline's id.
+    pub fn pipeline(&self) -> &str {
+        self.get("pipeline").unwrap_or_default()
+    }
+
+    /// The destination's id.
+    pub fn destination(&self) -> &str {
+        self.get("destination").unwrap_or_default()
+    }
+
+    /// The connector's name and version, once they are known.
+    pub fn connector(&self) -> &str {
+        self.get("connector").unwrap_or_default()
+    }
+
+    /// What stands under a name.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
+    }
+}
+
+/// The batch that a call is about, and what the component reported of it so far.
+#[derive(Debug)]
+pub struct InHand {
+    /// The records.
+    pub batch: Batch,
+    /// Those reported delivered for good.
+    pub progress: SpanSet,
+}
+
+/// The data of an instance's store.
+pub struct Host {
+    pub(super) wasi: WasiCtx,
+    pub(super) table: ResourceTable,
+    pub(super) http: WasiHttpCtx,
+    pub(super) refuse: Refuse,
+    pub(super) limiter: Limiter,
+    pub(super) stdout: Captured,
+    pub(super) stderr: Captured,
+    pub(super) deadline: Deadline,
+    /// Whom this instance works for.
+    pub scope: Scope,
+    /// Set while a call is about records, and only then.
+    pub in_hand: Option<InHand>,
+    /// The longest message of the log, in bytes.
+    pub line_limit: usize,
+}
+
+impl Host {
+    /// Everything that one instance reaches: clocks, randomness, captured output, and what is granted.
+    pub fn new(scope: Scope, limits: &Limits, directories: &Directories, clock: &Clock) -> Result<Self, DirectoryError> {
+        let line_limit = limits.output.bytes() as usize;
+        let stdout = Captured::new(Stream::Output, scope.clone(), line_limit);
+        let stderr = Captured::new(Stream::Error, scope.clone(), line_limit);
+        let mut wasi = WasiCtxBuilder::new();
+        wasi.stdout(stdout.clone())
+            .stderr(stderr.clone())
+            .max_random_size(limits.random_bytes.bytes())
+            .wall_clock(WallClock(clock.clone()))
+            .allow_tcp(false)
+            .allow_udp(false)
+            .allow_ip_name_lookup(false)
+            .allow_blocking_current_thread(false);
+        directories.add_to(&mut wasi)?;
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(limits.handles as usize);
+        Ok(Self {
+            wasi: wasi.build(),
+            table,
+            http: WasiHttpCtx::new(),
+            refuse: Refuse(scope.clone()),
+            limiter: Limiter::new(limits),
+            stdout,
+            stderr,
+            deadline: Deadline::after(Duration::ZERO),
+            scope,
+            in_hand: None,
+            line_limit,
+        })
+    }
+}
+
+impl WasiView for Host {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView { ctx: &mut self.wasi, table: &mut self.table }
+    }
+}
+
+impl WasiHttpView for Host {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        WasiHttpCtxView { hooks: &mut self.refuse, table: &mut self.table, ctx: &mut self.http }
+    }
+}
+
+/// The time of day that components see is the host's own.
+struct WallClock(Clock);
+
+impl HostWallClock for WallClock {
+    fn resolution(&self) -> Duration {
+        Duration::from_millis(1)
+    }
+
+    fn now(&self) -> Duration {
+        self.0.now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default()
+    }
+}

@@ -1,0 +1,308 @@
+//! One instance: started, called under limits, and thrown away whole after a failure.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use thiserror::Error;
+use wasmtime::{
+    Store, Trap, UpdateDeadline, WasmBacktrace,
+    component::{InstancePre, ResourceTableError},
+};
+use wasmtime_wasi::I32Exit;
+
+use super::{
+    engine::Engine,
+    host::{Host, InHand},
+    limiter::Denied,
+};
+use crate::{
+    clock::Deadline,
+    config::{Limits, Size},
+};
+
+/// The calls that a host makes, each with a time limit of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Call {
+    /// Who are you?
+    Describe,
+    /// Do these settings make sense?
+    Check,
+    /// Make ready.
+    Open,
+    /// Take these records.
+    Write,
+    /// These are settled.
+    Ack,
+    /// Come to an end.
+    Close,
+}
+
+impl Call {
+    /// The contract's word for it, which is also the key of its time limit.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Describe => "describe",
+            Self::Check => "check",
+            Self::Open => "open",
+            Self::Write => "write",
+            Self::Ack => "ack",
+            Self::Close => "close",
+        }
+    }
+
+    fn time(self, limits: &Limits) -> Duration {
+        let times = &limits.time;
+        match self {
+            Self::Describe => times.describe,
+            Self::Check => times.check,
+            Self::Open => times.open,
+            Self::Write => times.write,
+            Self::Ack => times.ack,
+            Self::Close => times.close,
+        }
+        .duration()
+    }
+}
+
+impl fmt::Display for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// What ended an instance.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum Reason {
+    /// It computed more than it may.
+    #[error("computed more than {limit} units of fuel (limits.fuel-per-call and limits.fuel-per-record)")]
+    Fuel {
+        /// What the call was given.
+        limit: u64,
+    },
+    /// It took longer than it may.
+    #[error("took longer than {limit:?} (limits.time.{call})")]
+    Time {
+        /// In which call.
+        call: Call,
+        /// How long it may take.
+        limit: Duration,
+    },
+    /// It wanted more memory than it may have.
+    #[error("wanted {wanted} bytes of memory and may have {limit} (limits.memory)")]
+    Memory {
+        /// What it would have come to, in bytes.
+        wanted: u64,
+        /// What it may have.
+        limit: Size,
+    },
+    /// It wanted more table entries than it may have.
+    #[error("wanted {wanted} table entries and may have {limit} (limits.table-elements)")]
+    TableElements {
+        /// What it would have come to.
+        wanted: u64,
+        /// What it may have.
+        limit: u32,
+    },
+    /// It has more core instances, memories or tables than it may have.
+    #[error("{0} (limits.instances, limits.memories and limits.tables)")]
+    Parts(String),
+    /// It handed over or asked for more in one call of the host than it may.
+    #[error("copied more than {limit} in one call (limits.host-call-bytes)")]
+    HostCallBytes {
+        /// How much it may copy.
+        limit: Size,
+    },
+    /// It held more handles than it may.
+    #[error("held more than {limit} handles (limits.handles)")]
+    Handles {
+        /// How many it may hold.
+        limit: u32,
+    },
+    /// It called itself too deeply.
+    #[error("exhausted its call stack")]
+    Stack,
+    /// It called `exit`, which ends a program and not a session.
+    #[error("called exit({0}), which a connector must not")]
+    Exit(i32),
+    /// It trapped: a panic, an abort, a fault.
+    #[error("{what}")]
+    Trap {
+        /// What happened, and in which of its functions.
+        what: String,
+    },
+    /// The call was given up before it ended, so that nobody knows where it stands.
+    #[error("the call was abandoned")]
+    Abandoned,
+}
+
+/// An instance ended, and why.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub struct Ended {
+    /// In which call.
+    pub call: Call,
+    /// Why.
+    pub reason: Reason,
+    /// What it wrote to its standard error last, if anything.
+    pub stderr: Option<String>,
+}
+
+impl fmt::Display for Ended {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ended its instance: {}", self.call, self.reason)?;
+        if let Some(stderr) = &self.stderr {
+            write!(f, "; it had written: {stderr}")?;
+        }
+        Ok(())
+    }
+}
+
+/// A running component, with the store that is its alone.
+pub struct Instance {
+    /// `None` once it has ended, and while a call is under way: a call that is abandoned takes the store with it.
+    store: Option<Store<Host>>,
+    limits: Arc<Limits>,
+    /// What the call that ended it was about.
+    left: Option<InHand>,
+}
+
+/// How a call came out.
+enum Came<R> {
+    Back(wasmtime::Result<R>),
+    Late,
+}
+
+impl Instance {
+    /// Starts a component. Every limit is set before its first instruction, which runs here and not in the first call.
+    pub async fn start(
+        engine: &Engine,
+        component: &InstancePre<Host>,
+        host: Host,
+        limits: Arc<Limits>,
+        call: Call,
+    ) -> Result<(Self, wasmtime::component::Instance), Ended> {
+        let mut store = Store::new(engine.wasmtime(), host);
+        store.limiter(|host| &mut host.limiter);
+        store.set_hostcall_fuel(usize::try_from(limits.host_call_bytes.bytes()).unwrap_or(usize::MAX));
+        store.set_max_component_handles(limits.handles as usize);
+        store.epoch_deadline_callback(|store| match store.data().deadline.passed() {
+            true => Ok(UpdateDeadline::Interrupt),
+            false => Ok(UpdateDeadline::Yield(1)),
+        });
+        let mut instance = Self { store: Some(store), limits, left: None };
+        let started = instance.call(call, 0, async |store| component.instantiate_async(store).await).await?;
+        Ok((instance, started))
+    }
+
+    /// What the host keeps for it, to set up what the next call is about; `None` once it has ended.
+    pub fn host(&mut self) -> Option<&mut Host> {
+        self.store.as_mut().map(Store::data_mut)
+    }
+
+    /// The store, to look up exports; `None` once it has ended.
+    pub fn store(&mut self) -> Option<&mut Store<Host>> {
+        self.store.as_mut()
+    }
+
+    /// Runs one call under the limits for so many records.
+    ///
+    /// Whatever goes wrong drops the store. So does dropping the future before it ends: the component stands in the middle of
+    /// something then, and must not be entered again.
+    pub async fn call<R>(
+        &mut self,
+        call: Call,
+        records: u32,
+        run: impl AsyncFnOnce(&mut Store<Host>) -> wasmtime::Result<R>,
+    ) -> Result<R, Ended> {
+        let Some(mut store) = self.store.take() else {
+            return Err(Ended { call, reason: Reason::Abandoned, stderr: None });
+        };
+        let fuel = self.limits.fuel_per_call.saturating_add(self.limits.fuel_per_record.saturating_mul(records.into()));
+        let deadline = Deadline::after(call.time(&self.limits));
+        store.data_mut().deadline = deadline;
+        store.set_epoch_deadline(1);
+        let came = match store.set_fuel(fuel) {
+            Err(error) => Came::Back(Err(error)),
+            Ok(()) => match tokio::time::timeout_at(deadline.instant(), run(&mut store)).await {
+                Ok(result) => Came::Back(result),
+                Err(_) => Came::Late,
+            },
+        };
+        let error = match came {
+            Came::Back(Ok(result)) => {
+                self.store = Some(store);
+                return Ok(result);
+            }
+            Came::Back(Err(error)) => Some(error),
+            Came::Late => None,
+        };
+        let reason = self.reason(call, fuel, store.data_mut().limiter.take_denied(), error);
+        self.left = store.data_mut().in_hand.take();
+        store.data().stdout.finish();
+        Err(Ended { call, reason, stderr: store.data().stderr.finish() })
+    }
+
+    /// Takes back what the last call was about, together with what was reported of it, also where the call ended the instance.
+    pub fn take_in_hand(&mut self) -> Option<InHand> {
+        let left = self.left.take();
+        left.or_else(|| self.host().and_then(|host| host.in_hand.take()))
+    }
+
+    /// The most memory that it held so far, in bytes.
+    pub fn memory_peak(&self) -> u64 {
+        self.store.as_ref().map_or(0, |store| store.data().limiter.memory_peak())
+    }
+
+    /// Tells from what came back, and from what the host remembers, which limit was met; by type wherever there is one.
+    fn reason(&self, call: Call, fuel: u64, denied: Option<Denied>, error: Option<wasmtime::Error>) -> Reason {
+        let limits = &self.limits;
+        let time = Reason::Time { call, limit: call.time(limits) };
+        let Some(error) = error else {
+            return time;
+        };
+        if let Some(exit) = error.downcast_ref::<I32Exit>() {
+            return Reason::Exit(exit.0);
+        }
+        let trap = error.downcast_ref::<Trap>();
+        match trap {
+            Some(Trap::OutOfFuel) => return Reason::Fuel { limit: fuel },
+            Some(Trap::Interrupt) => return time,
+            Some(Trap::StackOverflow) => return Reason::Stack,
+            _ => {}
+        }
+        // A component that is denied memory usually traps with a word that says nothing of it.
+        match denied {
+            Some(Denied::Memory { wanted }) => return Reason::Memory { wanted, limit: limits.memory },
+            Some(Denied::TableElements { wanted }) => {
+                return Reason::TableElements { wanted, limit: limits.table_elements };
+            }
+            None => {}
+        }
+        if matches!(error.downcast_ref::<ResourceTableError>(), Some(ResourceTableError::Full)) {
+            return Reason::Handles { limit: limits.handles };
+        }
+        // These have no type of their own; tests hold the words.
+        let text = format!("{error:#}");
+        if text.contains("fuel allocated for hostcalls") {
+            return Reason::HostCallBytes { limit: limits.host_call_bytes };
+        }
+        if text.contains("resource limit exceeded") {
+            return Reason::Parts(text);
+        }
+        let what = trap.map_or_else(|| error.root_cause().to_string(), |trap| trap.to_string());
+        Reason::Trap { what: format!("{what}{}", frames(&error)) }
+    }
+}
+
+/// The component's functions that a trap passed through, innermost first, where they have names.
+fn frames(error: &wasmtime::Error) -> String {
+    const SHOWN: usize = 4;
+    let Some(trace) = error.downcast_ref::<WasmBacktrace>() else {
+        return String::new();
+    };
+    let mut named = trace.frames().iter().filter_map(|frame| frame.func_name());
+    let mut shown = String::new();
+    for name in named.by_ref().take(SHOWN) {
+        shown.push_str(if shown.is_empty() { ", in " } else { " < " });
+        shown.extend(name.chars().filter(|c| !c.is_control()).take(80));
+    }
+    shown
+}

@@ -1,0 +1,29 @@
+//! The engine, instances, limits and grants: all that touches wasmtime's store.
+//!
+//! **Threat.** A component is a stranger's program. It may compute for ever, take memory, keep handles, wait, flood its output, and try
+//! every path that leads out. **Answer.** It gets an instance of its own with every limit set before the first instruction, and
+//! reaches what its grants name and nothing else. Whatever goes wrong ends that instance: its store is dropped whole and never
+//! entered again.
+//!
+//! | capability | file | without a grant |
+//! | --- | --- | --- |
+//! | directories | [`directories`] | no preopened directory |
+//! | HTTP | [`http`] | `HTTP-request-denied` |
+//! | sockets | wasmtime's own switches, all off | `access-denied` |
+//! | state, tokens, follow-ups | the contract's own interfaces | `not-granted` |
+//! | clocks, randomness | [`host`] | ordinary; random bytes a call are bounded |
+//! | standard output and error | [`output`] | lines of the log; environment, arguments and standard input are empty |
+
+pub mod cache;
+pub mod directories;
+pub mod engine;
+pub mod host;
+pub mod http;
+pub mod instance;
+pub mod limiter;
+pub mod output;
+
+pub use directories::{Directories, DirectoryError};
+pub use engine::{Engine, EngineError};
+pub use host::{Host, InHand, Scope};
+pub use instance::{Call, Ended, Instance};

@@ -1,0 +1,89 @@
+//! The directory that holds the store, for one host at a time.
+
+use std::{
+    fs::{self, File, TryLockError},
+    io,
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
+    path::{Path, PathBuf},
+};
+
+use thiserror::Error;
+
+/// A data directory that this process alone uses, until this is dropped.
+#[derive(Debug)]
+pub struct DataDir {
+    path: PathBuf,
+    /// Held for its lock.
+    _lock: File,
+}
+
+/// Why a data directory cannot be used.
+#[derive(Debug, Error)]
+pub enum DataDirError {
+    /// It cannot be made or opened.
+    #[error("cannot use the data directory {}: {cause}", path.display())]
+    Unusable {
+        /// Which.
+        path: PathBuf,
+        /// What came back.
+        cause: io::Error,
+    },
+    /// Somebody else has it.
+    #[error("another wharf is using the data directory {}", path.display())]
+    InUse {
+        /// Which.
+        path: PathBuf,
+    },
+}
+
+impl DataDirError {
+    /// What to do.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::Unusable { .. } => "name another with --data-dir, or let the user who runs wharf write to it",
+            Self::InUse { .. } => "stop the other one, or give this one a directory of its own with --data-dir",
+        }
+    }
+}
+
+impl DataDir {
+    /// Opens a directory for this process alone; makes it where it does not exist. Nobody else may look into it, and git passes it over.
+    pub fn open(path: &Path) -> Result<Self, DataDirError> {
+        let unusable = |cause| DataDirError::Unusable { path: path.to_owned(), cause };
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(unusable)?;
+        fs::set_permissions(path, fs::Permissions::from_mode(0o700)).map_err(unusable)?;
+        let ignore = path.join(".gitignore");
+        if !ignore.exists() {
+            fs::write(&ignore, "*\n").map_err(unusable)?;
+        }
+        let mut lock = File::options();
+        let lock = lock.create(true).truncate(false).write(true).mode(0o600).open(path.join("lock")).map_err(unusable)?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Self { path: path.to_owned(), _lock: lock }),
+            Err(TryLockError::WouldBlock) => Err(DataDirError::InUse { path: path.to_owned() }),
+            Err(TryLockError::Error(cause)) => Err(unusable(cause)),
+        }
+    }
+
+    /// Where the embedded store is.
+    pub fn store(&self) -> PathBuf {
+        self.path.join("wharf.db")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_data_directory_is_private_and_for_one_host_at_a_time() {
+        let parent = tempfile::tempdir().unwrap();
+        let path = parent.path().join("a/.wharf");
+        let open = DataDir::open(&path).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o700);
+        assert_eq!(fs::read_to_string(path.join(".gitignore")).unwrap(), "*\n");
+        assert!(matches!(DataDir::open(&path), Err(DataDirError::InUse { .. })));
+        drop(open);
+        DataDir::open(&path).unwrap();
+    }
+}

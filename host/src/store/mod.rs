@@ -1,0 +1,108 @@
+//! What must outlive the process: how far each source got, and which records were given up.
+//!
+//! Nothing outside this room knows the engine behind [`Store`].
+
+mod data_dir;
+mod sqlite;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use thiserror::Error;
+
+pub use data_dir::{DataDir, DataDirError};
+pub use sqlite::SqliteStore;
+
+/// Keeps what must outlive the process. Every method is durable against the end of the process when it returns; where it says
+/// so, against the end of the machine too.
+#[async_trait]
+pub trait Store: Send + Sync {
+    /// How far a pipeline's source got, a row for each partition.
+    async fn checkpoints(&self, pipeline: &str) -> Result<Vec<Checkpoint>, StoreError>;
+
+    /// Records what became of a stretch: all of it or, on failure, nothing. Dead letters are on disk when it returns.
+    async fn settle(&self, pipeline: &str, settled: Settled) -> Result<(), StoreError>;
+
+    /// Notes how far a source has read beyond its checkpoints, so that what a later run reads again is known as such.
+    async fn read_to(&self, pipeline: &str, partitions: Vec<(String, u64)>) -> Result<(), StoreError>;
+
+    /// The records of a pipeline that were given up, oldest first.
+    async fn dead_letters(&self, pipeline: &str) -> Result<Vec<DeadLetter>, StoreError>;
+}
+
+/// How far a source got in one partition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Checkpoint {
+    /// Which partition.
+    pub partition: String,
+    /// What people call it.
+    pub label: String,
+    /// The first sequence that is not settled: where a run goes on.
+    pub next: u64,
+    /// The first sequence that was never read, as far as is known; not below `next`.
+    pub read_to: u64,
+}
+
+/// What became of a stretch of one partition.
+#[derive(Clone, Debug, Default)]
+pub struct Settled {
+    /// Where the source goes on: partition, label, first sequence that is not settled. `None` where that has not moved.
+    pub checkpoint: Option<(String, String, u64)>,
+    /// The records of the stretch that were given up.
+    pub dead_letters: Vec<DeadLetter>,
+}
+
+/// A record that was given up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeadLetter {
+    /// The destination that it could not be delivered to; `None` where the source could not read it.
+    pub destination: Option<String>,
+    /// Where it came from.
+    pub partition: String,
+    /// What people call that.
+    pub label: String,
+    /// Where it stands there.
+    pub sequence: u64,
+    /// Which of several that a processor made of one.
+    pub ordinal: u32,
+    /// What identifies the entity, if anything.
+    pub key: Option<Bytes>,
+    /// The record itself; `None` where it is absent.
+    pub record: Option<Bytes>,
+    /// What kind of failure: the contract's word, `unreadable`, or `too-large`.
+    pub kind: String,
+    /// The far side's code.
+    pub code: Option<String>,
+    /// Why, for a person.
+    pub message: String,
+    /// Name and version of the connector.
+    pub connector: Option<String>,
+    /// How often it was handed over.
+    pub attempts: u32,
+    /// When it was given up, after RFC 3339.
+    pub at: String,
+}
+
+/// Why the store could not do it.
+#[derive(Debug, Error)]
+pub enum StoreError {
+    /// The engine behind it said no.
+    #[error("cannot {doing} the store {path}: {cause}")]
+    Engine {
+        /// What was tried.
+        doing: &'static str,
+        /// On which file.
+        path: String,
+        /// What came back.
+        cause: String,
+    },
+    /// It was written by another version of this program.
+    #[error("the store {path} has the format {found}; this version of wharf reads {known}")]
+    Format {
+        /// Which file.
+        path: String,
+        /// Its format.
+        found: i64,
+        /// The one known here.
+        known: i64,
+    },
+}
