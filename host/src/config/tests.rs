@@ -1,0 +1,1 @@
+//! What the whole of this room promises.
