@@ -19,22 +19,34 @@ use super::{interval::Interval, size::Size};
 pub(super) trait Quantity: FromStr + PartialOrd + Display {
     /// A noun with its article.
     const NOUN: &str;
+    /// What it looks like, where that needs telling.
+    const SUCH_AS: Option<&str>;
+    /// The most that there can be, which as a bound is none.
+    const MOST: Self;
 }
 
 impl Quantity for u32 {
     const NOUN: &str = "a whole number";
+    const SUCH_AS: Option<&str> = None;
+    const MOST: Self = u32::MAX;
 }
 
 impl Quantity for u64 {
     const NOUN: &str = "a whole number";
+    const SUCH_AS: Option<&str> = None;
+    const MOST: Self = u64::MAX;
 }
 
 impl Quantity for Size {
     const NOUN: &str = "a size";
+    const SUCH_AS: Option<&str> = Some("64MiB");
+    const MOST: Self = Self::from_bytes(u64::MAX);
 }
 
 impl Quantity for Interval {
     const NOUN: &str = "a duration";
+    const SUCH_AS: Option<&str> = Some("30s");
+    const MOST: Self = Self::from_millis(u64::MAX);
 }
 
 /// A quantity within bounds.
@@ -45,7 +57,16 @@ pub(super) fn within<'de, D: Deserializer<'de>, T: Quantity>(deserializer: D, bo
         type Value = T;
 
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            write!(f, "{} from {} to {}", T::NOUN, self.0.start(), self.0.end())
+            let (least, most) = (self.0.start(), self.0.end());
+            if least == most {
+                return write!(f, "`{least}`");
+            }
+            if *most == T::MOST {
+                write!(f, "{} of at least {least}", T::NOUN)?;
+            } else {
+                write!(f, "{} from {least} to {most}", T::NOUN)?;
+            }
+            T::SUCH_AS.map_or(Ok(()), |example| write!(f, ", such as `{example}`"))
         }
 
         fn visit_str<E: de::Error>(self, text: &str) -> Result<T, E> {

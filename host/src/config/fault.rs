@@ -170,6 +170,10 @@ impl de::Error for Fault {
         Self::Expected(expected.to_string())
     }
 
+    fn invalid_length(_: usize, expected: &dyn Expected) -> Self {
+        Self::Expected(expected.to_string())
+    }
+
     fn unknown_variant(given: &str, allowed: &'static [&'static str]) -> Self {
         Self::OneOf { given: given.to_owned(), allowed }
     }

@@ -14,7 +14,7 @@ use super::{
     destination::Destination,
     error::{ConfigError, Place},
     file::{File, VERSION},
-    interpolate::{Lookup, interpolate},
+    interpolate::interpolate,
     node::Node,
     pipeline::Pipeline,
     source::Source,
@@ -81,16 +81,12 @@ pub fn load(path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<File, C
 pub fn parse(text: &str, name: &str, folder: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<File, ConfigError> {
     let name: Arc<str> = name.into();
     let mut tree = yaml::read(text, &name)?;
-    replace(&mut tree, env)?;
+    interpolate(&mut tree, env)?;
     version(&tree)?;
     let mut file: File = from_node(&tree)?;
     check(&file)?;
     resolve(&mut file, folder);
     Ok(file)
-}
-
-fn replace(tree: &mut Node, env: Lookup<'_>) -> Result<(), ConfigError> {
-    interpolate(tree, env)
 }
 
 fn unread(path: &Path, error: &io::Error) -> ConfigError {
@@ -103,7 +99,7 @@ fn unread(path: &Path, error: &io::Error) -> ConfigError {
 }
 
 /// The bytes as text.
-fn decode<'a>(bytes: &'a [u8], name: &str) -> Result<&'a str, ConfigError> {
+pub(super) fn decode<'a>(bytes: &'a [u8], name: &str) -> Result<&'a str, ConfigError> {
     str::from_utf8(bytes).map_err(|error| {
         let good = String::from_utf8_lossy(&bytes[..error.valid_up_to()]);
         let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);

@@ -62,7 +62,7 @@ pub(super) fn read(text: &str, file: &Arc<str>) -> Result<Node, ConfigError> {
     }
     match tree.root {
         Some(root) if !matches!(&root.value, Value::Scalar(scalar) if scalar.is_null()) => Ok(root),
-        _ => Err(ConfigError::new("the file is empty").with_hint("begin it with `version: 1`")),
+        _ => Err(ConfigError::new(format!("{} is empty", quoted(file))).with_hint("begin it with `version: 1`")),
     }
 }
 
@@ -217,20 +217,29 @@ fn place(file: &Arc<str>, marker: &Marker) -> Place {
 
 fn unreadable(error: &ScanError, text: &str, file: &Arc<str>) -> ConfigError {
     let place = place(file, error.marker());
-    // The parser stumbles over a tab on its line or only behind it.
-    for line in [place.line, place.line.saturating_sub(1)] {
-        let Some(before) = line.checked_sub(1) else { continue };
-        let written = text.lines().nth(before as usize).unwrap_or_default();
-        let indent = written.chars().take_while(|c| matches!(c, ' ' | '\t'));
-        if let Some(column) = (1..).zip(indent).find(|(_, c)| *c == '\t').map(|(column, _)| column) {
-            return ConfigError::new("a tab is used for indentation").with_hint("indent with spaces").with_place(Place {
-                line,
-                column,
-                ..place
-            });
-        }
+    if let Some((line, column)) = tab(text, place.line, error.info().contains("tab")) {
+        return ConfigError::new("a tab is used for indentation").with_hint("indent with spaces").with_place(Place {
+            line,
+            column,
+            ..place
+        });
     }
     ConfigError::new(format!("not valid YAML: {}", error.info())).with_place(place)
+}
+
+/// Line and column of the tab in an indentation over which the parser stumbled at `line`: on that line, on the one before, or,
+/// where the parser says itself that it was a tab, behind the beginning of what it was reading.
+fn tab(text: &str, line: u32, said: bool) -> Option<(u32, u32)> {
+    let in_indent = |written: &str| {
+        let indent = written.chars().take_while(|c| matches!(c, ' ' | '\t'));
+        (1..).zip(indent).find(|(_, c)| *c == '\t').map(|(column, _)| column)
+    };
+    let last = if said { u32::MAX } else { line };
+    (1..)
+        .zip(text.lines())
+        .skip_while(|(number, _)| number + 1 < line)
+        .take_while(|(number, _)| *number <= last)
+        .find_map(|(number, written)| Some((number, in_indent(written)?)))
 }
 
 fn refuse_tag(tagged: bool, place: &Place) -> Result<(), ConfigError> {
