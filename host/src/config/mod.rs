@@ -1,1 +1,51 @@
 //! The pipeline file as written: shape, defaults, `${VAR}`.
+//!
+//! A pipeline file says what is read, what it is cut into, and where it goes; `docs/pipelines.md` tells it key by key. It passes
+//! through three steps, each a folder's worth of small files here, and a file that is wrong anywhere is refused whole, with the
+//! line, the column and the nearest right name (the seventh promise):
+//!
+//! 1. YAML becomes a tree that remembers where each thing stands (`yaml`, `node`). The tree is bounded, whatever the file says.
+//! 2. `${VAR}` is replaced in the tree (`interpolate`), so that a value can never become structure, and what a variable held is
+//!    never shown: messages quote the file as it was written.
+//! 3. The tree becomes the types below (`de`), and what no single key can tell is checked over all of them (`load`).
+//!
+//! Nothing here opens a component or looks at a source: that is for whoever makes a plan of it.
+
+mod at;
+mod bounded;
+mod de;
+mod destination;
+mod error;
+mod fault;
+mod file;
+mod id;
+mod interpolate;
+mod interval;
+mod limits;
+mod load;
+mod nearest;
+mod node;
+mod pipeline;
+mod schema;
+mod settings;
+mod size;
+mod source;
+mod yaml;
+
+#[cfg(test)]
+mod tests;
+
+pub use at::At;
+pub use destination::{Access, Destination, Directory, Grants};
+pub use error::{ConfigError, Place};
+pub use file::File;
+pub use id::{Id, NotAnId};
+pub use interval::{Interval, NotAnInterval};
+pub use limits::{Limits, Times};
+pub use load::{environment, load, parse};
+pub use nearest::nearest;
+pub use pipeline::{Batch, Pipeline};
+pub use schema::schema;
+pub use settings::{Setting, Settings};
+pub use size::{NotASize, Size};
+pub use source::{Compression, FileSource, Format, Generator, NotAPath, PathOrGlob, Source, Stdin};

@@ -1,0 +1,56 @@
+//! The whole file.
+
+use std::path::{Path, PathBuf};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer};
+
+use super::{
+    at::At,
+    bounded::{at_least_one, path, within},
+    pipeline::Pipeline,
+};
+
+/// The version that this host reads.
+pub(super) const VERSION: u32 = 1;
+
+/// A pipeline file.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", expecting = "a pipeline file")]
+pub struct File {
+    /// The version of the file's format: 1.
+    #[serde(deserialize_with = "version")]
+    #[schemars(range(min = 1, max = 1))]
+    pub version: u32,
+    /// The folder for what must outlive the process: checkpoints, spools, dead letters. Default: `.wharf` beside the file.
+    #[serde(default, deserialize_with = "path")]
+    #[schemars(with = "String")]
+    pub data_dir: Option<PathBuf>,
+    /// The pipelines, at least one.
+    #[serde(deserialize_with = "pipelines")]
+    #[schemars(length(min = 1))]
+    pub pipelines: Vec<At<Pipeline>>,
+    /// The folder that the file is in.
+    #[serde(skip)]
+    pub(super) folder: PathBuf,
+}
+
+impl File {
+    /// The folder for what must outlive the process.
+    pub fn data_dir(&self) -> PathBuf {
+        self.data_dir.clone().unwrap_or_else(|| self.folder.join(".wharf"))
+    }
+
+    /// The folder that the file is in, from which its relative paths count.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+}
+
+fn version<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    within(deserializer, VERSION..=VERSION)
+}
+
+fn pipelines<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<At<Pipeline>>, D::Error> {
+    at_least_one(deserializer, "pipeline")
+}

@@ -1,0 +1,143 @@
+//! What one instance may use.
+
+use std::ops::RangeInclusive;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer, Serialize};
+
+use super::{bounded::within, interval::Interval, size::Size};
+
+/// What one instance of a component may use. Each key that is left out has its default:
+///
+/// | key | default | bounds |
+/// |---|---|---|
+/// | `memory` | 256MiB | 1MiB to 4GiB |
+/// | `table-elements` | 100000 | 1 to 100000000 |
+/// | `tables` | 16 | 1 to 10000 |
+/// | `memories` | 16 | 1 to 10000 |
+/// | `instances` | 64 | 1 to 10000 |
+/// | `handles` | 4096 | 1 to 1000000 |
+/// | `host-call-bytes` | 32MiB | 64KiB to 1GiB |
+/// | `random-bytes` | 64KiB | 1B to 16MiB |
+/// | `fuel-per-call` | 10000000000 | 1 and more |
+/// | `fuel-per-record` | 100000000 | 1 and more |
+/// | `output` | 64KiB | 256B to 1MiB |
+/// | `time` | see [`Times`] | 1ms to 1d each |
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default, expecting = "the limits block")]
+pub struct Limits {
+    /// The most linear memory, over all memories of the instance.
+    #[serde(deserialize_with = "memory")]
+    pub memory: Size,
+    /// The most elements in one table.
+    #[serde(deserialize_with = "table_elements")]
+    #[schemars(range(min = 1, max = 100_000_000))]
+    pub table_elements: u32,
+    /// The most tables.
+    #[serde(deserialize_with = "many")]
+    #[schemars(range(min = 1, max = 10_000))]
+    pub tables: u32,
+    /// The most linear memories.
+    #[serde(deserialize_with = "many")]
+    #[schemars(range(min = 1, max = 10_000))]
+    pub memories: u32,
+    /// The most core instances that the component may be made of.
+    #[serde(deserialize_with = "many")]
+    #[schemars(range(min = 1, max = 10_000))]
+    pub instances: u32,
+    /// The most handles to things of the host that the instance may hold at once: streams, files, requests.
+    #[serde(deserialize_with = "handles")]
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub handles: u32,
+    /// The most bytes that one call to the host may carry either way.
+    #[serde(deserialize_with = "host_call_bytes")]
+    pub host_call_bytes: Size,
+    /// The most random bytes that one call may ask for.
+    #[serde(deserialize_with = "random_bytes")]
+    pub random_bytes: Size,
+    /// The most computation in one call, in units of fuel: about one for each WebAssembly instruction.
+    #[serde(deserialize_with = "fuel")]
+    #[schemars(range(min = 1))]
+    pub fuel_per_call: u64,
+    /// The most computation for each record of a batch, in units of fuel. A `write` may use this times its records, or
+    /// `fuel-per-call` where that is less.
+    #[serde(deserialize_with = "fuel")]
+    #[schemars(range(min = 1))]
+    pub fuel_per_record: u64,
+    /// The longest that each call may take.
+    pub time: Times,
+    /// The most bytes kept of one line of standard output or error; the rest of the line is dropped.
+    #[serde(deserialize_with = "output")]
+    pub output: Size,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            memory: Size::from_mib(256),
+            table_elements: 100_000,
+            tables: 16,
+            memories: 16,
+            instances: 64,
+            handles: 4096,
+            host_call_bytes: Size::from_mib(32),
+            random_bytes: Size::from_kib(64),
+            fuel_per_call: 10_000_000_000,
+            fuel_per_record: 100_000_000,
+            time: Times::default(),
+            output: Size::from_kib(64),
+        }
+    }
+}
+
+/// The longest that each call may take, time inside of the host included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default, expecting = "the time block")]
+pub struct Times {
+    /// Asking the component what it is.
+    #[serde(deserialize_with = "time")]
+    pub describe: Interval,
+    /// Checking the settings.
+    #[serde(deserialize_with = "time")]
+    pub check: Interval,
+    /// Opening a session.
+    #[serde(deserialize_with = "time")]
+    pub open: Interval,
+    /// Writing a batch.
+    #[serde(deserialize_with = "time")]
+    pub write: Interval,
+    /// Taking note of what was acknowledged.
+    #[serde(deserialize_with = "time")]
+    pub ack: Interval,
+    /// Closing a session.
+    #[serde(deserialize_with = "time")]
+    pub close: Interval,
+}
+
+impl Default for Times {
+    fn default() -> Self {
+        let secs = Interval::from_secs;
+        Self { describe: secs(10), check: secs(10), open: secs(60), write: secs(60), ack: secs(10), close: secs(30) }
+    }
+}
+
+macro_rules! readers {
+    ($($name:ident: $type:ty = $bounds:expr;)*) => {$(
+        fn $name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<$type, D::Error> {
+            const BOUNDS: RangeInclusive<$type> = $bounds;
+            within(deserializer, BOUNDS)
+        }
+    )*};
+}
+
+readers! {
+    memory: Size = Size::from_mib(1)..=Size::from_mib(4096);
+    table_elements: u32 = 1..=100_000_000;
+    many: u32 = 1..=10_000;
+    handles: u32 = 1..=1_000_000;
+    host_call_bytes: Size = Size::from_kib(64)..=Size::from_mib(1024);
+    random_bytes: Size = Size::from_bytes(1)..=Size::from_mib(16);
+    fuel: u64 = 1..=u64::MAX;
+    output: Size = Size::from_bytes(256)..=Size::from_mib(1);
+    time: Interval = Interval::from_millis(1)..=Interval::from_secs(86_400);
+}

@@ -1,0 +1,173 @@
+//! From a file to the checked types.
+
+use std::{
+    collections::HashMap,
+    fs, io,
+    io::Read,
+    path::{self, Path},
+    sync::Arc,
+};
+
+use super::{
+    at::At,
+    de::from_node,
+    destination::Destination,
+    error::{ConfigError, Place},
+    file::{File, VERSION},
+    interpolate::interpolate,
+    node::Node,
+    pipeline::Pipeline,
+    source::Source,
+    yaml,
+};
+
+/// The largest file that is read, in bytes.
+const LARGEST: u64 = 1 << 20;
+
+/// The environment of this process, to look variables up in. A variable that is not Unicode counts as not set.
+pub fn environment(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+/// Reads the pipeline file at `path`, with its relative paths made absolute from the folder that it is in.
+///
+/// `env` tells the variables that `${VAR}` stands for: [`environment`] for those of this process.
+///
+/// # Errors
+///
+/// Where there is no such file, where it is larger than 1 MiB or not UTF-8, and for all that [`parse`] refuses.
+pub fn load(path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<File, ConfigError> {
+    let name = path.display().to_string();
+    let unread = |error: io::Error| unread(path, &error);
+    let opened = fs::File::open(path).map_err(unread)?;
+    if opened.metadata().map_err(unread)?.is_dir() {
+        return Err(ConfigError::new(format!("`{name}` is a directory")).with_hint("name the pipeline file in it"));
+    }
+    let mut bytes = Vec::new();
+    opened.take(LARGEST + 1).read_to_end(&mut bytes).map_err(unread)?;
+    if bytes.len() as u64 > LARGEST {
+        return Err(ConfigError::new(format!("`{name}` is larger than 1MiB")).with_hint("is it a pipeline file?"));
+    }
+    let text = decode(&bytes, &name)?;
+    let whole = path::absolute(path).map_err(unread)?;
+    parse(text, &name, whole.parent().unwrap_or(&whole), env)
+}
+
+/// Reads the text of a pipeline file called `name`, with relative paths resolved against `folder`.
+///
+/// ```
+/// use std::path::Path;
+///
+/// let text = "
+/// version: 1
+/// pipelines:
+///   - id: demo
+///     source: { kind: generator, count: 10 }
+///     destinations:
+///       - { id: nowhere, component: null.wasm, settings: { token: '${TOKEN}' } }
+/// ";
+/// let env = |name: &str| (name == "TOKEN").then(|| "secret".to_owned());
+/// let file = wharf::config::parse(text, "demo.yaml", Path::new("/etc/wharf"), &env)?;
+/// let destination = &file.pipelines[0].destinations[0];
+/// assert_eq!(*destination.component.value, *Path::new("/etc/wharf/null.wasm"));
+/// assert_eq!(destination.settings.get("token").map(|token| token.value()), Some("secret"));
+/// # Ok::<(), wharf::config::ConfigError>(())
+/// ```
+///
+/// # Errors
+///
+/// Where the text is not YAML within bounds, a variable is not set, a key is unknown, missing or has a wrong value, or an id
+/// stands twice.
+pub fn parse(text: &str, name: &str, folder: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<File, ConfigError> {
+    let name: Arc<str> = name.into();
+    let mut tree = yaml::read(text, &name)?;
+    interpolate(&mut tree, env)?;
+    version(&tree)?;
+    let mut file: File = from_node(&tree)?;
+    check(&file)?;
+    resolve(&mut file, folder);
+    Ok(file)
+}
+
+fn unread(path: &Path, error: &io::Error) -> ConfigError {
+    let name = path.display();
+    match error.kind() {
+        io::ErrorKind::NotFound => ConfigError::new(format!("there is no file `{name}`")),
+        io::ErrorKind::PermissionDenied => ConfigError::new(format!("`{name}` may not be read by this user")),
+        _ => ConfigError::new(format!("cannot read `{name}`: {error}")),
+    }
+}
+
+/// The bytes as text.
+pub(super) fn decode<'a>(bytes: &'a [u8], name: &str) -> Result<&'a str, ConfigError> {
+    str::from_utf8(bytes).map_err(|error| {
+        let good = String::from_utf8_lossy(&bytes[..error.valid_up_to()]);
+        let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        let line = number(good.matches('\n').count() + 1);
+        let column = number(good.rsplit('\n').next().unwrap_or_default().chars().count() + 1);
+        ConfigError::new("the file is not UTF-8").with_hint("save it as UTF-8").with_place(Place {
+            file: name.into(),
+            line,
+            column,
+        })
+    })
+}
+
+/// The version comes before all else: a file of another version is not to be judged by this one's keys.
+fn version(tree: &Node) -> Result<(), ConfigError> {
+    let Some(node) = tree.get("version") else {
+        return Ok(());
+    };
+    match node.scalar().map(|scalar| scalar.text.parse::<u32>()) {
+        Some(Ok(version)) if version != VERSION => {
+            Err(ConfigError::new(format!("the version {} is not known", node.described()))
+                .with_hint(format!("this host reads version {VERSION}"))
+                .with_place(node.place.clone()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What no single key can tell.
+fn check(file: &File) -> Result<(), ConfigError> {
+    unique("pipeline", file.pipelines.iter().map(|pipeline| (pipeline.id.as_str(), &pipeline.id.place)))?;
+    for At { value: pipeline, .. } in &file.pipelines {
+        unique("destination", pipeline.destinations.iter().map(|destination| (destination.id.as_str(), &destination.id.place)))?;
+        for destination in &pipeline.destinations {
+            let grants = &destination.grants.directories;
+            unique("directory of the guest", grants.iter().map(|grant| (grant.guest.as_str(), &grant.place)))?;
+        }
+    }
+    Ok(())
+}
+
+fn unique<'a>(noun: &str, names: impl Iterator<Item = (&'a str, &'a Place)>) -> Result<(), ConfigError> {
+    let mut lines = HashMap::new();
+    for (name, place) in names {
+        if let Some(line) = lines.insert(name, place.line) {
+            return Err(ConfigError::new(format!("the {noun} `{name}` stands here again, first on line {line}"))
+                .with_hint("give each a name of its own")
+                .with_place(place.clone()));
+        }
+    }
+    Ok(())
+}
+
+/// Makes paths count from the folder of the file.
+fn resolve(file: &mut File, folder: &Path) {
+    file.folder = folder.to_owned();
+    if let Some(data_dir) = &mut file.data_dir {
+        *data_dir = folder.join(&data_dir);
+    }
+    for At { value: Pipeline { source, destinations, .. }, .. } in &mut file.pipelines {
+        if let Source::File(source) = &mut source.value {
+            source.path.value.resolve(folder);
+        }
+        for At { value: Destination { component, grants, .. }, .. } in destinations {
+            component.value = folder.join(&component.value);
+            for grant in &mut grants.directories {
+                grant.value.host = folder.join(&grant.value.host);
+            }
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! One pipeline: a source, how it is cut, and its destinations.
+
+use std::ops::RangeInclusive;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer, Serialize};
+
+use super::{
+    at::At,
+    bounded::{at_least_one, within},
+    destination::Destination,
+    id::Id,
+    interval::Interval,
+    size::Size,
+    source::Source,
+};
+
+/// A source and where its records go.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", expecting = "a pipeline")]
+pub struct Pipeline {
+    /// The pipeline's name, unique in the file. Checkpoints are kept under it: a pipeline by another name begins anew.
+    pub id: At<Id>,
+    /// Where records come from.
+    pub source: At<Source>,
+    /// When records are cut into a batch: at whichever of these comes first.
+    #[serde(default)]
+    pub batch: Batch,
+    /// How many batches may be read and not settled at once; further reading waits. With `batch.bytes` it bounds memory.
+    #[serde(default = "default_window", deserialize_with = "window")]
+    #[schemars(range(min = 1, max = 64))]
+    pub window: u32,
+    /// Where records go, at least one. Each gets all records.
+    #[serde(deserialize_with = "destinations")]
+    #[schemars(length(min = 1))]
+    pub destinations: Vec<At<Destination>>,
+}
+
+/// When records are cut into a batch: at whichever of these comes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default, expecting = "the batch block")]
+pub struct Batch {
+    /// The most records in a batch.
+    #[serde(deserialize_with = "records")]
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub records: u32,
+    /// The most bytes of payload in a batch. A single record that is larger makes a batch of its own.
+    #[serde(deserialize_with = "bytes")]
+    pub bytes: Size,
+    /// The longest that a record waits for others; `0` sends what there is at once.
+    #[serde(deserialize_with = "delay")]
+    pub delay: Interval,
+}
+
+impl Default for Batch {
+    fn default() -> Self {
+        Self { records: 1000, bytes: Size::from_mib(4), delay: Interval::from_millis(100) }
+    }
+}
+
+const WINDOW: RangeInclusive<u32> = 1..=64;
+const RECORDS: RangeInclusive<u32> = 1..=1_000_000;
+const BYTES: RangeInclusive<Size> = Size::from_kib(1)..=Size::from_mib(256);
+const DELAY: RangeInclusive<Interval> = Interval::from_millis(0)..=Interval::from_secs(3600);
+
+const fn default_window() -> u32 {
+    4
+}
+
+fn window<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    within(deserializer, WINDOW)
+}
+
+fn records<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    within(deserializer, RECORDS)
+}
+
+fn bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Size, D::Error> {
+    within(deserializer, BYTES)
+}
+
+fn delay<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Interval, D::Error> {
+    within(deserializer, DELAY)
+}
+
+fn destinations<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<At<Destination>>, D::Error> {
+    at_least_one(deserializer, "destination")
+}

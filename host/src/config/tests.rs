@@ -1,0 +1,434 @@
+//! What the whole of this room promises.
+
+use std::path::{Path, PathBuf};
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// A right file, to be bent: `{source}` and `{rest}` of its one destination.
+fn with(source: &str, rest: &str) -> String {
+    format!(
+        "version: 1\npipelines:\n  - id: p\n    source: {source}\n    destinations:\n      - id: d\n        component: d.wasm\n{rest}"
+    )
+}
+
+const GENERATOR: &str = "{ kind: generator, count: 1 }";
+
+fn env(name: &str) -> Option<String> {
+    match name {
+        "EMPTY" => Some(String::new()),
+        "SECRET" => Some("s3cret: [".to_owned()),
+        "SIX" => Some("6".to_owned()),
+        _ => None,
+    }
+}
+
+fn read(text: &str) -> Result<File, ConfigError> {
+    parse(text, "p.yaml", Path::new("/etc/wharf"), &env)
+}
+
+/// Place, what and hint of what is wrong, as a person would see them.
+fn refusal(text: &str) -> String {
+    let error = read(text).expect_err("the file is refused");
+    match error.hint() {
+        Some(hint) => format!("{error}\n{hint}"),
+        None => error.to_string(),
+    }
+}
+
+#[track_caller]
+fn refused(text: &str, expected: &str) {
+    assert_eq!(refusal(text), expected, "\n{text}");
+}
+
+#[test]
+fn what_is_left_out_has_its_default() {
+    let file = read(&with(GENERATOR, "")).unwrap();
+    assert_eq!(file.data_dir(), Path::new("/etc/wharf/.wharf"));
+    let pipeline = &file.pipelines[0];
+    assert_eq!((pipeline.window, pipeline.batch), (4, Batch::default()));
+    assert_eq!(
+        pipeline.source.value,
+        Source::Generator(Generator { count: 1, size: Size::from_bytes(250), rate: None, seed: 0 })
+    );
+    let destination = &pipeline.destinations[0];
+    assert!(destination.settings.is_empty());
+    assert!(destination.grants.directories.is_empty());
+    assert_eq!(destination.limits, Limits::default());
+}
+
+#[test]
+fn a_limit_that_is_given_leaves_the_others_as_they_are() {
+    let limits = "        limits:\n          memory: 1GiB\n          time:\n            write: 5m\n";
+    let file = read(&with(GENERATOR, limits)).unwrap();
+    let expected = Limits {
+        memory: Size::from_mib(1024),
+        time: Times { write: Interval::from_secs(300), ..Times::default() },
+        ..Limits::default()
+    };
+    assert_eq!(file.pipelines[0].destinations[0].limits, expected);
+}
+
+#[test]
+fn settings_are_flat_and_stay_the_text_that_was_written() {
+    let settings = "        settings:
+          code: 007
+          on: true
+          big: 1e3
+          word: 'null'
+          token: ${SECRET}
+          hosts: [a, b]
+          tls: { verify: no, names: [x] }
+          none: []
+";
+    let file = read(&with(GENERATOR, settings)).unwrap();
+    let settings = &file.pipelines[0].destinations[0].settings;
+    let flat: Vec<_> = settings.iter().map(|(name, setting)| (name, setting.value(), setting.place().line)).collect();
+    let expected = [
+        ("big", "1e3", 11),
+        ("code", "007", 9),
+        ("hosts.0", "a", 14),
+        ("hosts.1", "b", 14),
+        ("on", "true", 10),
+        ("tls.names.0", "x", 15),
+        ("tls.verify", "no", 15),
+        ("token", "s3cret: [", 13),
+        ("word", "null", 12),
+    ];
+    assert_eq!(flat, expected);
+    let token = settings.get("token").unwrap();
+    assert_eq!(token.written(), "${SECRET}");
+    assert_eq!((token.name_place().to_string(), token.place().to_string()), ("p.yaml:13:11".into(), "p.yaml:13:18".into()));
+    assert!(!format!("{file:?}").contains("s3cret"));
+}
+
+#[test]
+fn paths_count_from_the_folder_of_the_file() {
+    let grants = "        grants: { directories: [{ host: out, guest: /out, access: read-write }, { host: /srv, guest: / }] }\n";
+    let text = format!("data-dir: state\n{}", with("{ kind: file, path: in/*.csv.gz }", grants));
+    let file = parse(&text, "p.yaml", Path::new("/etc/wh[a]rf"), &env).unwrap();
+    assert_eq!(file.data_dir(), Path::new("/etc/wh[a]rf/state"));
+    let Source::File(source) = &file.pipelines[0].source.value else { panic!("a file source") };
+    assert_eq!(source.path.value, PathOrGlob::Glob("/etc/wh[[]a[]]rf/in/*.csv.gz".into()));
+    assert_eq!((source.format, source.compression), (Format::Csv, Compression::Auto));
+    assert_eq!((source.follow, source.poll), (false, Interval::from_millis(250)));
+    let destination = &file.pipelines[0].destinations[0];
+    assert_eq!(destination.component.value, PathBuf::from("/etc/wh[a]rf/d.wasm"));
+    let directories: Vec<_> = destination.grants.directories.iter().map(|at| at.value.clone()).collect();
+    let directory = |host: &str, guest: &str, access| Directory { host: host.into(), guest: guest.into(), access };
+    assert_eq!(directories, [directory("/etc/wh[a]rf/out", "/out", Access::ReadWrite), directory("/srv", "/", Access::ReadOnly)]);
+}
+
+#[test]
+fn an_extension_tells_the_format() {
+    let told = |path: &str| Format::of(Path::new(path));
+    for path in ["a.ndjson", "a.jsonl", "b/a.json", "*.json.gz", "a.ndjson.zst"] {
+        assert_eq!(told(path), Some(Format::JsonLines), "{path}");
+    }
+    assert_eq!(told("a.csv"), Some(Format::Csv));
+    for path in ["a", "a.gz", "a.txt", "*", "csv", "a.csv.bz2"] {
+        assert_eq!(told(path), None, "{path}");
+    }
+    assert_eq!(Compression::Auto.of(Path::new("a.csv.gz")), Compression::Gzip);
+    assert_eq!(Compression::Auto.of(Path::new("a.csv")), Compression::None);
+    assert_eq!(Compression::None.of(Path::new("a.csv.gz")), Compression::None);
+}
+
+#[test]
+fn json_is_yaml_too() {
+    let text = r#"{"version": 1, "pipelines": [{"id": "p", "source": {"kind": "stdin", "format": "csv", "key": "user"},
+        "batch": {"records": 10}, "destinations": [{"id": "d", "component": "d.wasm"}]}]}"#;
+    assert_eq!(read(text).unwrap().pipelines[0].batch.records, 10);
+}
+
+#[test]
+fn an_alias_stands_for_what_was_named() {
+    let text = with(GENERATOR, "        limits: &few { memory: 8MiB }\n      - { id: e, component: e.wasm, limits: *few }\n");
+    let file = read(&text).unwrap();
+    let destinations = &file.pipelines[0].destinations;
+    assert_eq!(destinations[1].limits, destinations[0].limits);
+}
+
+#[test]
+fn variables_are_replaced_in_values() {
+    let value = |written: &str| {
+        let text = with(GENERATOR, &format!("        settings: {{ x: \"{written}\" }}\n"));
+        read(&text).unwrap().pipelines[0].destinations[0].settings.get("x").unwrap().value().to_owned()
+    };
+    assert_eq!(value("a${SIX}b${SIX}"), "a6b6");
+    assert_eq!(value("${SECRET}"), "s3cret: [");
+    assert_eq!(value("${EMPTY}"), "");
+    assert_eq!(value("${NONE:-x y}"), "x y");
+    assert_eq!(value("${NONE:-}"), "");
+    assert_eq!(value("${EMPTY:-x}"), "x");
+    assert_eq!(value("${SIX:-x}"), "6");
+    assert_eq!(value("$$ $${SIX} $SIX ^a$"), "$ ${SIX} $SIX ^a$");
+    // What a variable holds is not read again.
+    assert_eq!(interpolated("${A}", &|_| Some("${B} $$".into())), "${B} $$");
+    assert_eq!(read(&with("{ kind: generator, count: \"${SIX}\" }", "")).unwrap().pipelines.len(), 1);
+}
+
+fn interpolated(written: &str, env: &dyn Fn(&str) -> Option<String>) -> String {
+    let text = with(GENERATOR, &format!("        settings: {{ x: \"{written}\" }}\n"));
+    let file = parse(&text, "p.yaml", Path::new("/"), env).unwrap();
+    file.pipelines[0].destinations[0].settings.get("x").unwrap().value().to_owned()
+}
+
+#[test]
+fn what_is_wrong_with_a_variable_names_it_and_its_line() {
+    let setting = |value: &str| with(GENERATOR, &format!("        settings:\n          x: \"{value}\"\n"));
+    refused(
+        &setting("${NONE}"),
+        "p.yaml:9:14: the variable `NONE` is not set\nset it, or give a default with `${NONE:-default}`",
+    );
+    refused(&setting("a${NONE"), "p.yaml:9:14: `${` without its `}`\nwrite `${NAME}` for a variable, `$$` for a dollar sign");
+    let how = "write `${NAME}` or `${NAME:-default}`, and `$$` for a dollar sign";
+    refused(&setting("${}"), &format!("p.yaml:9:14: `${{}}` does not name a variable\n{how}"));
+    refused(&setting("${1A}"), &format!("p.yaml:9:14: `${{1A}}` does not name a variable\n{how}"));
+    refused(&setting("${A-b}"), &format!("p.yaml:9:14: `${{A-b}}` does not name a variable\n{how}"));
+    refused(
+        &setting("${A:-${B}}"),
+        "p.yaml:9:14: the default of the variable `A` holds a variable itself\na default is plain text, up to the first `}`",
+    );
+}
+
+#[test]
+fn what_a_variable_held_is_never_shown() {
+    for text in [
+        with("{ kind: generator, count: \"${SECRET}\" }", ""),
+        with("{ kind: \"${SECRET}\", count: 1 }", ""),
+        with("{ kind: generator, count: 1, size: \"${SECRET}\" }", ""),
+        with("{ kind: stdin, format: \"${SECRET}\" }", ""),
+        with("{ kind: file, path: \"${SECRET}\" }", ""),
+        with("{ kind: file, path: x.json, key: \"${SECRET}\" }", ""),
+        with("{ kind: file, path: x.json, follow: \"${SECRET}\" }", ""),
+        with("\"${SECRET}\"", ""),
+        with(GENERATOR, "        grants: { directories: [{ host: x, guest: \"${SECRET}\" }] }\n"),
+        with(GENERATOR, "").replace("id: p", "id: \"${SECRET}\""),
+        with(GENERATOR, "").replace("version: 1", "version: \"${SECRET}\""),
+        with(GENERATOR, "").replace("version: 1", "version: \"${SIX}\""),
+    ] {
+        let message = refusal(&text);
+        assert!(!message.contains("s3cret") && !message.contains("`6`"), "{message}");
+    }
+    refused(
+        &with("{ kind: generator, count: \"${SECRET}\" }", ""),
+        "p.yaml:4:39: expected a whole number of at least 0, found `${SECRET}`",
+    );
+}
+
+#[test]
+fn a_wrong_file_is_refused_with_the_line_and_what_to_do() {
+    let source = |source: &str| with(source, "");
+    let rest = |rest: &str| with(GENERATOR, rest);
+    let bent = |from: &str, to: &str| with(GENERATOR, "").replace(from, to);
+    for (text, expected) in [
+        // Keys.
+        (rest("        settigns: {}\n"), "p.yaml:8:9: unknown key `settigns` in a destination\ndid you mean `settings`?"),
+        (
+            rest("        flavour: 1\n"),
+            "p.yaml:8:9: unknown key `flavour` in a destination\nit may have `id`, `component`, `settings`, `grants` and `limits`",
+        ),
+        (
+            rest("        limits: { Fuel_Per_Call: 1 }\n"),
+            "p.yaml:8:19: unknown key `Fuel_Per_Call` in the limits block\ndid you mean `fuel-per-call`?",
+        ),
+        (
+            source("{ kind: generator, cuont: 1 }"),
+            "p.yaml:4:32: unknown key `cuont` in a generator source\ndid you mean `count`?",
+        ),
+        (source("{ kind: stdin }"), "p.yaml:4:13: missing key `format` in a stdin source"),
+        (source("{ kind: generator }"), "p.yaml:4:13: missing key `count` in a generator source"),
+        (bent("id: d", "limits: {}"), "p.yaml:6:9: missing key `id` in a destination"),
+        (bent("version: 1\n", ""), "p.yaml:1:1: missing key `version` in a pipeline file"),
+        ("version: 1".into(), "p.yaml:1:1: missing key `pipelines` in a pipeline file"),
+        (rest("        id: e\n"), "p.yaml:8:9: the key `id` stands here again, first on line 6\nkeep one of the two"),
+        (
+            rest("        <<: {}\n"),
+            "p.yaml:8:9: merging with `<<` is not supported\nwrite the keys out, or give the whole block a name with `&` and use it again with `*`",
+        ),
+        (rest("        ? [a]\n        : b\n"), "p.yaml:8:11: a key must be plain text"),
+        // Kinds of things.
+        ("- a".into(), "p.yaml:1:1: expected a pipeline file (a mapping), found a list"),
+        ("a".into(), "p.yaml:1:1: expected a pipeline file (a mapping), found `a`"),
+        ("version: 1\npipelines: {}".into(), "p.yaml:2:12: expected a list, found a mapping"),
+        ("version: 1\npipelines: []".into(), "p.yaml:2:12: expected at least one pipeline, found an empty list"),
+        ("version: 1\npipelines:".into(), "p.yaml:2:1: expected a list, found nothing"),
+        ("version: 1\npipelines: [x]".into(), "p.yaml:2:13: expected a pipeline (a mapping), found `x`"),
+        (rest("        settings: x\n"), "p.yaml:8:19: expected the settings block (a mapping), found `x`"),
+        (rest("        settings:\n"), "p.yaml:8:9: expected the settings block (a mapping), found nothing"),
+        (
+            rest("        settings:\n          a: ~\n"),
+            "p.yaml:9:14: a setting has no value\nwrite `\"\"` for empty text, or leave the setting out",
+        ),
+        (rest("        limits:\n"), "p.yaml:8:9: expected the limits block (a mapping), found nothing"),
+        (bent("component: d.wasm", "component:"), "p.yaml:7:9: expected a path, found nothing"),
+        (bent("component: d.wasm", "component: ''"), "p.yaml:7:20: expected a path, found empty text"),
+        (bent("component: d.wasm", "component: [d.wasm]"), "p.yaml:7:20: expected a path, found a list"),
+        // Values.
+        (bent("version: 1", "version: 2"), "p.yaml:1:10: the version `2` is not known\nthis host reads version 1"),
+        (bent("version: 1", "version: one"), "p.yaml:1:10: expected `1`, found `one`"),
+        (
+            bent("id: d", "id: D"),
+            "p.yaml:6:13: expected an id: 1 to 64 of `a-z`, `0-9`, `.`, `_` and `-`, a letter or digit first, found `D`",
+        ),
+        (
+            rest("        limits: { memory: 5GiB }\n"),
+            "p.yaml:8:27: expected a size from 1MiB to 4GiB, such as `64MiB`, found `5GiB`",
+        ),
+        (
+            rest("        limits: { time: { write: 30 } }\n"),
+            "p.yaml:8:34: expected a duration from 1ms to 1d, such as `30s`, found `30`",
+        ),
+        (rest("        limits: { fuel-per-call: 0 }\n"), "p.yaml:8:34: expected a whole number of at least 1, found `0`"),
+        (
+            rest("        grants: { directories: [{ host: x, guest: x }] }\n"),
+            "p.yaml:8:51: expected an absolute path such as `/data`, without `.`, `..` and a `/` at its end, found `x`",
+        ),
+        (
+            rest("        grants: { directories: [{ host: x, guest: /a/../b }] }\n"),
+            "p.yaml:8:51: expected an absolute path such as `/data`, without `.`, `..` and a `/` at its end, found `/a/../b`",
+        ),
+        (
+            rest("        grants: { directories: [{ host: x, guest: /x, access: readonly }] }\n"),
+            "p.yaml:8:63: expected `read-only` or `read-write`, found `readonly`\ndid you mean `read-only`?",
+        ),
+        // Sources.
+        (source("stdin"), "p.yaml:4:13: expected a source (a mapping), found `stdin`"),
+        (source("{ path: x }"), "p.yaml:4:13: missing key `kind` in a source\nit is one of `file`, `stdin` and `generator`"),
+        (source("{ kind: files }"), "p.yaml:4:21: expected `file`, `stdin` or `generator`, found `files`\ndid you mean `file`?"),
+        (
+            source("{ kind: file, path: x.txt }"),
+            "p.yaml:4:33: the path's extension does not tell the format\ngive `format`: `json-lines`, `csv` or `lines`",
+        ),
+        (source("{ kind: file, path: 'a/**b' }"), "p.yaml:4:33: expected a path or a pattern of paths, found `a/**b`"),
+        (
+            source("{ kind: file, path: x.csv, poll: 1s }"),
+            "p.yaml:4:46: `poll` without `follow: true`\nadd `follow: true`, or leave `poll` out",
+        ),
+        (
+            source("{ kind: stdin, format: lines, key: x }"),
+            "p.yaml:4:48: `key` with `format: lines`\na line has no keys; leave `key` out",
+        ),
+        (
+            source("{ kind: stdin, format: json-lines, key: id }"),
+            "p.yaml:4:53: `key` is not a JSON pointer\nwrite it like `/user/id`, with `~0` for `~` and `~1` for `/`",
+        ),
+        (source("{ kind: stdin, format: [csv] }"), "p.yaml:4:36: expected `json-lines`, `csv` or `lines`, found a list"),
+        (source("{ kind: file, path: x.csv, follow: yes }"), "p.yaml:4:48: expected `true` or `false`, found `yes`"),
+        (source("{ kind: generator, count: -1 }"), "p.yaml:4:39: expected a whole number of at least 0, found `-1`"),
+        // More than one.
+        (
+            rest("      - { id: d, component: e.wasm }\n"),
+            "p.yaml:8:15: the destination `d` stands here again, first on line 6\ngive each a name of its own",
+        ),
+        (
+            rest("        settings: { a.b: 1, a: { b: 2 } }\n"),
+            "p.yaml:8:34: the setting `a.b` stands here again, first on line 8\nkeep one of the two",
+        ),
+        (
+            rest("        grants: { directories: [{ host: x, guest: /x }, { host: y, guest: /x }] }\n"),
+            "p.yaml:8:57: the directory of the guest `/x` stands here again, first on line 8\ngive each a name of its own",
+        ),
+        // YAML.
+        (String::new(), "`p.yaml` is empty\nbegin it with `version: 1`"),
+        ("# nothing\n".into(), "`p.yaml` is empty\nbegin it with `version: 1`"),
+        ("version: 1\n\tpipelines: []".into(), "p.yaml:2:1: a tab is used for indentation\nindent with spaces"),
+        ("pipelines:\n  - id: x\n \tsource: x\n".into(), "p.yaml:3:2: a tab is used for indentation\nindent with spaces"),
+        ("pipelines:\n\t- id: x\n".into(), "p.yaml:2:1: a tab is used for indentation\nindent with spaces"),
+        (
+            "version: 1\n---\nversion: 1\n".into(),
+            "p.yaml:2:1: a second document begins here\na pipeline file is one document: list all pipelines under one `pipelines`",
+        ),
+        (
+            "version: !!int 1".into(),
+            "p.yaml:1:10: a tag (`!…`) is not supported\nleave it out; a value is read as what its key asks for",
+        ),
+        ("a: &a [*a]".into(), "p.yaml:1:8: an alias inside of what it stands for"),
+    ] {
+        refused(&text, expected);
+    }
+}
+
+#[test]
+fn a_small_file_cannot_become_a_large_tree() {
+    let mut laughs = String::from("a0: &a0 [lol, lol, lol, lol, lol, lol, lol, lol, lol, lol]\n");
+    for level in 1..12 {
+        let before = level - 1;
+        laughs += &format!("a{level}: &a{level} [{}]\n", vec![format!("*a{before}"); 10].join(", "));
+    }
+    assert!(refusal(&laughs).contains("p.yaml holds too much"), "{}", refusal(&laughs));
+
+    let long = format!("a: &a {}\nb: [{}]\n", "x".repeat(500_000), vec!["*a"; 50].join(", "));
+    assert!(refusal(&long).contains("p.yaml holds too much"), "{}", refusal(&long));
+
+    let long = |_: &str| Some("x".repeat(1 << 20));
+    let text = with(GENERATOR, &format!("        settings: {{ x: [{}] }}\n", vec!["\"${A}\""; 20].join(", ")));
+    assert_eq!(parse(&text, "p.yaml", Path::new("/"), &long).unwrap_err().what(), "variables make the file too large");
+    let text = with(GENERATOR, &format!("        settings: {{ x: \"{}\" }}\n", "${A}".repeat(20)));
+    assert_eq!(parse(&text, "p.yaml", Path::new("/"), &long).unwrap_err().what(), "variables make this value too large");
+}
+
+#[test]
+fn depth_is_bounded_however_it_is_come_by() {
+    let deep = format!("{}{}", "[".repeat(200), "]".repeat(200));
+    assert_eq!(refusal(&deep), "p.yaml:1:65: lists and mappings stand more than 64 deep in each other");
+    let deep = (0..1000).map(|level| format!("{}a:\n", " ".repeat(level))).collect::<String>();
+    assert_eq!(refusal(&deep), "p.yaml:65:65: lists and mappings stand more than 64 deep in each other");
+    let mut chain = String::from("a0: &a0 [x]\n");
+    for level in 1..100 {
+        chain += &format!("a{level}: &a{level} [*a{}]\n", level - 1);
+    }
+    assert!(refusal(&chain).contains("more than 64 deep"), "{}", refusal(&chain));
+}
+
+#[test]
+fn a_file_that_cannot_be_read_says_why() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("p.yaml");
+    let refusal = |path: &Path| {
+        let error = load(path, &env).unwrap_err();
+        let shown = error.to_string().replace(&path.display().to_string(), "FILE");
+        (shown, error.hint().map(str::to_owned))
+    };
+    assert_eq!(refusal(&path), ("there is no file `FILE`".into(), None));
+    assert_eq!(refusal(folder.path()), ("`FILE` is a directory".into(), Some("name the pipeline file in it".into())));
+    std::fs::write(&path, b"version: 1\nna\xc3\xafve \xff").unwrap();
+    assert_eq!(refusal(&path), ("FILE:2:7: the file is not UTF-8".into(), Some("save it as UTF-8".into())));
+    std::fs::write(&path, vec![b' '; (1 << 20) + 1]).unwrap();
+    assert_eq!(refusal(&path), ("`FILE` is larger than 1MiB".into(), Some("is it a pipeline file?".into())));
+    std::fs::write(&path, "").unwrap();
+    assert_eq!(refusal(&path).0, "`FILE` is empty");
+    std::fs::write(&path, format!("\u{feff}{}", with(GENERATOR, "").replace('\n', "\r\n"))).unwrap();
+    let file = load(&path, &env).unwrap();
+    assert_eq!(file.pipelines[0].destinations[0].component.value, folder.path().join("d.wasm"));
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_make_the_reader_panic(bytes: Vec<u8>) {
+        let _refused_or_not = load::decode(&bytes, "p.yaml").is_ok();
+        let _refused_or_not = read(&String::from_utf8_lossy(&bytes)).is_ok();
+    }
+
+    #[test]
+    fn no_yaml_makes_the_reader_panic(
+        pieces in prop::collection::vec(
+            prop::sample::select(vec![
+                "version: 1\n", "pipelines:\n", "  - id: p\n", "    source: ", "{ kind: stdin, format: csv }", "\n", "\t", " ", "  ",
+                "- ", "? ", ": ", "&a ", "*a", "[", "]", "{", "}", ", ", "|\n", ">-\n", "'", "\"", "\\", "#", "---\n", "...\n", "!!str ",
+                "${SIX}", "${", "$$", "%YAML 1.2\n", "@", "`", "é", "\u{feff}", "\u{0}", "\r", "kind", "settings", "limits", "x",
+                "    destinations:\n", "      - id: d\n", "        component: d\n", "        settings: ", "        limits: ",
+            ]),
+            0..40,
+        ),
+    ) {
+        let _refused_or_not = read(&pieces.concat()).is_ok();
+    }
+}
+
+#[test]
+fn print_schema() {
+    println!("{:#}", schema());
+}
