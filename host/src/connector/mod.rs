@@ -31,7 +31,7 @@ use crate::{
 use self::{
     binary::{NotAConnector, Outline},
     descriptor::{Descriptor, DescriptorError},
-    settings::Problem,
+    settings::{Given, Problem},
 };
 
 /// Loads components; what all of them share.
@@ -302,7 +302,7 @@ impl Connector {
     /// Gives the settings with defaults filled in.
     pub async fn check(
         &self,
-        given: &BTreeMap<String, String>,
+        given: &BTreeMap<String, Given>,
         limits: &Arc<Limits>,
     ) -> Result<Result<Vec<(String, String)>, Vec<Problem>>, OpenError> {
         let settings = match settings::complete(&self.descriptor.parameters, given) {
@@ -310,7 +310,13 @@ impl Connector {
             Err(problems) => return Ok(Err(problems)),
         };
         let standing = Standing::bare(&self.engine, &self.clock, limits.clone(), self.title())?;
-        let problems = self.component.check(standing, &settings).await?;
+        let mut problems = self.component.check(standing, &settings).await?;
+        // The connector's own words may hold what it was given.
+        for secret in settings::secrets(&self.descriptor.parameters, given).filter(|secret| !secret.is_empty()) {
+            for problem in &mut problems {
+                problem.message = problem.message.replace(secret, "***");
+            }
+        }
         Ok(if problems.is_empty() { Ok(settings) } else { Err(problems) })
     }
 

@@ -6,6 +6,21 @@ use crate::config::{Interval, Size, nearest};
 
 use super::descriptor::{Kind, Parameter, Rules};
 
+/// A setting's value.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Given {
+    /// The value itself, which may be a secret.
+    pub value: String,
+    /// As it was written, with variables unreplaced: what messages show.
+    pub written: String,
+}
+
+impl From<&str> for Given {
+    fn from(value: &str) -> Self {
+        Self { value: value.into(), written: value.into() }
+    }
+}
+
 /// What is wrong with one setting.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
@@ -18,9 +33,10 @@ pub struct Problem {
 }
 
 /// Checks settings and fills in defaults, in the order of their names. All that is wrong comes back at once.
-pub fn complete(parameters: &[Parameter], given: &BTreeMap<String, String>) -> Result<Vec<(String, String)>, Vec<Problem>> {
+pub fn complete(parameters: &[Parameter], given: &BTreeMap<String, Given>) -> Result<Vec<(String, String)>, Vec<Problem>> {
     let mut problems = Vec::new();
-    let mut settings = given.clone();
+    let mut settings: BTreeMap<String, String> =
+        given.iter().map(|(name, given)| (name.clone(), given.value.clone())).collect();
     for (name, value) in given {
         match declared(parameters, name) {
             Some(parameter) => problems.extend(check(parameter, name, value)),
@@ -46,10 +62,10 @@ pub fn complete(parameters: &[Parameter], given: &BTreeMap<String, String>) -> R
     if problems.is_empty() { Ok(settings.into_iter().collect()) } else { Err(problems) }
 }
 
-/// The names of all settings whose values must not be shown.
-pub fn secrets<'a>(parameters: &'a [Parameter], given: &'a BTreeMap<String, String>) -> impl Iterator<Item = &'a str> {
-    let secret = |name: &&String| declared(parameters, name).is_some_and(|parameter| parameter.secret);
-    given.keys().filter(secret).map(String::as_str)
+/// The values of all settings that must not be shown.
+pub fn secrets<'a>(parameters: &'a [Parameter], given: &'a BTreeMap<String, Given>) -> impl Iterator<Item = &'a str> {
+    let secret = |name: &str| declared(parameters, name).is_some_and(|parameter| parameter.secret);
+    given.iter().filter(move |(name, _)| secret(name)).map(|(_, given)| given.value.as_str())
 }
 
 /// The parameter that a setting is of; one that is named exactly goes before one that matches.
@@ -90,8 +106,9 @@ fn unknown(parameters: &[Parameter], name: &str) -> Problem {
 }
 
 /// What is wrong with a value, if anything.
-fn check(parameter: &Parameter, name: &str, value: &str) -> Option<Problem> {
-    let shown = || if parameter.secret { "its value".to_owned() } else { format!("{value:?}") };
+fn check(parameter: &Parameter, name: &str, given: &Given) -> Option<Problem> {
+    let Given { value, written } = given;
+    let shown = || if parameter.secret { "its value".to_owned() } else { format!("{written:?}") };
     let problem = |message| Some(Problem { parameter: name.into(), message, hint: None });
     let kind = parameter.kind;
     let Some(number) = measure(kind, value) else {
@@ -173,8 +190,8 @@ mod tests {
         .unwrap()
     }
 
-    fn given(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
-        pairs.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect()
+    fn given(pairs: &[(&str, &str)]) -> BTreeMap<String, Given> {
+        pairs.iter().map(|(name, value)| ((*name).into(), Given::from(*value))).collect()
     }
 
     fn problems(pairs: &[(&str, &str)]) -> Vec<String> {
@@ -214,6 +231,9 @@ mod tests {
         for ((name, value), expected) in cases {
             assert_eq!(problems(&[("url", "http://x"), (name, value)]), [expected]);
         }
+        let from_variable = Given { value: "11".into(), written: "${SIZE}".into() };
+        let said = complete(&parameters(), &BTreeMap::from([("url".into(), "http://x".into()), ("size".into(), from_variable)]));
+        assert_eq!(said.unwrap_err()[0].message, "\"${SIZE}\" is above 10");
         assert_eq!(problems(&[]), ["url: is required and not set / set `url` (string): where to send to"]);
         assert_eq!(problems(&[("url", "ftp://x")]), ["url: \"ftp://x\" does not match https?://.+ / "]);
     }

@@ -1,0 +1,53 @@
+//! `wharf check`.
+
+use std::path::Path;
+
+use serde_json::json;
+
+use super::{
+    Output, SETTLED, loader,
+    report::{self, Refusal},
+};
+use crate::{
+    clock::Clock,
+    config,
+    plan::{Plan, PlanError, plan},
+    runtime,
+};
+
+/// Checks a pipeline file.
+pub async fn check(pipeline: &Path, output: Output) -> Result<u8, Refusal> {
+    let clock = Clock::system();
+    let file = config::load(pipeline, &config::environment).map_err(|error| Refusal::from(vec![PlanError::from(error)]))?;
+    let Plan { pipelines, remarks, .. } = plan(file, &loader(&clock)?, &runtime::run_id(&clock)).await?;
+    if output == Output::Json {
+        let pipelines: Vec<_> = pipelines
+            .iter()
+            .map(|pipeline| {
+                let destinations: Vec<_> = pipeline
+                    .destinations
+                    .iter()
+                    .map(|destination| {
+                        let connector = &destination.connector;
+                        json!({"id": *destination.id, "connector": connector.title(), "digest": connector.digest})
+                    })
+                    .collect();
+                json!({"id": *pipeline.id, "destinations": destinations})
+            })
+            .collect();
+        report::print(&json!({"pipelines": pipelines, "remarks": remarks}));
+        return Ok(SETTLED);
+    }
+    for remark in remarks {
+        println!("note: {remark}");
+    }
+    for pipeline in pipelines {
+        let destinations: Vec<_> = pipeline
+            .destinations
+            .iter()
+            .map(|destination| format!("{} ({})", destination.id, destination.connector.title()))
+            .collect();
+        println!("{}: ready, to {}", pipeline.id, destinations.join(", "));
+    }
+    Ok(SETTLED)
+}

@@ -1,0 +1,167 @@
+//! `wharf inspect`.
+
+use std::path::Path;
+
+use serde_json::json;
+
+use super::{
+    Output, SETTLED, loader,
+    report::{self, Refusal, grouped},
+};
+use crate::{
+    clock::Clock,
+    connector::{
+        Connector,
+        descriptor::{Descriptor, Order, Redelivery, Rules},
+    },
+};
+
+/// Tells what a component is.
+pub async fn inspect(component: &Path, output: Output) -> Result<u8, Refusal> {
+    let connector = loader(&Clock::system())?
+        .load(component)
+        .await
+        .map_err(|error| Refusal::with_hint(error.to_string(), error.hint()))?;
+    match output {
+        Output::Json => report::print(&document(&connector)),
+        Output::Text => print!("{}", text(&connector)),
+    }
+    Ok(SETTLED)
+}
+
+/// The descriptor with what the host knows of the file. Underscores join words, as in all JSON that the program prints.
+fn document(connector: &Connector) -> serde_json::Value {
+    let Connector { digest, size, outline, descriptor, .. } = connector;
+    let Descriptor { about, parameters, actions, versions, guarantees, requests, .. } = &**descriptor;
+    let mut document = json!({
+        "about": about,
+        "api_version": outline.api.to_string(),
+        "parameters": parameters,
+        "actions": actions,
+        "default_action": descriptor.default_action,
+        "versions": versions,
+        "default_version": descriptor.default_version,
+        "guarantees": guarantees,
+        "preferences": descriptor.preferences,
+        "bounds": descriptor.bounds,
+        "requests": requests,
+        "imports": outline.imports,
+        "exports": outline.exports,
+        "size": size,
+        "digest": format!("sha256:{digest}"),
+    });
+    underscored(&mut document);
+    document
+}
+
+fn underscored(value: &mut serde_json::Value) {
+    match value {
+        serde_json::Value::Object(members) => {
+            let renamed = std::mem::take(members).into_iter().map(|(name, mut value)| {
+                underscored(&mut value);
+                (name.replace('-', "_"), value)
+            });
+            *members = renamed.collect();
+        }
+        serde_json::Value::Array(values) => values.iter_mut().for_each(underscored),
+        _ => {}
+    }
+}
+
+fn text(connector: &Connector) -> String {
+    use std::fmt::Write;
+    let Connector { digest, size, outline, descriptor, .. } = connector;
+    let Descriptor { about, parameters, actions, versions, guarantees, requests, preferences, bounds, .. } = &**descriptor;
+    let mut text = String::new();
+    let mut line = |indent: usize, line: &str| {
+        // Writing to memory does not fail.
+        let _written = writeln!(text, "{:indent$}{}", "", crate::sandbox::output::printable(line.trim_end(), false));
+    };
+    line(0, &format!("{} {}", about.name, about.version));
+    for words in [&about.summary, &about.description].into_iter().filter(|words| !words.is_empty()) {
+        for words in words.lines() {
+            line(2, words);
+        }
+    }
+    if !about.author.is_empty() {
+        line(2, &format!("by {}", about.author));
+    }
+    line(0, "");
+    line(0, &format!("file: {} bytes, sha256:{digest}", grouped(*size)));
+    line(0, &format!("contract: wharf:connector {}", outline.api));
+    let order = match guarantees.order {
+        Order::Batch => "the whole batch stays in order",
+        Order::Key => "the records of one key stay in order",
+        Order::None => "no order",
+    };
+    let redelivery = match guarantees.redelivery {
+        Redelivery::Idempotent => "a record delivered again has no second effect",
+        Redelivery::Repeats => "a record delivered again is there twice",
+    };
+    line(0, &format!("guarantees: {order}; {redelivery}"));
+    let sizes = [
+        (preferences.records.map(|n| grouped(n.into())), "records a batch, preferred"),
+        (preferences.bytes.map(|n| n.to_string()), "a batch, preferred"),
+        (preferences.delay.map(|n| n.to_string()), "to fill a batch, preferred"),
+        (bounds.records.map(|n| grouped(n.into())), "records a batch at the most"),
+        (bounds.bytes.map(|n| n.to_string()), "a batch at the most"),
+        (bounds.record_bytes.map(|n| n.to_string()), "a record at the most"),
+    ];
+    for (size, what) in sizes {
+        if let Some(size) = size {
+            line(0, &format!("batches: {size} {what}"));
+        }
+    }
+    if !parameters.is_empty() {
+        line(0, "\nsettings:");
+    }
+    for parameter in parameters {
+        let mut traits = vec![parameter.kind.to_string()];
+        traits.extend(parameter.required.then(|| "required".to_owned()));
+        traits.extend(parameter.secret.then(|| "secret".to_owned()));
+        traits.extend(parameter.default.as_ref().map(|default| format!("default {default:?}")));
+        traits.extend(rules(&parameter.rules));
+        line(2, &format!("{} ({})", parameter.name, traits.join(", ")));
+        if !parameter.summary.is_empty() {
+            line(6, &parameter.summary);
+        }
+    }
+    if !actions.is_empty() {
+        line(0, "\nactions:");
+    }
+    for action in actions {
+        let default = if descriptor.default_action.as_ref() == Some(&action.name) { ", default" } else { "" };
+        line(2, &format!("{} ({}{default}) {}", action.name, action.delivery.as_deref().unwrap_or("write"), action.summary));
+    }
+    if !versions.is_empty() {
+        let names: Vec<_> = versions.iter().map(|version| version.name.as_str()).collect();
+        line(0, &format!("\nversions of the far side: {}", names.join(", ")));
+    }
+    if !requests.is_empty() {
+        line(0, "\nrequests:");
+    }
+    for request in requests {
+        let reason = if request.reason.is_empty() { String::new() } else { format!(": {}", request.reason) };
+        line(2, &format!("{} {}{reason}", request.capability, request.pattern));
+    }
+    for (title, names) in [("imports", &outline.imports), ("exports", &outline.exports)] {
+        line(0, &format!("\n{title}:"));
+        for name in names {
+            line(2, name);
+        }
+    }
+    text
+}
+
+fn rules(rules: &Rules) -> Vec<String> {
+    let Rules { min, max, one_of, none_of, pattern, min_length, max_length } = rules;
+    let mut told = Vec::new();
+    told.extend(min.as_ref().map(|min| format!("at least {min}")));
+    told.extend(max.as_ref().map(|max| format!("at most {max}")));
+    told.extend((!one_of.is_empty()).then(|| format!("one of {}", one_of.join(", "))));
+    told.extend((!none_of.is_empty()).then(|| format!("none of {}", none_of.join(", "))));
+    told.extend(pattern.as_ref().map(|pattern| format!("matches {pattern}")));
+    told.extend(min_length.map(|length| format!("{length} characters or more")));
+    told.extend(max_length.map(|length| format!("{length} characters or fewer")));
+    told
+}

@@ -1,0 +1,144 @@
+//! The program's commands: a file each. They print, and do nothing else that the library could do.
+
+mod check;
+mod inspect;
+mod logging;
+mod report;
+mod run;
+mod schema;
+
+use std::{
+    path::PathBuf,
+    process::ExitCode,
+};
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+use crate::{
+    clock::Clock,
+    connector::Loader,
+    sandbox::{Engine, cache::Cache},
+};
+
+use self::report::Refusal;
+
+/// Runs destinations as sandboxed WebAssembly components.
+///
+/// Exit codes: 0 everything read was settled, or a clean stop on request; 1 stopped by an error, or ended with records pending;
+/// 2 refused before running; 3 finished, with dead letters.
+#[derive(Debug, Parser)]
+#[command(name = "wharf", version, max_term_width = 110)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+
+    /// What to write to the log, on standard error: error, warn, info, debug, trace, or rules such as `wharf::connector=debug`.
+    #[arg(long, global = true, env = "WHARF_LOG", default_value = "info", value_name = "LEVEL")]
+    log: String,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Runs the pipelines of a file, to the end of their sources or until Ctrl-C.
+    ///
+    /// The first Ctrl-C (or SIGTERM) stops reading, finishes what is in flight and closes; a second one stops at once.
+    Run {
+        /// The pipeline file.
+        pipeline: PathBuf,
+        /// The folder for what must outlive the process, in place of `data-dir:` in the file.
+        #[arg(long, value_name = "FOLDER")]
+        data_dir: Option<PathBuf>,
+        /// What to print on standard output at the end.
+        #[arg(long, value_enum, default_value_t)]
+        output: Output,
+    },
+    /// Checks a pipeline file: all that can be known without running it.
+    Check {
+        /// The pipeline file.
+        pipeline: PathBuf,
+        /// What to print on standard output.
+        #[arg(long, value_enum, default_value_t)]
+        output: Output,
+    },
+    /// Tells what a component is: who made it, its settings, guarantees, requests, imports and exports.
+    Inspect {
+        /// The component.
+        component: PathBuf,
+        /// What to print on standard output.
+        #[arg(long, value_enum, default_value_t)]
+        output: Output,
+    },
+    /// Prints the JSON Schema of the pipeline file.
+    Schema,
+}
+
+/// For whom to print.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum Output {
+    /// For a person.
+    #[default]
+    Text,
+    /// For a program: one JSON document, and nothing else on standard output.
+    Json,
+}
+
+impl Command {
+    fn output(&self) -> Output {
+        match self {
+            Self::Run { output, .. } | Self::Check { output, .. } | Self::Inspect { output, .. } => *output,
+            Self::Schema => Output::Json,
+        }
+    }
+}
+
+/// Everything read was settled, or a clean stop on request.
+const SETTLED: u8 = 0;
+/// Stopped by an error, or ended with records pending.
+const STOPPED: u8 = 1;
+/// Refused before running.
+const REFUSED: u8 = 2;
+/// Finished, with dead letters.
+const DEAD_LETTERS: u8 = 3;
+
+/// Runs the command that the process was started with.
+pub fn main() -> ExitCode {
+    let Arguments { command, log } = Arguments::parse();
+    let output = command.output();
+    let logging = match logging::start(&log, output == Output::Text) {
+        Ok(logging) => logging,
+        Err(refusal) => return ExitCode::from(refusal.print(output)),
+    };
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return ExitCode::from(Refusal::new(format!("cannot start: {error}")).print(output)),
+    };
+    let done = runtime.block_on(async {
+        match command {
+            Command::Run { pipeline, data_dir, output } => run::run(&pipeline, data_dir, output, &logging).await,
+            Command::Check { pipeline, output } => check::check(&pipeline, output).await,
+            Command::Inspect { component, output } => inspect::inspect(&component, output).await,
+            Command::Schema => schema::schema(),
+        }
+    });
+    // A thread that waits for standard input would keep the process for ever.
+    runtime.shutdown_background();
+    match done {
+        Ok(code) => ExitCode::from(code),
+        Err(refusal) => ExitCode::from(refusal.print(output)),
+    }
+}
+
+/// What loads components: compiled code is kept where the user's caches are.
+fn loader(clock: &Clock) -> Result<Loader, Refusal> {
+    let folder = Cache::usual_folder(crate::config::environment);
+    let cache = match folder.as_deref().map(Cache::open) {
+        Some(Ok(cache)) => Some(cache),
+        Some(Err(error)) => {
+            tracing::warn!("{error}; components are compiled in every run");
+            None
+        }
+        None => None,
+    };
+    let loader = Engine::new(cache).and_then(|engine| Loader::new(engine, clock.clone()));
+    loader.map_err(|error| Refusal::new(error.to_string()))
+}

@@ -1,0 +1,208 @@
+//! What is printed when nothing runs, and when everything has run.
+
+use std::{io::Write, path::Path};
+
+use serde_json::{Value, json};
+
+use super::{DEAD_LETTERS, Output, REFUSED, SETTLED, STOPPED};
+use crate::{plan::PlanError, runtime::Report};
+
+/// Why nothing was run.
+#[derive(Debug)]
+pub struct Refusal(Vec<Told>);
+
+#[derive(Debug)]
+struct Told {
+    what: String,
+    hint: Option<String>,
+    place: Option<String>,
+}
+
+impl Told {
+    fn json(&self) -> Value {
+        json!({"what": self.what, "hint": self.hint, "place": self.place})
+    }
+
+    fn print(&self, mut to: impl Write) -> std::io::Result<()> {
+        writeln!(to, "error: {}", self.what)?;
+        if let Some(place) = &self.place {
+            writeln!(to, "  at {place}")?;
+        }
+        if let Some(hint) = &self.hint {
+            writeln!(to, "hint: {hint}")?;
+        }
+        Ok(())
+    }
+}
+
+impl Refusal {
+    /// Without a hint.
+    pub fn new(what: String) -> Self {
+        Self(vec![Told { what, hint: None, place: None }])
+    }
+
+    /// With a hint.
+    pub fn with_hint(what: String, hint: Option<String>) -> Self {
+        Self(vec![Told { what, hint, place: None }])
+    }
+
+    /// Prints it, and gives the exit code. On standard output stands one document or nothing.
+    pub fn print(&self, output: Output) -> u8 {
+        let mut told = Vec::new();
+        for (index, one) in self.0.iter().enumerate() {
+            if index > 0 {
+                told.push(b'\n');
+            }
+            // Writing to memory does not fail.
+            let _written = one.print(&mut told);
+        }
+        let _written = std::io::stderr().write_all(&told);
+        if output == Output::Json
+            && let Some((first, others)) = self.0.split_first()
+        {
+            let mut document = json!({"error": first.json()});
+            if !others.is_empty() {
+                document["error"]["also"] = others.iter().map(Told::json).collect();
+            }
+            print(&document);
+        }
+        REFUSED
+    }
+}
+
+impl From<Vec<PlanError>> for Refusal {
+    fn from(errors: Vec<PlanError>) -> Self {
+        let told = |error: &PlanError| Told {
+            what: error.to_string(),
+            hint: error.hint(),
+            place: error.place().map(ToString::to_string),
+        };
+        Self(errors.iter().map(told).collect())
+    }
+}
+
+/// Prints a document on standard output. Whoever closed it does not want it.
+pub fn print(document: &Value) {
+    let _closed = writeln!(std::io::stdout(), "{document:#}");
+}
+
+/// Prints what came of a run, and gives the exit code.
+pub fn finished(reports: &[Report], store: &Path, asked: bool, output: Output) -> u8 {
+    match output {
+        Output::Json => print(&json(reports)),
+        Output::Text => {
+            let _closed = text(reports, std::io::stdout().lock());
+        }
+    }
+    let mut told = std::io::stderr().lock();
+    for Report { pipeline, error, .. } in reports {
+        if let Some(error) = error {
+            let one = Told { what: format!("pipeline {pipeline}: {error}"), hint: Some(error.hint().into()), place: None };
+            let _closed = one.print(&mut told);
+        }
+    }
+    let failed = reports.iter().any(|report| report.error.is_some());
+    let pending: u64 = sum(reports, |destination| destination.pending);
+    let dead_lettered: u64 = sum(reports, |destination| destination.dead_lettered);
+    if dead_lettered > 0 {
+        let _closed =
+            writeln!(told, "hint: what was given up stands, each with its reason, in the table dead_letters of {}", store.display());
+    }
+    match () {
+        () if failed => STOPPED,
+        () if pending > 0 => STOPPED,
+        () if dead_lettered > 0 && !asked => DEAD_LETTERS,
+        () => SETTLED,
+    }
+}
+
+fn sum(reports: &[Report], count: impl Fn(&crate::pipeline::DestinationCounts) -> u64) -> u64 {
+    reports.iter().flat_map(|report| &report.counts.destinations).map(count).sum()
+}
+
+fn json(reports: &[Report]) -> Value {
+    let pipelines: Vec<Value> = reports
+        .iter()
+        .map(|Report { pipeline, counts, took, error }| {
+            let destinations: Vec<Value> = counts
+                .destinations
+                .iter()
+                .map(|destination| {
+                    json!({
+                        "id": *destination.id,
+                        "delivered": destination.delivered,
+                        "warned": destination.warned,
+                        "filtered": destination.filtered,
+                        "dead_lettered": destination.dead_lettered,
+                        "pending": destination.pending,
+                        "unknown": destination.unknown,
+                    })
+                })
+                .collect();
+            let mut pipeline = json!({
+                "id": **pipeline,
+                "read": counts.read,
+                "carried": counts.carried,
+                "seconds": took.as_secs_f64(),
+                "destinations": destinations,
+            });
+            if let Some(error) = error {
+                pipeline["error"] = json!({"what": error.to_string(), "hint": error.hint(), "place": null});
+            }
+            pipeline
+        })
+        .collect();
+    json!({"pipelines": pipelines})
+}
+
+fn text(reports: &[Report], mut to: impl Write) -> std::io::Result<()> {
+    for Report { pipeline, counts, took, .. } in reports {
+        let seconds = took.as_secs_f64();
+        write!(to, "{pipeline}: {} read", grouped(counts.read))?;
+        if counts.carried > 0 {
+            write!(to, ", {} carried over", grouped(counts.carried))?;
+        }
+        writeln!(to, " in {seconds:.1} s")?;
+        for destination in &counts.destinations {
+            write!(to, "  {}: {} delivered", destination.id, grouped(destination.delivered))?;
+            let others = [
+                (destination.warned, "of them with a remark"),
+                (destination.filtered, "filtered"),
+                (destination.dead_lettered, "dead letters"),
+                (destination.pending, "pending"),
+                (destination.unknown, "of them unknown"),
+            ];
+            for (count, what) in others.into_iter().filter(|(count, _)| *count > 0) {
+                write!(to, ", {} {what}", grouped(count))?;
+            }
+            writeln!(to)?;
+        }
+    }
+    Ok(())
+}
+
+/// A number with its thousands apart.
+pub fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut grouped = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.char_indices() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn thousands_stand_apart() {
+        let cases = [(0, "0"), (999, "999"), (1707, "1,707"), (12_345_678, "12,345,678")];
+        for (number, expected) in cases {
+            assert_eq!(grouped(number), expected);
+        }
+    }
+}

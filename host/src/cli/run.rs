@@ -1,0 +1,129 @@
+//! `wharf run`.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use indicatif::{ProgressBar, ProgressStyle};
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::{
+    Output, STOPPED, loader,
+    logging::Logging,
+    report::{Refusal, finished, grouped},
+};
+use crate::{
+    clock::Clock,
+    config,
+    pipeline::{Counts, Progress},
+    plan::{PlanError, plan},
+    runtime::{self, Stop},
+};
+
+/// How often bars move.
+const BARS: Duration = Duration::from_millis(200);
+
+/// How often a line is written where there are no bars.
+const LINES: Duration = Duration::from_secs(10);
+
+/// Runs a pipeline file.
+pub async fn run(pipeline: &Path, data_dir: Option<PathBuf>, output: Output, logging: &Logging) -> Result<u8, Refusal> {
+    let clock = Clock::system();
+    let run = runtime::run_id(&clock);
+    let file = config::load(pipeline, &config::environment).map_err(|error| Refusal::from(vec![PlanError::from(error)]))?;
+    let mut plan = plan(file, &loader(&clock)?, &run).await?;
+    if let Some(data_dir) = data_dir {
+        plan.data_dir = data_dir;
+    }
+    for remark in &plan.remarks {
+        tracing::warn!("{remark}");
+    }
+    let running = runtime::start(plan, clock.clone(), &run)
+        .await
+        .map_err(|error| Refusal::with_hint(error.to_string(), Some(error.hint().into())))?;
+    let asked = stop_on_signals(running.stopper())?;
+    let store = running.store();
+    let shown = tokio::spawn(show(running.progress(), logging.bars.clone(), clock));
+    let reports = running.ended().await;
+    shown.abort();
+    // Bars are cleared before anything else is printed.
+    let _ended = shown.await;
+    let _cleared = logging.bars.clear();
+    Ok(finished(&reports, &store, asked.load(Relaxed), output))
+}
+
+/// The first Ctrl-C or SIGTERM asks the pipelines to stop, the second ends the process.
+fn stop_on_signals(stop: Stop) -> Result<Arc<AtomicBool>, Refusal> {
+    let failed = |error: std::io::Error| Refusal::new(format!("cannot listen for signals: {error}"));
+    let mut interrupted = signal(SignalKind::interrupt()).map_err(failed)?;
+    let mut terminated = signal(SignalKind::terminate()).map_err(failed)?;
+    let asked = Arc::new(AtomicBool::new(false));
+    let told = asked.clone();
+    tokio::spawn(async move {
+        loop {
+            tokio::select! {
+                _ = interrupted.recv() => {}
+                _ = terminated.recv() => {}
+            }
+            if told.swap(true, Relaxed) {
+                tracing::error!("stopped at once; what was in flight is pending");
+                std::process::exit(STOPPED.into());
+            }
+            tracing::info!("stopping: finishing what is in flight; once more stops at once");
+            stop.stop();
+        }
+    });
+    Ok(asked)
+}
+
+/// Shows how far the pipelines are: bars on a terminal, lines elsewhere.
+async fn show(pipelines: Vec<Arc<Progress>>, bars: indicatif::MultiProgress, clock: Clock) {
+    if bars.is_hidden() {
+        loop {
+            clock.sleep(LINES).await;
+            for pipeline in &pipelines {
+                tracing::info!("{}: {}", pipeline.pipeline, line(&pipeline.counts()));
+            }
+        }
+    }
+    let style = ProgressStyle::with_template("{spinner} {prefix} {msg}").unwrap_or_else(|_| ProgressStyle::default_spinner());
+    let shown: Vec<(Arc<Progress>, ProgressBar)> = pipelines
+        .into_iter()
+        .map(|pipeline| {
+            let bar = bars.add(ProgressBar::new_spinner().with_style(style.clone()));
+            bar.set_prefix(pipeline.pipeline.to_string());
+            (pipeline, bar)
+        })
+        .collect();
+    let mut before: Vec<u64> = vec![0; shown.len()];
+    loop {
+        for ((pipeline, bar), before) in shown.iter().zip(&mut before) {
+            let counts = pipeline.counts();
+            let settled = counts.destinations.iter().map(|d| d.delivered + d.dead_lettered).min().unwrap_or_default();
+            let rate = settled.saturating_sub(*before) as f64 / BARS.as_secs_f64();
+            *before = settled;
+            bar.set_message(format!("{} · {}/s", line(&counts), grouped(rate as u64)));
+            bar.tick();
+        }
+        clock.sleep(BARS).await;
+    }
+}
+
+fn line(counts: &Counts) -> String {
+    let mut line = format!("{} read", grouped(counts.read + counts.carried));
+    for destination in &counts.destinations {
+        line.push_str(&format!(" · {} {} delivered", destination.id, grouped(destination.delivered)));
+        if destination.dead_lettered > 0 {
+            line.push_str(&format!(", {} dead letters", grouped(destination.dead_lettered)));
+        }
+        if destination.retries > 0 {
+            line.push_str(&format!(", {} retries", grouped(destination.retries)));
+        }
+    }
+    line
+}

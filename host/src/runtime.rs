@@ -1,0 +1,189 @@
+//! Starts, supervises and stops the pipelines of a plan.
+
+use std::{
+    collections::HashMap,
+    num::NonZeroU64,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use thiserror::Error;
+use tokio::{sync::watch, task::JoinHandle};
+
+use crate::{
+    clock::Clock,
+    config::{self, PathOrGlob},
+    pipeline::{Counts, Ended, Pipeline, PipelineError, Progress, Surroundings},
+    plan::{Plan, PlannedPipeline},
+    source::{
+        Checkpoints, Compression, Cut, FileOptions, FileSource, Format, GeneratorOptions, GeneratorSource, Reading, Source,
+        StdinSource,
+    },
+    store::{DataDir, DataDirError, SqliteStore, Store, StoreError},
+};
+
+/// Why nothing was started.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// The data directory cannot be used.
+    #[error(transparent)]
+    DataDir(#[from] DataDirError),
+    /// The store in it cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl StartError {
+    /// What to do.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::DataDir(error) => error.hint(),
+            Self::Store(StoreError::Format { .. }) => "run it with the version of wharf that wrote it, or name another --data-dir",
+            Self::Store(StoreError::Engine { .. }) => "see that the data directory can be written to and has room",
+        }
+    }
+}
+
+/// Pipelines that are running.
+pub struct Running {
+    pipelines: Vec<(Arc<Progress>, JoinHandle<Ended>, Duration)>,
+    stop: watch::Sender<bool>,
+    clock: Clock,
+    /// Locked for as long as anything runs.
+    data_dir: DataDir,
+}
+
+/// What came of a pipeline.
+#[derive(Debug)]
+pub struct Report {
+    /// Its id.
+    pub pipeline: Arc<str>,
+    /// What became of its records.
+    pub counts: Counts,
+    /// How long it ran.
+    pub took: Duration,
+    /// Why it ended before its source did.
+    pub error: Option<PipelineError>,
+}
+
+/// Asks running pipelines to stop; clones ask the same ones.
+#[derive(Clone, Debug)]
+pub struct Stop(watch::Sender<bool>);
+
+impl Stop {
+    /// They stop reading, finish what is in flight, and close.
+    pub fn stop(&self) {
+        self.0.send_replace(true);
+    }
+}
+
+/// A name for this run that no other has.
+pub fn run_id(clock: &Clock) -> String {
+    let now = clock.now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    format!("{:x}-{:x}", now.as_nanos(), std::process::id())
+}
+
+/// Starts all pipelines of a plan.
+pub async fn start(plan: Plan, clock: Clock, run: &str) -> Result<Running, StartError> {
+    let opened = tokio::task::spawn_blocking({
+        let path = plan.data_dir.clone();
+        move || -> Result<_, StartError> {
+            let data_dir = DataDir::open(&path)?;
+            let store = SqliteStore::open(&data_dir.store())?;
+            Ok((data_dir, store))
+        }
+    });
+    let (data_dir, store) = match opened.await {
+        Ok(opened) => opened?,
+        Err(error) => {
+            let (path, cause) = (plan.data_dir, std::io::Error::other(error));
+            return Err(DataDirError::Unusable { path, cause }.into());
+        }
+    };
+    let store: Arc<dyn Store> = Arc::new(store);
+    let (stop, stopped) = watch::channel(false);
+    let mut pipelines = Vec::new();
+    for planned in plan.pipelines {
+        let checkpoints = store.checkpoints(&planned.id).await?;
+        let read_before: HashMap<String, u64> =
+            checkpoints.iter().map(|checkpoint| (checkpoint.partition.clone(), checkpoint.read_to)).collect();
+        let checkpoints = checkpoints.into_iter().map(|checkpoint| (checkpoint.partition, checkpoint.next)).collect();
+        let source = source(&planned, checkpoints, &clock, run);
+        let PlannedPipeline { id, destinations, window, .. } = planned;
+        let pipeline = Pipeline { id, source, destinations, window, read_before };
+        let progress = pipeline.progress();
+        let surroundings = Surroundings { store: store.clone(), clock: clock.clone(), stop: stopped.clone() };
+        let task = tokio::spawn(pipeline.run(surroundings, progress.clone()));
+        pipelines.push((progress, task, clock.elapsed()));
+    }
+    Ok(Running { pipelines, stop, clock, data_dir })
+}
+
+impl Running {
+    /// The counters of each pipeline, to be read while they run.
+    pub fn progress(&self) -> Vec<Arc<Progress>> {
+        self.pipelines.iter().map(|(progress, ..)| progress.clone()).collect()
+    }
+
+    /// To ask them to stop.
+    pub fn stopper(&self) -> Stop {
+        Stop(self.stop.clone())
+    }
+
+    /// The file that the store is.
+    pub fn store(&self) -> PathBuf {
+        self.data_dir.store()
+    }
+
+    /// Waits until all have ended.
+    pub async fn ended(self) -> Vec<Report> {
+        let mut reports = Vec::new();
+        for (progress, task, started) in self.pipelines {
+            let (counts, error) = match task.await {
+                Ok(Ended { counts, error, .. }) => (counts, error),
+                Err(error) => (progress.counts(), Some(PipelineError::Reader(error.to_string()))),
+            };
+            let took = self.clock.elapsed().saturating_sub(started);
+            reports.push(Report { pipeline: progress.pipeline.clone(), counts, took, error });
+        }
+        reports
+    }
+}
+
+/// The source of a pipeline, standing where the checkpoints say.
+fn source(planned: &PlannedPipeline, checkpoints: Checkpoints, clock: &Clock, run: &str) -> Result<Box<dyn Source>, StartError> {
+    let PlannedPipeline { id, batch, .. } = planned;
+    let cut = Cut { records: batch.records, bytes: batch.bytes.bytes(), delay: batch.delay.duration() };
+    let rate = |rate: Option<u32>| rate.and_then(|rate| NonZeroU64::new(rate.into()));
+    let failed = |error: SourceError| StartError::Source { pipeline: id.clone(), error };
+    Ok(match &planned.source {
+        config::Source::File(given) => {
+            let path = match &given.path.value {
+                PathOrGlob::Path(path) => path.to_string_lossy().into_owned(),
+                PathOrGlob::Glob(pattern) => pattern.clone(),
+            };
+            let mut reading = Reading::new(format(given.format, given.key.as_ref()).map_err(failed)?, cut);
+            reading.rate = rate(given.rate);
+            let compression = match given.compression {
+                config::Compression::Auto => Compression::of(path.as_ref()),
+                config::Compression::None => Compression::None,
+                config::Compression::Gzip => Compression::Gzip,
+                config::Compression::Zstd => Compression::Zstd,
+            };
+            let follow = given.follow.then(|| given.poll.duration());
+            let options = FileOptions { path, compression, follow, reading };
+            Box::new(FileSource::new(options, id, checkpoints, clock.clone()))
+        }
+        config::Source::Stdin(given) => {
+            let mut reading = Reading::new(format(given.format, given.key.as_ref()).map_err(failed)?, cut);
+            reading.rate = rate(given.rate);
+            Box::new(StdinSource::new(std::io::stdin(), &reading, id, run, clock.clone()).map_err(failed)?)
+        }
+        config::Source::Generator(given) => {
+            let (count, size, seed) = (given.count, given.size.bytes() as usize, given.seed);
+            let options = GeneratorOptions { count, size, rate: rate(given.rate), seed, cut };
+            Box::new(GeneratorSource::new(options, id, &checkpoints, clock.clone()))
+        }
+    })
+}
