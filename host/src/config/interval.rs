@@ -125,7 +125,7 @@ impl JsonSchema for Interval {
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         let pattern = "^(0|(?=.)([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?([0-9]+ms)?)$";
-        json_schema!({ "type": ["string", "integer"], "pattern": pattern, "maximum": 0 })
+        json_schema!({ "type": ["string", "integer"], "pattern": pattern, "minimum": 0, "maximum": 0 })
     }
 }
 

@@ -7,22 +7,8 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{bounded::within, interval::Interval, size::Size};
 
-/// What one instance of a component may use. Each key that is left out has its default:
-///
-/// | key | default | bounds |
-/// |---|---|---|
-/// | `memory` | 256MiB | 1MiB to 4GiB |
-/// | `table-elements` | 100000 | 1 to 100000000 |
-/// | `tables` | 16 | 1 to 10000 |
-/// | `memories` | 16 | 1 to 10000 |
-/// | `instances` | 64 | 1 to 10000 |
-/// | `handles` | 4096 | 1 to 1000000 |
-/// | `host-call-bytes` | 32MiB | 64KiB to 1GiB |
-/// | `random-bytes` | 64KiB | 1B to 16MiB |
-/// | `fuel-per-call` | 10000000000 | 1 and more |
-/// | `fuel-per-record` | 100000000 | 1 and more |
-/// | `output` | 64KiB | 256B to 1MiB |
-/// | `time` | see [`Times`] | 1ms to 1d each |
+/// What one instance of a component may use. Each key that is left out has its default; the keys say which bounds they have, and
+/// `docs/pipelines.md` has them all in a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default, expecting = "the limits block")]
 pub struct Limits {

@@ -103,7 +103,7 @@ impl JsonSchema for Size {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": ["string", "integer"], "pattern": "^[0-9]+(([KMGT]i?)?B)?$" })
+        json_schema!({ "type": ["string", "integer"], "pattern": "^[0-9]+(([KMGT]i?)?B)?$", "minimum": 0 })
     }
 }
 

@@ -78,9 +78,9 @@ struct FileWritten {
     /// Whether to go on waiting for more lines and files at the end, rather than to end the pipeline.
     #[serde(default)]
     follow: bool,
-    /// How often to look for more. Only with `follow: true`; default `250ms`.
+    /// How often to look for more. Only with `follow: true`.
     #[serde(default, deserialize_with = "poll")]
-    #[schemars(with = "Interval")]
+    #[schemars(with = "Interval", extend("default" = DEFAULT_POLL))]
     poll: Option<At<Interval>>,
 }
 

@@ -1,8 +1,12 @@
 //! What the whole of this room promises.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::{Path, PathBuf},
+};
 
 use proptest::prelude::*;
+use serde_json::{Map, Value};
 
 use super::*;
 
@@ -428,7 +432,85 @@ proptest! {
     }
 }
 
+/// The blocks of the schema by name, each with its keys; the kinds of source are blocks of their own.
+fn blocks(schema: &Value) -> Vec<(String, &Map<String, Value>)> {
+    let mut blocks = vec![("File".to_owned(), schema["properties"].as_object().unwrap())];
+    for (name, block) in schema["$defs"].as_object().unwrap() {
+        if let Some(keys) = block["properties"].as_object() {
+            blocks.push((name.clone(), keys));
+        }
+        for kind in block["oneOf"].as_array().into_iter().flatten() {
+            if let Some(keys) = kind["properties"].as_object() {
+                blocks.push((format!("{name} {}", keys["kind"]["const"].as_str().unwrap()), keys));
+            }
+        }
+    }
+    blocks
+}
+
 #[test]
-fn print_schema() {
-    println!("{:#}", schema());
+fn every_key_of_the_schema_is_described() {
+    let schema = schema();
+    assert_eq!(blocks(&schema).len(), 11);
+    for (block, keys) in blocks(&schema) {
+        for (key, value) in keys {
+            let description = value["description"].as_str().unwrap_or_default();
+            assert!(description.ends_with('.') && !description.contains('\n'), "{block}.{key}: {description:?}");
+            assert_ne!(value.get("default"), Some(&Value::Null), "{block}.{key}");
+        }
+    }
+}
+
+const DOCS: &str = include_str!("../../../docs/pipelines.md");
+
+#[test]
+fn every_key_stands_in_the_docs_with_its_default() {
+    let headings = [
+        ("File", "## The file"),
+        ("Pipeline", "## A pipeline"),
+        ("Batch", "### `batch`"),
+        ("Source file", "### `kind: file`"),
+        ("Source stdin", "### `kind: stdin`"),
+        ("Source generator", "### `kind: generator`"),
+        ("Destination", "## A destination"),
+        ("Grants", "### `grants`"),
+        ("Directory", "#### `directories`"),
+        ("Limits", "### `limits`"),
+        ("Times", "#### `time`"),
+    ];
+    let schema = schema();
+    let blocks: BTreeMap<_, _> = blocks(&schema).into_iter().collect();
+    assert_eq!(blocks.len(), headings.len());
+    for (block, heading) in headings {
+        let (_, section) = DOCS.split_once(&format!("\n{heading}\n")).unwrap_or_else(|| panic!("no heading {heading}"));
+        let section = section.split("\n#").next().unwrap();
+        let rows: BTreeMap<&str, &str> =
+            section.lines().filter_map(|row| Some((row.strip_prefix("| `")?.split_once('`')?.0, row))).collect();
+        let keys = blocks[block];
+        let names: BTreeSet<&str> = keys.keys().map(String::as_str).collect();
+        assert_eq!(rows.keys().copied().collect::<BTreeSet<_>>(), names, "{heading}");
+        for (key, value) in keys {
+            let shown = match value.get("default") {
+                Some(Value::String(text)) => format!("| `{text}` |"),
+                Some(Value::Object(_)) | None => continue,
+                Some(other) => format!("| `{other}` |"),
+            };
+            assert!(rows[key.as_str()].contains(&shown), "{heading} {key} {shown}");
+            for bound in ["minimum", "maximum"].into_iter().filter_map(|bound| value.get(bound)?.as_u64()).filter(|n| *n > 0) {
+                assert!(rows[key.as_str()].contains(&bound.to_string()), "{heading} {key} {bound}");
+            }
+        }
+    }
+}
+
+#[test]
+fn every_example_in_the_docs_is_right() {
+    let env = |name: &str| Some(format!("the {name}"));
+    let examples: Vec<&str> = DOCS.split("```yaml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
+    assert!(examples.len() > 5);
+    for example in examples {
+        if let Err(error) = parse(example, "docs.yaml", Path::new("/"), &env) {
+            panic!("{error}\n{example}");
+        }
+    }
 }
