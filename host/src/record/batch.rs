@@ -199,20 +199,24 @@ impl BatchBuilder {
     }
 
     /// Adds a record whose entity `after` appends to the buffer. `sequence` must not be below that of the record before. The key
-    /// counts only where the batch is keyed; `None` is an absent one.
+    /// counts only where the batch is keyed; `None` is an absent one. A record that finds no room leaves the batch as it was.
     pub fn push_with<R>(
         &mut self,
         sequence: u64,
         key: Option<&[u8]>,
         after: impl FnOnce(&mut Vec<u8>) -> R,
     ) -> Result<(), ColumnFull> {
+        self.after.push_with(after)?;
         if let Some(column) = &mut self.key {
-            match key {
-                Some(key) => column.push(key)?,
-                None => column.push_absent()?,
+            let pushed = match key {
+                Some(key) => column.push(key),
+                None => column.push_absent(),
+            };
+            if let Err(full) = pushed {
+                self.after.pop();
+                return Err(full);
             }
         }
-        self.after.push_with(after)?;
         self.sequences.push(sequence);
         Ok(())
     }

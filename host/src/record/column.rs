@@ -195,6 +195,22 @@ impl ColumnBuilder {
         Ok(())
     }
 
+    /// Takes the last value away.
+    pub(super) fn pop(&mut self) {
+        if self.offsets.len() < 2 {
+            return;
+        }
+        self.offsets.pop();
+        self.data.truncate(self.offsets.last().map_or(0, |end| *end as usize));
+        let len = self.len();
+        if let Some(bits) = &mut self.validity {
+            bits.truncate(len.div_ceil(8));
+            if let Some(last) = bits.last_mut().filter(|_| !len.is_multiple_of(8)) {
+                *last &= (1 << (len % 8)) - 1;
+            }
+        }
+    }
+
     /// The column.
     pub fn finish(self) -> Column {
         let len = self.len();
@@ -232,6 +248,23 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn a_value_taken_away_leaves_the_column_as_it_was(values in values(), extra in prop::option::of(Just(vec![7u8]))) {
+            let mut builder = ColumnBuilder::default();
+            for value in values.iter().map(Option::as_deref) {
+                for (value, keep) in [(extra.as_deref(), false), (value, true)] {
+                    match value {
+                        Some(value) => builder.push(value).unwrap(),
+                        None => builder.push_absent().unwrap(),
+                    }
+                    if !keep {
+                        builder.pop();
+                    }
+                }
+            }
+            prop_assert_eq!(builder.finish(), values.iter().map(Option::as_deref).collect());
+        }
+
         #[test]
         fn every_slice_holds_the_values_that_its_range_names(values in values(), cut in (0usize..41, 0usize..41)) {
             let column: Column = values.iter().map(Option::as_deref).collect();

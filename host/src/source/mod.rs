@@ -3,6 +3,23 @@
 //! A source cuts what it reads into [`Portion`]s, each of one partition, and names with each where a later run goes on once all of
 //! it is settled. It holds nothing back and settles nothing itself.
 
+mod building;
+mod compression;
+mod csv;
+mod file;
+mod follow;
+mod format;
+mod generator;
+mod identity;
+mod json;
+mod lines;
+mod pace;
+mod pointer;
+mod records;
+mod stdin;
+mod stream;
+mod window;
+
 use std::{collections::BTreeMap, sync::Arc};
 
 use async_trait::async_trait;
@@ -10,6 +27,13 @@ use bytes::Bytes;
 use thiserror::Error;
 
 use crate::record::Batch;
+
+pub use compression::Compression;
+pub use file::{FileOptions, FileSource};
+pub use format::{Format, Reading};
+pub use generator::{GeneratorOptions, GeneratorSource};
+pub use pointer::{Pointer, PointerError};
+pub use stdin::StdinSource;
 
 /// Reads records, batch by batch.
 #[async_trait]
@@ -85,3 +109,6 @@ pub enum SourceError {
         reason: String,
     },
 }
+
+#[cfg(test)]
+mod tests;

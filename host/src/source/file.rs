@@ -1,0 +1,232 @@
+//! Files, one or many.
+
+use std::{collections::VecDeque, path::PathBuf, time::Duration};
+
+use async_trait::async_trait;
+use tokio::task::JoinHandle;
+
+use super::{
+    Checkpoints, Portion, Reading, Source, SourceError,
+    compression::Compression,
+    follow::Follow,
+    identity::Known,
+    pace::Pace,
+    stream::{Shared, Stream, Turn},
+};
+use crate::clock::Clock;
+
+/// What to read of the file system, and how.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileOptions {
+    /// A path, or a pattern with `*`, `?`, `[…]` and `**`. A file of exactly this name comes before any pattern.
+    pub path: String,
+    /// How the files are compressed.
+    pub compression: Compression,
+    /// Waits for more instead of ending, and looks for it so often. A compressed file is read once, as it is when it is found.
+    pub follow: Option<Duration>,
+    /// What the files are made of.
+    pub reading: Reading,
+}
+
+/// Reads files: one after another in the order of their paths and each to its end, or all of them as they grow.
+///
+/// A partition is a file, whatever it is called: `file-<device>-<inode>-<digest of its beginning>`. Its beginning is the first line,
+/// for CSV the first two, since every export of a table begins with the same header. A record's sequence is the place of its first
+/// byte in the uncompressed file. A file that was truncated in place while it was followed, and began again with the same line, is
+/// another partition, with a number behind its name.
+///
+/// Following, a file is read on under its old name for one interval more after another took its path over; then a last line without
+/// a newline is a record.
+///
+/// Reading and unpacking is done on threads where it may block.
+#[derive(Debug)]
+pub struct FileSource {
+    work: Work,
+    clock: Clock,
+}
+
+#[derive(Debug)]
+enum Work {
+    Ready(Box<Worker>),
+    /// A call that was dropped may have left it so; the next one waits on.
+    Running(JoinHandle<(Box<Worker>, Result<Step, SourceError>)>),
+    Asleep(Box<Worker>, Duration),
+    Lost,
+}
+
+/// What came of a stretch of work that may block.
+#[derive(Debug)]
+pub(super) enum Step {
+    Portion(Portion),
+    /// Nothing until then.
+    Wait(Duration),
+    End,
+}
+
+#[derive(Debug)]
+struct Worker {
+    shared: Shared,
+    way: Way,
+}
+
+#[derive(Debug)]
+enum Way {
+    Once(Once),
+    Follow(Follow),
+}
+
+impl FileSource {
+    /// Reads what the options name, from the checkpoints on. Looks at no file before the first read.
+    pub fn new(options: FileOptions, pipeline: &str, checkpoints: Checkpoints, clock: Clock) -> Self {
+        let shared = Shared {
+            pipeline: pipeline.to_owned(),
+            compression: options.compression,
+            following: options.follow.is_some(),
+            known: Known::new(checkpoints),
+            pace: Pace::new(options.reading.rate),
+            reading: options.reading,
+            clock: clock.clone(),
+        };
+        let way = match options.follow {
+            Some(poll) => Way::Follow(Follow::new(options.path, poll)),
+            None => Way::Once(Once { pattern: options.path, paths: None, current: None, seen: Vec::new() }),
+        };
+        Self { work: Work::Ready(Box::new(Worker { shared, way })), clock }
+    }
+}
+
+#[async_trait]
+impl Source for FileSource {
+    async fn read(&mut self) -> Result<Option<Portion>, SourceError> {
+        loop {
+            self.work = match std::mem::replace(&mut self.work, Work::Lost) {
+                Work::Ready(mut worker) => Work::Running(tokio::task::spawn_blocking(move || {
+                    let step = worker.step();
+                    (worker, step)
+                })),
+                other => other,
+            };
+            match &mut self.work {
+                Work::Running(running) => match running.await {
+                    Ok((worker, Ok(Step::Wait(until)))) => self.work = Work::Asleep(worker, until),
+                    Ok((worker, step)) => {
+                        self.work = Work::Ready(worker);
+                        return Ok(match step? {
+                            Step::Portion(portion) => Some(portion),
+                            Step::Wait(_) | Step::End => None,
+                        });
+                    }
+                    Err(error) => {
+                        self.work = Work::Lost;
+                        return Err(lost(std::io::Error::other(error)));
+                    }
+                },
+                Work::Asleep(_, until) => {
+                    let wait = until.saturating_sub(self.clock.elapsed());
+                    self.clock.sleep(wait).await;
+                    if let Work::Asleep(worker, _) = std::mem::replace(&mut self.work, Work::Lost) {
+                        self.work = Work::Ready(worker);
+                    }
+                }
+                Work::Ready(_) | Work::Lost => return Err(lost(std::io::Error::other("an earlier read failed"))),
+            }
+        }
+    }
+
+    fn rereads(&self) -> bool {
+        true
+    }
+}
+
+fn lost(cause: std::io::Error) -> SourceError {
+    SourceError::Io { what: "cannot go on reading", path: "files".to_owned(), cause }
+}
+
+impl Worker {
+    fn step(&mut self) -> Result<Step, SourceError> {
+        match &mut self.way {
+            Way::Once(once) => once.step(&mut self.shared),
+            Way::Follow(follow) => follow.step(&mut self.shared),
+        }
+    }
+}
+
+/// One file after another, each to its end.
+#[derive(Debug)]
+struct Once {
+    pattern: String,
+    paths: Option<VecDeque<PathBuf>>,
+    current: Option<Stream>,
+    /// Links may lead to the same file twice.
+    seen: Vec<super::identity::Inode>,
+}
+
+impl Once {
+    fn step(&mut self, shared: &mut Shared) -> Result<Step, SourceError> {
+        let mut paths = match self.paths.take() {
+            Some(paths) => paths,
+            None => matches_of_required(&self.pattern)?.into(),
+        };
+        let step = self.go_on(&mut paths, shared);
+        self.paths = Some(paths);
+        step
+    }
+
+    fn go_on(&mut self, paths: &mut VecDeque<PathBuf>, shared: &mut Shared) -> Result<Step, SourceError> {
+        loop {
+            let stream = match &mut self.current {
+                Some(stream) => stream,
+                None => {
+                    let Some(path) = paths.front() else { return Ok(Step::End) };
+                    let stream = Stream::open(path, shared)?;
+                    paths.pop_front();
+                    if self.seen.contains(&stream.inode) {
+                        continue;
+                    }
+                    self.seen.push(stream.inode);
+                    self.current.insert(stream)
+                }
+            };
+            match stream.turn(true, shared)? {
+                Turn::Portion(portion) => return Ok(Step::Portion(portion)),
+                Turn::Paused | Turn::Waiting => {
+                    let next = shared.pace.next(shared.clock.elapsed());
+                    return Ok(Step::Wait(stream.due().map_or(next, |due| due.min(next))));
+                }
+                Turn::Done => self.current = None,
+            }
+        }
+    }
+}
+
+/// The files that a pattern matches, sorted by path; an error where there is none.
+pub(super) fn matches_of_required(pattern: &str) -> Result<Vec<PathBuf>, SourceError> {
+    let paths = matches_of(pattern)?;
+    if paths.is_empty() {
+        return Err(SourceError::Format { path: pattern.to_owned(), reason: "matches no file".to_owned() });
+    }
+    Ok(paths)
+}
+
+/// The files that a pattern matches, sorted by path.
+pub(super) fn matches_of(pattern: &str) -> Result<Vec<PathBuf>, SourceError> {
+    let literal = PathBuf::from(pattern);
+    if literal.exists() {
+        return Ok(vec![literal]);
+    }
+    let paths = glob::glob(pattern)
+        .map_err(|error| SourceError::Format { path: pattern.to_owned(), reason: format!("not a pattern: {error}") })?;
+    let mut found = Vec::new();
+    for path in paths {
+        let path = path.map_err(|error| SourceError::Io {
+            what: "cannot look into",
+            path: error.path().display().to_string(),
+            cause: error.into(),
+        })?;
+        if path.is_file() {
+            found.push(path);
+        }
+    }
+    found.sort();
+    Ok(found)
+}

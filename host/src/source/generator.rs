@@ -1,0 +1,153 @@
+//! Records out of nothing, the same each time.
+
+use std::{io::Write, num::NonZeroU64, sync::Arc};
+
+use async_trait::async_trait;
+
+use super::{Checkpoints, Cut, Portion, Source, SourceError, building::Building, pace::Pace};
+use crate::clock::Clock;
+
+/// From so many bytes on a record is JSON: an index of any length fits then.
+const JSON_BYTES: usize = 40;
+
+/// Which records to make.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GeneratorOptions {
+    /// How many in all, over all runs.
+    pub count: u64,
+    /// Bytes of each: a JSON object from 40 on, else digits and letters. 256 MiB at most.
+    pub size: usize,
+    /// So many records a second at most.
+    pub rate: Option<NonZeroU64>,
+    /// Another seed makes other records, of another partition.
+    pub seed: u64,
+    /// When a batch is cut.
+    pub cut: Cut,
+}
+
+/// Makes records that depend on nothing but seed, size and index.
+///
+/// The partition is `generator-<seed>-<size>`, a record's sequence its index, and its key the index in decimal. A later run may have
+/// a larger count and goes on where the one before ended.
+#[derive(Debug)]
+pub struct GeneratorSource {
+    options: GeneratorOptions,
+    pipeline: String,
+    partition: Arc<str>,
+    next: u64,
+    building: Building,
+    pace: Pace,
+    clock: Clock,
+    /// The index in decimal.
+    digits: Vec<u8>,
+}
+
+impl GeneratorSource {
+    /// Makes what the options say, from the checkpoint on.
+    pub fn new(mut options: GeneratorOptions, pipeline: &str, checkpoints: &Checkpoints, clock: Clock) -> Self {
+        options.size = options.size.min(256 << 20);
+        let partition = format!("generator-{}-{}", options.seed, options.size);
+        let content_type = if options.size < JSON_BYTES { "text/plain" } else { "application/json" };
+        Self {
+            next: checkpoints.get(&partition).copied().unwrap_or(0),
+            partition: partition.into(),
+            pipeline: pipeline.to_owned(),
+            building: Building::new(&options.cut, true, Some(content_type)),
+            pace: Pace::new(options.rate),
+            clock,
+            digits: Vec::with_capacity(20),
+            options,
+        }
+    }
+
+    fn cut(&mut self) -> Option<Portion> {
+        self.building.finish(&self.pipeline, &self.partition, &self.partition, self.next)
+    }
+}
+
+#[async_trait]
+impl Source for GeneratorSource {
+    async fn read(&mut self) -> Result<Option<Portion>, SourceError> {
+        loop {
+            let now = self.clock.elapsed();
+            self.pace.refill(now);
+            if self.building.due().is_some_and(|due| due <= now) {
+                return Ok(self.cut());
+            }
+            loop {
+                if self.next >= self.options.count || self.building.is_full() {
+                    return Ok(self.cut());
+                }
+                self.digits.clear();
+                // Writing to a vector does not fail.
+                write!(self.digits, "{}", self.next).ok();
+                let (digits, size) = (&self.digits, self.options.size);
+                if !self.building.has_room(size + digits.len()) {
+                    return Ok(self.cut());
+                }
+                if !self.pace.take() {
+                    break;
+                }
+                let mut letters = Letters::new(self.options.seed, self.next);
+                let written =
+                    self.building.push_with(now, self.next, Some(digits), |data| write_record(data, digits, size, &mut letters));
+                if let Err(full) = written {
+                    let reason = format!("record {}: {full}", self.next);
+                    return Err(SourceError::Format { path: self.partition.to_string(), reason });
+                }
+                self.next += 1;
+            }
+            let next = self.pace.next(now);
+            let until = self.building.due().map_or(next, |due| due.min(next));
+            self.clock.sleep(until.saturating_sub(now)).await;
+        }
+    }
+
+    fn rereads(&self) -> bool {
+        true
+    }
+}
+
+/// Appends exactly `size` bytes.
+fn write_record(data: &mut Vec<u8>, digits: &[u8], size: usize, letters: &mut Letters) {
+    let end = data.len() + size;
+    if size < JSON_BYTES {
+        data.extend_from_slice(&digits[digits.len().saturating_sub(size)..]);
+        letters.fill(data, end);
+        return;
+    }
+    for piece in [b"{\"n\":", digits, b",\"pad\":\""] {
+        data.extend_from_slice(piece);
+    }
+    letters.fill(data, end - 2);
+    data.extend_from_slice(b"\"}");
+}
+
+/// Letters that look like any others: SplitMix64 (Steele, Lea, Flood 2014), five bits a letter.
+struct Letters(u64);
+
+impl Letters {
+    fn new(seed: u64, index: u64) -> Self {
+        let mut letters = Self(seed);
+        let seed = letters.next();
+        Self(seed ^ index.wrapping_mul(0xd134_2543_de82_ef95))
+    }
+
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// Appends letters up to `end` bytes.
+    fn fill(&mut self, data: &mut Vec<u8>, end: usize) {
+        const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
+        while data.len() < end {
+            let bits = self.next();
+            let letters: [u8; 12] = std::array::from_fn(|at| ALPHABET[(bits >> (5 * at)) as usize & 31]);
+            data.extend_from_slice(&letters[..letters.len().min(end - data.len())]);
+        }
+    }
+}

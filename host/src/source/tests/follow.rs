@@ -1,0 +1,203 @@
+use std::{
+    fs::OpenOptions,
+    io::Write as _,
+    path::{Path, PathBuf},
+};
+
+use tempfile::TempDir;
+
+use super::*;
+
+const POLL: Duration = Duration::from_millis(500);
+
+struct Logs {
+    directory: TempDir,
+    time: VirtualClock,
+}
+
+impl Logs {
+    fn new() -> Self {
+        Self { directory: tempfile::tempdir().unwrap(), time: VirtualClock::new() }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    fn append(&self, name: &str, text: &str) {
+        let mut file = OpenOptions::new().append(true).create(true).open(self.path(name)).unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+    }
+
+    fn follow(&self, pattern: &str, format: Format, checkpoints: Checkpoints) -> FileSource {
+        let path = Path::new(self.directory.path()).join(pattern).to_str().unwrap().to_owned();
+        let cut = Cut { records: 1000, bytes: 1 << 20, delay: Duration::from_millis(100) };
+        let reading = Reading::new(format, cut);
+        let options = FileOptions { path, compression: Compression::Detect, follow: Some(POLL), reading };
+        FileSource::new(options, "pipe", checkpoints, self.time.clock())
+    }
+
+    async fn next(&self, source: &mut FileSource) -> (Portion, Vec<String>) {
+        let portion = next(source, &self.time).await.unwrap();
+        let texts = texts(&portion);
+        (portion, texts)
+    }
+}
+
+#[tokio::test]
+async fn a_line_comes_once_its_newline_does() {
+    let logs = Logs::new();
+    logs.append("a.log", "one\ntw");
+    let mut source = logs.follow("a.log", Format::Lines, Checkpoints::new());
+    assert_eq!(logs.next(&mut source).await.1, ["one"]);
+    quiet(&mut source, &logs.time, 5).await;
+    logs.append("a.log", "o\nthree\n");
+    assert_eq!(logs.next(&mut source).await.1, ["two", "three"]);
+}
+
+#[tokio::test]
+async fn what_trickles_in_is_cut_when_its_delay_is_over() {
+    let logs = Logs::new();
+    logs.append("a.log", "one\n");
+    let mut source = logs.follow("a.log", Format::Lines, Checkpoints::new());
+    logs.next(&mut source).await;
+    assert_eq!(logs.time.clock().elapsed(), Duration::from_millis(100));
+}
+
+#[tokio::test]
+async fn a_file_that_does_not_begin_with_a_whole_line_yet_is_waited_for() {
+    let logs = Logs::new();
+    logs.append("a.csv", "a,b\n1,");
+    let mut source = logs.follow("a.csv", Format::Csv { key: None }, Checkpoints::new());
+    quiet(&mut source, &logs.time, 3).await;
+    logs.append("a.csv", "2\n3");
+    let (portion, texts) = logs.next(&mut source).await;
+    assert_eq!((texts, portion.next), (vec![r#"{"a":"1","b":"2"}"#.to_owned()], 8));
+}
+
+#[tokio::test]
+async fn a_rotated_file_is_read_to_its_end_before_the_new_one() {
+    let logs = Logs::new();
+    logs.append("a.log", "one\n");
+    let mut source = logs.follow("a.log", Format::Lines, Checkpoints::new());
+    let (first, _) = logs.next(&mut source).await;
+    logs.append("a.log", "two\n");
+    std::fs::rename(logs.path("a.log"), logs.path("old")).unwrap();
+    logs.append("a.log", "new\n");
+    let (second, texts) = logs.next(&mut source).await;
+    assert_eq!((texts, &second.partition), (vec!["two".to_owned()], &first.partition));
+    // Whoever writes may not have noticed yet.
+    logs.append("old", "three\nlast");
+    let (mut old, mut new) = (Vec::new(), Vec::new());
+    while new.is_empty() {
+        let (portion, texts) = logs.next(&mut source).await;
+        if portion.partition == first.partition { old.extend(texts) } else { new.extend(texts) }
+    }
+    assert_eq!((old, new), (vec!["three".to_owned(), "last".to_owned()], vec!["new".to_owned()]));
+}
+
+#[tokio::test]
+async fn a_file_that_was_renamed_within_the_pattern_is_not_read_again() {
+    let logs = Logs::new();
+    logs.append("a.log", "one\n");
+    let mut source = logs.follow("a.log*", Format::Lines, Checkpoints::new());
+    logs.next(&mut source).await;
+    std::fs::rename(logs.path("a.log"), logs.path("a.log.1")).unwrap();
+    logs.append("a.log", "two\n");
+    assert_eq!(logs.next(&mut source).await.1, ["two"]);
+    quiet(&mut source, &logs.time, 6).await;
+    logs.append("a.log.1", "late\n");
+    assert_eq!(logs.next(&mut source).await.1, ["late"]);
+}
+
+#[tokio::test]
+async fn a_new_file_that_matches_is_picked_up() {
+    let logs = Logs::new();
+    logs.append("a.log", "a\n");
+    let mut source = logs.follow("*.log", Format::Lines, Checkpoints::new());
+    logs.next(&mut source).await;
+    std::fs::remove_file(logs.path("a.log")).unwrap();
+    quiet(&mut source, &logs.time, 3).await;
+    logs.append("b.log", "b\n");
+    assert_eq!(logs.next(&mut source).await.1, ["b"]);
+}
+
+#[tokio::test]
+async fn a_file_truncated_in_place_begins_anew_as_another_partition() {
+    let logs = Logs::new();
+    logs.append("a.log", "begin\none\npartial");
+    let mut source = logs.follow("a.log", Format::Lines, Checkpoints::new());
+    let (first, _) = logs.next(&mut source).await;
+    let mut partitions = vec![first.partition.to_string()];
+    for line in ["begin\n", "other\n", "begin\n"] {
+        std::fs::write(logs.path("a.log"), "").unwrap();
+        quiet(&mut source, &logs.time, 0).await;
+        // Only its shrinking tells.
+        let mut seen = Vec::new();
+        for _ in 0..3 {
+            tokio::select! {
+                portion = source.read() => seen.extend(texts(&portion.unwrap().unwrap())),
+                () = async { logs.time.sleepers(1).await; logs.time.advance_to_next(); } => {}
+            }
+        }
+        logs.append("a.log", line);
+        let (portion, texts) = logs.next(&mut source).await;
+        if texts == ["partial"] {
+            seen.extend(texts);
+            assert_eq!(logs.next(&mut source).await.1, [line.trim()]);
+            continue;
+        }
+        assert_eq!(texts, [line.trim()]);
+        assert_eq!(records(&portion)[0].0, 0);
+        partitions.push(portion.partition.to_string());
+    }
+    let base = &partitions[0];
+    assert_eq!(partitions.len(), 4);
+    assert_eq!((&partitions[1], &partitions[3]), (&format!("{base}-1"), &format!("{base}-2")));
+    assert!(!partitions[2].starts_with(base));
+
+    // A later run knows it by its newest name, and that it was truncated while nobody looked.
+    let checkpoints = Checkpoints::from([(base.clone(), 10), (partitions[1].clone(), 6), (partitions[3].clone(), 6)]);
+    let mut source = logs.follow("a.log", Format::Lines, checkpoints.clone());
+    quiet(&mut source, &logs.time, 3).await;
+    logs.append("a.log", "more\n");
+    let (portion, texts) = logs.next(&mut source).await;
+    assert_eq!((texts, &*portion.partition), (vec!["more".to_owned()], &*partitions[3]));
+    let checkpoints = Checkpoints::from([(partitions[3].clone(), 1000)]);
+    let mut source = logs.follow("a.log", Format::Lines, checkpoints);
+    let (portion, texts) = logs.next(&mut source).await;
+    assert_eq!((texts.len(), portion.partition.to_string()), (2, format!("{base}-3")));
+}
+
+#[tokio::test]
+async fn following_goes_on_from_its_checkpoint() {
+    let logs = Logs::new();
+    logs.append("a.log", "one\ntwo");
+    let mut source = logs.follow("a.log", Format::Lines, Checkpoints::new());
+    let (portion, _) = logs.next(&mut source).await;
+    let checkpoints = Checkpoints::from([(portion.partition.to_string(), portion.next)]);
+    let mut source = logs.follow("a.log", Format::Lines, checkpoints);
+    quiet(&mut source, &logs.time, 3).await;
+    logs.append("a.log", "!\n");
+    assert_eq!(logs.next(&mut source).await.1, ["two!"]);
+}
+
+#[tokio::test]
+async fn a_pattern_that_matches_nothing_at_first_is_an_error() {
+    let logs = Logs::new();
+    let error = logs.follow("a.log", Format::Lines, Checkpoints::new()).read().await.unwrap_err();
+    assert!(error.to_string().ends_with("a.log: matches no file"));
+}
+
+#[tokio::test]
+async fn a_busy_file_leaves_the_others_their_turn() {
+    let logs = Logs::new();
+    logs.append("a.log", &"a\n".repeat(5000));
+    logs.append("b.log", "b\n");
+    let mut source = logs.follow("*.log", Format::Lines, Checkpoints::new());
+    let mut before = 0;
+    while logs.next(&mut source).await.1[0] == "a" {
+        before += 1;
+    }
+    assert!(before <= 6, "{before}");
+}
