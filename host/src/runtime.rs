@@ -5,7 +5,7 @@ use std::{
     num::NonZeroU64,
     path::PathBuf,
     sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{Duration, UNIX_EPOCH},
 };
 
 use thiserror::Error;
@@ -13,12 +13,12 @@ use tokio::{sync::watch, task::JoinHandle};
 
 use crate::{
     clock::Clock,
-    config::{self, PathOrGlob},
+    config::{self, At, PathOrGlob, Place},
     pipeline::{Counts, Ended, Pipeline, PipelineError, Progress, Surroundings},
     plan::{Plan, PlannedPipeline},
     source::{
-        Checkpoints, Compression, Cut, FileOptions, FileSource, Format, GeneratorOptions, GeneratorSource, Reading, Source,
-        StdinSource,
+        Checkpoints, Compression, Cut, FileOptions, FileSource, Format, GeneratorOptions, GeneratorSource, PointerError, Reading,
+        Source, SourceError, StdinSource,
     },
     store::{DataDir, DataDirError, SqliteStore, Store, StoreError},
 };
@@ -32,6 +32,24 @@ pub enum StartError {
     /// The store in it cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// A source cannot be read as the pipeline file says.
+    #[error("pipeline {pipeline}: source: {cause}")]
+    Source {
+        /// Whose.
+        pipeline: Arc<str>,
+        /// Why.
+        cause: SourceError,
+    },
+    /// A key that is no JSON pointer.
+    #[error("{place}: the key {key:?} is no JSON pointer: {cause}")]
+    Key {
+        /// Where it stands.
+        place: Place,
+        /// As it was written.
+        key: String,
+        /// What is wrong with it.
+        cause: PointerError,
+    },
 }
 
 impl StartError {
@@ -41,6 +59,8 @@ impl StartError {
             Self::DataDir(error) => error.hint(),
             Self::Store(StoreError::Format { .. }) => "run it with the version of wharf that wrote it, or name another --data-dir",
             Self::Store(StoreError::Engine { .. }) => "see that the data directory can be written to and has room",
+            Self::Source { .. } => "mend the source, or correct the pipeline file",
+            Self::Key { .. } => "write the way from the record's root, such as /user/id",
         }
     }
 }
@@ -109,7 +129,7 @@ pub async fn start(plan: Plan, clock: Clock, run: &str) -> Result<Running, Start
         let read_before: HashMap<String, u64> =
             checkpoints.iter().map(|checkpoint| (checkpoint.partition.clone(), checkpoint.read_to)).collect();
         let checkpoints = checkpoints.into_iter().map(|checkpoint| (checkpoint.partition, checkpoint.next)).collect();
-        let source = source(&planned, checkpoints, &clock, run);
+        let source = source(&planned, checkpoints, &clock, run)?;
         let PlannedPipeline { id, destinations, window, .. } = planned;
         let pipeline = Pipeline { id, source, destinations, window, read_before };
         let progress = pipeline.progress();
@@ -151,23 +171,38 @@ impl Running {
     }
 }
 
+/// What a stream is made of, as the source room has it.
+fn format(given: config::Format, key: Option<&At<String>>) -> Result<Format, StartError> {
+    let text = || key.map(|key| key.value.clone());
+    Ok(match given {
+        config::Format::JsonLines => {
+            let pointer = key.map(|At { value, place }| {
+                value.parse().map_err(|cause| StartError::Key { place: place.clone(), key: value.clone(), cause })
+            });
+            Format::JsonLines { key: pointer.transpose()? }
+        }
+        config::Format::Csv => Format::Csv { key: text() },
+        config::Format::Lines => Format::Lines,
+    })
+}
+
 /// The source of a pipeline, standing where the checkpoints say.
 fn source(planned: &PlannedPipeline, checkpoints: Checkpoints, clock: &Clock, run: &str) -> Result<Box<dyn Source>, StartError> {
     let PlannedPipeline { id, batch, .. } = planned;
     let cut = Cut { records: batch.records, bytes: batch.bytes.bytes(), delay: batch.delay.duration() };
     let rate = |rate: Option<u32>| rate.and_then(|rate| NonZeroU64::new(rate.into()));
-    let failed = |error: SourceError| StartError::Source { pipeline: id.clone(), error };
+    let failed = |cause: SourceError| StartError::Source { pipeline: id.clone(), cause };
     Ok(match &planned.source {
         config::Source::File(given) => {
             let path = match &given.path.value {
                 PathOrGlob::Path(path) => path.to_string_lossy().into_owned(),
                 PathOrGlob::Glob(pattern) => pattern.clone(),
             };
-            let mut reading = Reading::new(format(given.format, given.key.as_ref()).map_err(failed)?, cut);
+            let mut reading = Reading::new(format(given.format, given.key.as_ref())?, cut);
             reading.rate = rate(given.rate);
             let compression = match given.compression {
-                config::Compression::Auto => Compression::of(path.as_ref()),
-                config::Compression::None => Compression::None,
+                config::Compression::Auto => Compression::Detect,
+                config::Compression::None => Compression::Plain,
                 config::Compression::Gzip => Compression::Gzip,
                 config::Compression::Zstd => Compression::Zstd,
             };
@@ -176,7 +211,7 @@ fn source(planned: &PlannedPipeline, checkpoints: Checkpoints, clock: &Clock, ru
             Box::new(FileSource::new(options, id, checkpoints, clock.clone()))
         }
         config::Source::Stdin(given) => {
-            let mut reading = Reading::new(format(given.format, given.key.as_ref()).map_err(failed)?, cut);
+            let mut reading = Reading::new(format(given.format, given.key.as_ref())?, cut);
             reading.rate = rate(given.rate);
             Box::new(StdinSource::new(std::io::stdin(), &reading, id, run, clock.clone()).map_err(failed)?)
         }

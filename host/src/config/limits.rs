@@ -41,12 +41,11 @@ pub struct Limits {
     /// The most random bytes that one call may ask for.
     #[serde(deserialize_with = "random_bytes")]
     pub random_bytes: Size,
-    /// The most computation in one call, in units of fuel: about one for each WebAssembly instruction.
+    /// The computation that every call may use, in units of fuel: about one for each WebAssembly instruction.
     #[serde(deserialize_with = "fuel")]
     #[schemars(range(min = 1))]
     pub fuel_per_call: u64,
-    /// The most computation for each record of a batch, in units of fuel. A `write` may use this times its records, or
-    /// `fuel-per-call` where that is less.
+    /// The computation that a `write` may use for each record handed over, on top of `fuel-per-call`, in units of fuel.
     #[serde(deserialize_with = "fuel")]
     #[schemars(range(min = 1))]
     pub fuel_per_record: u64,

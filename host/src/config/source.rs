@@ -148,9 +148,9 @@ impl Format {
     /// What a file's extension tells, where it tells anything.
     pub fn of(path: &Path) -> Option<Self> {
         let extension = |path: &Path| path.extension().and_then(|extension| extension.to_str()).map(str::to_owned);
-        let inner = match Compression::Auto.of(path) {
-            Compression::None => path.to_owned(),
-            _ => path.with_extension(""),
+        let inner = match extension(path).as_deref() {
+            Some("gz" | "zst") => path.with_extension(""),
+            _ => path.to_owned(),
         };
         match extension(&inner)?.as_str() {
             "ndjson" | "jsonl" | "json" => Some(Self::JsonLines),
@@ -164,7 +164,148 @@ impl Format {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Compression {
-    /// As each file's extension tells: `.gz` is gzip, `.zst` is zstd, any other none.
+    /// As each file's first bytes tell.
+    #[default]
+    Auto,
+    /// Not at all.
+    None,
+    /// With gzip.
+    Gzip,
+    /// With Zstandard.
+    Zstd,
+}
+
+/// One file, or a pattern for many.
+    pub path: At<PathOrGlob>,
+    /// How records stand in a file.
+    pub format: Format,
+    /// How files are compressed.
+    pub compression: Compression,
+    /// What of a record is its key: a JSON pointer for JSON lines, a column's name for CSV.
+    pub key: Option<At<String>>,
+    /// The most records per second.
+    pub rate: Option<u32>,
+    /// Whether to go on waiting for more at the end.
+    pub follow: bool,
+    /// How often to look for more, while following.
+    pub poll: Interval,
+}
+
+/// A file source as written.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", expecting = "a file source")]
+#[schemars(rename = "FileSource")]
+struct FileWritten {
+    /// A file, or a pattern with `*`, `?`, `[…]` or `**`, relative to the folder of the pipeline file. A pattern's files are read in
+    /// order of name.
+    path: At<PathOrGlob>,
+    /// How records stand in a file. Default: told by the extension, before `.gz` and `.zst`: `.ndjson`, `.jsonl` and `.json` are
+    /// `json-lines`, `.csv` is `csv`; with any other it is required.
+    #[schemars(with = "Format")]
+    #[serde(default)]
+    format: Option<Format>,
+    /// How files are compressed.
+    #[serde(default)]
+    compression: Compression,
+    /// What of a record is its key, which partitions and keeps order: a JSON pointer such as `/user/id` for `json-lines`, the name
+    /// of a column for `csv`. `lines` has none.
+    #[serde(default)]
+    #[schemars(with = "String")]
+    key: Option<At<String>>,
+    /// The most records per second. Default: as many as destinations take.
+    #[serde(default, deserialize_with = "rate")]
+    #[schemars(with = "u32", range(min = 1))]
+    rate: Option<u32>,
+    /// Whether to go on waiting for more lines and files at the end, rather than to end the pipeline.
+    #[serde(default)]
+    follow: bool,
+    /// How often to look for more. Only with `follow: true`.
+    #[serde(default, deserialize_with = "poll")]
+    #[schemars(with = "Interval", extend("default" = DEFAULT_POLL))]
+    poll: Option<At<Interval>>,
+}
+
+/// Standard input, once: it cannot be read again after a crash.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stdin {
+    /// How records stand in it.
+    pub format: Format,
+    /// What of a record is its key: a JSON pointer for JSON lines, a column's name for CSV.
+    pub key: Option<At<String>>,
+    /// The most records per second.
+    pub rate: Option<u32>,
+}
+
+/// Standard input as written.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", expecting = "a stdin source")]
+#[schemars(rename = "Stdin")]
+struct StdinWritten {
+    /// How records stand in it.
+    format: Format,
+    /// What of a record is its key, which partitions and keeps order: a JSON pointer such as `/user/id` for `json-lines`, the name
+    /// of a column for `csv`. `lines` has none.
+    #[serde(default)]
+    #[schemars(with = "String")]
+    key: Option<At<String>>,
+    /// The most records per second. Default: as many as destinations take.
+    #[serde(default, deserialize_with = "rate")]
+    #[schemars(with = "u32", range(min = 1))]
+    rate: Option<u32>,
+}
+
+/// Records made up by the host, the same for the same seed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", expecting = "a generator source")]
+pub struct Generator {
+    /// How many records.
+    #[serde(deserialize_with = "count")]
+    pub count: u64,
+    /// The size of a record's payload.
+    #[serde(default = "default_size", deserialize_with = "size")]
+    pub size: Size,
+    /// The most records per second. Default: as many as destinations take.
+    #[serde(default, deserialize_with = "rate")]
+    #[schemars(with = "u32", range(min = 1))]
+    pub rate: Option<u32>,
+    /// What the records are made from: the same seed makes the same records.
+    #[serde(default, deserialize_with = "count")]
+    pub seed: u64,
+}
+
+/// How records stand in a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Format {
+    /// A JSON value on each line.
+    JsonLines,
+    /// Comma-separated values with a header line.
+    Csv,
+    /// A record is a line, as it is.
+    Lines,
+}
+
+impl Format {
+    /// What a file's extension tells, where it tells anything.
+    pub fn of(path: &Path) -> Option<Self> {
+        let extension = |path: &Path| path.extension().and_then(|extension| extension.to_str()).map(str::to_owned);
+        let inner = match extension(path).as_deref() {
+            Some("gz" | "zst") => path.with_extension(""),
+            _ => path.to_owned(),
+        };
+        match extension(&inner)?.as_str() {
+            "ndjson" | "jsonl" | "json" => Some(Self::JsonLines),
+            "csv" => Some(Self::Csv),
+            _ => None,
+        }
+    }
+}
+
+/// How files are compressed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Compression {
+    /// As each file's first bytes tell.
     #[default]
     Auto,
     /// Not at all.
