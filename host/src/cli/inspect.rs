@@ -113,7 +113,8 @@ fn text(connector: &Connector) -> String {
         }
     }
     if !parameters.is_empty() {
-        line(0, "\nsettings:");
+        line(0, "");
+        line(0, "settings:");
     }
     for parameter in parameters {
         let mut traits = vec![parameter.kind.to_string()];
@@ -127,7 +128,8 @@ fn text(connector: &Connector) -> String {
         }
     }
     if !actions.is_empty() {
-        line(0, "\nactions:");
+        line(0, "");
+        line(0, "actions:");
     }
     for action in actions {
         let default = if descriptor.default_action.as_ref() == Some(&action.name) { ", default" } else { "" };
@@ -135,17 +137,20 @@ fn text(connector: &Connector) -> String {
     }
     if !versions.is_empty() {
         let names: Vec<_> = versions.iter().map(|version| version.name.as_str()).collect();
-        line(0, &format!("\nversions of the far side: {}", names.join(", ")));
+        line(0, "");
+        line(0, &format!("versions of the far side: {}", names.join(", ")));
     }
     if !requests.is_empty() {
-        line(0, "\nrequests:");
+        line(0, "");
+        line(0, "requests:");
     }
     for request in requests {
         let reason = if request.reason.is_empty() { String::new() } else { format!(": {}", request.reason) };
         line(2, &format!("{} {}{reason}", request.capability, request.pattern));
     }
     for (title, names) in [("imports", &outline.imports), ("exports", &outline.exports)] {
-        line(0, &format!("\n{title}:"));
+        line(0, "");
+        line(0, &format!("{title}:"));
         for name in names {
             line(2, name);
         }
