@@ -1,1 +1,3 @@
 //! .
+pub struct Discard;
+wharf_sdk::export_destination!(Discard);
