@@ -34,12 +34,17 @@ pub fn destination(input: TokenStream) -> TokenStream {
 
                 impl exports::wharf::connector::connector::Guest for Component {
                     fn describe() -> ::std::string::String {
-                        sdk::describe::<Exported>()
+                        sdk::describe::<Exported>(&sdk::Package {
+                            name: ::std::env!("CARGO_PKG_NAME"),
+                            version: ::std::env!("CARGO_PKG_VERSION"),
+                            description: ::std::env!("CARGO_PKG_DESCRIPTION"),
+                            authors: ::std::env!("CARGO_PKG_AUTHORS"),
+                        })
                     }
 
                     fn check(settings: types::Settings) -> ::std::vec::Vec<exports::wharf::connector::connector::Problem> {
                         let problems = sdk::check::<Exported>(settings).into_iter();
-                        let problem = |(parameter, message)| exports::wharf::connector::connector::Problem { parameter, message };
+                        let problem = |sdk::Problem { parameter, message }| exports::wharf::connector::connector::Problem { parameter, message };
                         problems.map(problem).collect()
                     }
                 }

@@ -4,13 +4,27 @@
 
 use proc_macro::TokenStream;
 
+mod attributes;
 mod bindings;
 mod export;
+mod names;
+mod parameters;
 
-/// Makes a type the destination that this component exports. Documented where `wharf-sdk` re-exports it.
+/// Makes a type that implements `Destination` the one that this component exports: `export_destination!(MyDestination);`, once, at the
+/// root of the crate.
+///
+/// Name and version of the connector are those of the crate, without `wharf-` in front, and so are summary and author, where the
+/// descriptor does not say otherwise. On other targets than WebAssembly it exports nothing, so that native tests can use several
+/// connectors at once.
 #[proc_macro]
 pub fn export_destination(input: TokenStream) -> TokenStream {
     export::destination(input.into()).into()
+}
+
+/// Derives what a connector may be given. Documented at the trait.
+#[proc_macro_derive(Parameters, attributes(parameter))]
+pub fn parameters(input: TokenStream) -> TokenStream {
+    parameters::derive(input.into()).into()
 }
 
 /// The bindings of what every component imports, for `wharf-sdk` itself.
