@@ -68,6 +68,7 @@ mod destination;
 mod duration;
 mod failure;
 pub mod follow_ups;
+mod json;
 mod log;
 pub mod metrics;
 mod panics;
