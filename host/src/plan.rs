@@ -146,12 +146,10 @@ impl PlanError {
             Self::Setting { problem, .. } => problem.hint.clone(),
             Self::Check { .. } => Some("ask the connector's author; `check` has to work without any grant".into()),
             Self::Directory { cause, .. } => Some(cause.hint()),
-            Self::NotGranted { guest, read_only: true, .. } => {
-                Some(format!("add `access: read-write` to the grant of {guest}"))
+            Self::NotGranted { guest, read_only: true, .. } => Some(format!("add `access: read-write` to the grant of {guest}")),
+            Self::NotGranted { guest, .. } => {
+                Some(format!("add under `grants:`\n  directories:\n    - {{ host: PATH, guest: {guest}, access: read-write }}"))
             }
-            Self::NotGranted { guest, .. } => Some(format!(
-                "add under `grants:`\n  directories:\n    - {{ host: PATH, guest: {guest}, access: read-write }}"
-            )),
         }
     }
 
@@ -217,9 +215,7 @@ impl Planner<'_> {
 
         let texts: BTreeMap<String, Given> = settings
             .iter()
-            .map(|(name, setting)| {
-                (name.to_owned(), Given { value: setting.value().into(), written: setting.written().into() })
-            })
+            .map(|(name, setting)| (name.to_owned(), Given { value: setting.value().into(), written: setting.written().into() }))
             .collect();
         let settings = match connector.check(&texts, &limits).await {
             Ok(Ok(complete)) => complete,

@@ -57,7 +57,9 @@ impl StartError {
     pub fn hint(&self) -> &'static str {
         match self {
             Self::DataDir(error) => error.hint(),
-            Self::Store(StoreError::Format { .. }) => "run it with the version of wharf that wrote it, or name another --data-dir",
+            Self::Store(StoreError::Format { .. }) => {
+                "run it with the version of wharf that wrote it, or name another --data-dir"
+            }
             Self::Store(StoreError::Engine { .. }) => "see that the data directory can be written to and has room",
             Self::Source { .. } => "mend the source, or correct the pipeline file",
             Self::Key { .. } => "write the way from the record's root, such as /user/id",

@@ -1,2 +1,49 @@
-//! `cargo xtask`.
-fn main() {}
+//! `cargo xtask`: what needs more than one cargo call.
+
+mod build;
+mod demo;
+mod lint;
+mod shell;
+mod test;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+/// What needs more than one cargo call.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+enum Task {
+    /// Builds the program, and every connector as target/connectors/NAME.wasm.
+    Build {
+        /// Optimised, as target/release/wharf.
+        #[arg(long)]
+        release: bool,
+    },
+    /// Delivers a real file to a connector, and looks at what arrived.
+    Demo,
+    /// Checks the formatting, the lints and the documentation.
+    Lint,
+    /// Runs every check and every test.
+    Test {
+        /// With the full counts of kills, cases and seeds.
+        #[arg(long)]
+        long: bool,
+    },
+}
+
+fn main() -> ExitCode {
+    let done = match Task::parse() {
+        Task::Build { release } => build::build(release).map(drop),
+        Task::Demo => demo::demo(),
+        Task::Lint => lint::lint(),
+        Task::Test { long } => test::test(long),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

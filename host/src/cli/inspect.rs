@@ -18,10 +18,8 @@ use crate::{
 
 /// Tells what a component is.
 pub async fn inspect(component: &Path, output: Output) -> Result<u8, Refusal> {
-    let connector = loader(&Clock::system())?
-        .load(component)
-        .await
-        .map_err(|error| Refusal::with_hint(error.to_string(), error.hint()))?;
+    let connector =
+        loader(&Clock::system())?.load(component).await.map_err(|error| Refusal::with_hint(error.to_string(), error.hint()))?;
     match output {
         Output::Json => report::print(&document(&connector)),
         Output::Text => print!("{}", text(&connector)),

@@ -105,8 +105,11 @@ pub fn finished(reports: &[Report], store: &Path, asked: bool, output: Output) -
     let pending: u64 = sum(reports, |destination| destination.pending);
     let dead_lettered: u64 = sum(reports, |destination| destination.dead_lettered);
     if dead_lettered > 0 {
-        let _closed =
-            writeln!(told, "hint: what was given up stands, each with its reason, in the table dead_letters of {}", store.display());
+        let _closed = writeln!(
+            told,
+            "hint: what was given up stands, each with its reason, in the table dead_letters of {}",
+            store.display()
+        );
     }
     match () {
         () if failed => STOPPED,

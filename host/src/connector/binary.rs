@@ -204,10 +204,7 @@ mod tests {
             (b"\x89PNG\r\n\x1a\n", "is a PNG image, not a WebAssembly component"),
             (b"version: 1\n", "is a text file, not a WebAssembly component"),
             (b"\0asm\x01\0\0\0", "is a core WebAssembly module, not a component"),
-            (
-                b"\0asm\x0d\0\x01\0",
-                "is made for no version of wharf:connector (it exports nothing); this host serves 0.1.0",
-            ),
+            (b"\0asm\x0d\0\x01\0", "is made for no version of wharf:connector (it exports nothing); this host serves 0.1.0"),
         ];
         for (bytes, expected) in cases {
             assert_eq!(refusal(bytes), *expected);

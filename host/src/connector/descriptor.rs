@@ -424,7 +424,10 @@ mod tests {
         let cases = [
             (r#"{"format":1,"about":{"name":" ","version":"1.0.0"}}"#.to_owned(), r#"about.name is " ""#),
             (r#"{"format":1,"about":{"name":"a","version":"one"}}"#.to_owned(), r#"about.version "one" is not semver"#),
-            (format!(r#"{{"format":1,{about},"parameters":[{{"name":"x"}},{{"name":"x"}}]}}"#), "the parameter x is declared twice"),
+            (
+                format!(r#"{{"format":1,{about},"parameters":[{{"name":"x"}},{{"name":"x"}}]}}"#),
+                "the parameter x is declared twice",
+            ),
             (format!(r#"{{"format":1,{about},"parameters":[{{"name":"x","rules":{{"pattern":"("}}}}]}}"#), "the pattern of x"),
             (format!(r#"{{"format":1,{about},"default-action":"y"}}"#), r#"default-action "y" is no action"#),
             (format!(r#"{{"format":1,{about},"bounds":{{"records":0}}}}"#), "a bound of 0 admits no record"),

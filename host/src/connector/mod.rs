@@ -219,9 +219,13 @@ impl LoadError {
             Self::Read { .. } | Self::Host { .. } => None,
             Self::TooLarge { .. } => Some("strip it of debugging information".into()),
             Self::NotAConnector { cause, .. } => Some(cause.hint().into()),
-            Self::Compile { .. } => Some("build it again; a host compiles what WebAssembly 2.0 and WASI 0.2 toolchains make".into()),
+            Self::Compile { .. } => {
+                Some("build it again; a host compiles what WebAssembly 2.0 and WASI 0.2 toolchains make".into())
+            }
             Self::Link { .. } => Some("build it against the contract of this host and WASI 0.2".into()),
-            Self::Describe { .. } | Self::Descriptor { .. } => Some("ask the connector's author; `describe` has to work without any grant".into()),
+            Self::Describe { .. } | Self::Descriptor { .. } => {
+                Some("ask the connector's author; `describe` has to work without any grant".into())
+            }
         }
     }
 }
@@ -246,16 +250,13 @@ impl Loader {
             let path = path.clone();
             move || loader.prepare(path)
         });
-        let (outline, digest, size, component) = prepared
-            .await
-            .map_err(|error| LoadError::Host { path: path.clone(), cause: error.to_string() })??;
+        let (outline, digest, size, component) =
+            prepared.await.map_err(|error| LoadError::Host { path: path.clone(), cause: error.to_string() })??;
         let limits = Arc::new(Limits::default());
         let standing = Standing::bare(&self.engine, &self.clock, limits, path.display().to_string())
             .map_err(|error| LoadError::Host { path: path.clone(), cause: error.to_string() })?;
-        let document =
-            component.describe(standing).await.map_err(|cause| LoadError::Describe { path: path.clone(), cause })?;
-        let descriptor =
-            Descriptor::parse(&document).map_err(|cause| LoadError::Descriptor { path: path.clone(), cause })?;
+        let document = component.describe(standing).await.map_err(|cause| LoadError::Describe { path: path.clone(), cause })?;
+        let descriptor = Descriptor::parse(&document).map_err(|cause| LoadError::Descriptor { path: path.clone(), cause })?;
         let (engine, clock) = (self.engine.clone(), self.clock.clone());
         Ok(Connector { path, digest, size, outline, descriptor: descriptor.into(), component, engine, clock })
     }
@@ -272,8 +273,7 @@ impl Loader {
         let bytes = std::fs::read(&path).map_err(read)?;
         let outline = binary::outline(&bytes).map_err(|cause| LoadError::NotAConnector { path: path.clone(), cause })?;
         let digest = hex(&Sha256::digest(&bytes));
-        let compiled =
-            self.engine.compile(&digest, &bytes).map_err(|cause| LoadError::Compile { path: path.clone(), cause })?;
+        let compiled = self.engine.compile(&digest, &bytes).map_err(|cause| LoadError::Compile { path: path.clone(), cause })?;
         let component =
             v0_1::Component::link(&self.v0_1, &compiled).map_err(|cause| LoadError::Link { path: path.clone(), cause })?;
         Ok((outline, digest, bytes.len() as u64, component))

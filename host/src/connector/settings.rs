@@ -35,8 +35,7 @@ pub struct Problem {
 /// Checks settings and fills in defaults, in the order of their names. All that is wrong comes back at once.
 pub fn complete(parameters: &[Parameter], given: &BTreeMap<String, Given>) -> Result<Vec<(String, String)>, Vec<Problem>> {
     let mut problems = Vec::new();
-    let mut settings: BTreeMap<String, String> =
-        given.iter().map(|(name, given)| (name.clone(), given.value.clone())).collect();
+    let mut settings: BTreeMap<String, String> = given.iter().map(|(name, given)| (name.clone(), given.value.clone())).collect();
     for (name, value) in given {
         match declared(parameters, name) {
             Some(parameter) => problems.extend(check(parameter, name, value)),
@@ -94,7 +93,11 @@ fn matches(parameter: &Parameter, name: &str) -> bool {
 fn unknown(parameters: &[Parameter], name: &str) -> Problem {
     let whole = parameters.iter().find(|parameter| parameter.name == name).map(|parameter| parameter.kind);
     if let Some(kind @ (Kind::List | Kind::Map)) = whole {
-        return Problem { parameter: name.into(), message: format!("is {} and is given one value", kind.with_article()), hint: None };
+        return Problem {
+            parameter: name.into(),
+            message: format!("is {} and is given one value", kind.with_article()),
+            hint: None,
+        };
     }
     let known = parameters.iter().map(|parameter| parameter.name.as_str());
     let hint = match nearest(name, known.clone()) {
@@ -204,8 +207,15 @@ mod tests {
         let settings = complete(
             &parameters(),
             &given(&[
-                ("url", "http://x"), ("size", "10"), ("wait", "60s"), ("token", "abcd"), ("tags.0", "a"), ("tags.1", "b"),
-                ("headers.a.b", "c"), ("columns.id.path", "/id"), ("on", "false"),
+                ("url", "http://x"),
+                ("size", "10"),
+                ("wait", "60s"),
+                ("token", "abcd"),
+                ("tags.0", "a"),
+                ("tags.1", "b"),
+                ("headers.a.b", "c"),
+                ("columns.id.path", "/id"),
+                ("on", "false"),
             ]),
         )
         .unwrap();

@@ -12,11 +12,7 @@
 //! | unauthorized, fatal | the run ends; they are pending |
 //! | no answer, or one that breaks the contract | the run ends; they are pending, and counted unknown |
 
-use std::{
-    collections::VecDeque,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use thiserror::Error;
@@ -265,13 +261,7 @@ impl Worker {
     }
 
     /// Settles what an answer settles, and gives what is to be sent again, in order, each with how long to wait for it.
-    fn weigh(
-        &mut self,
-        part: Part,
-        answer: Answer,
-        label: &str,
-        account: &mut Account,
-    ) -> Result<Vec<(Part, Duration)>, Left> {
+    fn weigh(&mut self, part: Part, answer: Answer, label: &str, account: &mut Account) -> Result<Vec<(Part, Duration)>, Left> {
         let Part { batch, sent, attempts } = part;
         let (sent, count) = (sent + 1, batch.count());
         let destination = self.destination.id.clone();

@@ -85,7 +85,11 @@ mod tests {
         let mut ledger = Ledger::new(2);
         let numbers: Vec<u64> = [10, 20, 30].into_iter().map(|next| ledger.enter(portion(next), Vec::new())).collect();
         let mut settled = |destination, number| -> Vec<u64> {
-            ledger.dealt(destination, Dealt { portion: number, until: None, dead_letters: Vec::new() }).iter().map(|(portion, _)| portion.next).collect()
+            ledger
+                .dealt(destination, Dealt { portion: number, until: None, dead_letters: Vec::new() })
+                .iter()
+                .map(|(portion, _)| portion.next)
+                .collect()
         };
         assert!(settled(0, numbers[1]).is_empty());
         assert!(settled(1, numbers[1]).is_empty());

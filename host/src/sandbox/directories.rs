@@ -104,9 +104,9 @@ impl Directories {
     /// Whether the guest path lies in a granted directory that may be reached so.
     pub fn allow(&self, guest: &str, access: Access) -> bool {
         let writes = access == Access::ReadWrite;
-        self.0.iter().any(|granted| {
-            (!writes || granted.access == Access::ReadWrite) && Path::new(guest).starts_with(&granted.guest)
-        })
+        self.0
+            .iter()
+            .any(|granted| (!writes || granted.access == Access::ReadWrite) && Path::new(guest).starts_with(&granted.guest))
     }
 
     /// Opens them for one instance.

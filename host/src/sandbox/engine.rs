@@ -1,10 +1,6 @@
 //! One wasmtime engine for the whole process, with the clock tick that ends or yields long computations.
 
-use std::{
-    sync::Arc,
-    thread,
-    time::Duration,
-};
+use std::{sync::Arc, thread, time::Duration};
 
 use thiserror::Error;
 use wasmtime::{Config, OptLevel, component::Component};

@@ -58,11 +58,8 @@ impl SqliteStore {
     /// Opens a file, and makes it where it does not exist. Blocks.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         let name: Arc<str> = path.display().to_string().into();
-        let failed = |cause: rusqlite::Error| StoreError::Engine {
-            doing: "open",
-            path: name.to_string(),
-            cause: cause.to_string(),
-        };
+        let failed =
+            |cause: rusqlite::Error| StoreError::Engine { doing: "open", path: name.to_string(), cause: cause.to_string() };
         let mut connection = Connection::open(path).map_err(failed)?;
         connection.pragma_update(None, "journal_mode", "WAL").map_err(failed)?;
         connection.pragma_update(None, "synchronous", "NORMAL").map_err(failed)?;
@@ -102,8 +99,9 @@ impl Store for SqliteStore {
     async fn checkpoints(&self, pipeline: &str) -> Result<Vec<Checkpoint>, StoreError> {
         let pipeline = pipeline.to_owned();
         self.on("read", move |connection| {
-            let mut rows = connection
-                .prepare_cached("SELECT partition, label, next, read_to FROM checkpoints WHERE pipeline = ? ORDER BY partition")?;
+            let mut rows = connection.prepare_cached(
+                "SELECT partition, label, next, read_to FROM checkpoints WHERE pipeline = ? ORDER BY partition",
+            )?;
             let rows = rows.query_map([pipeline], |row| {
                 let (next, read_to): (i64, i64) = (row.get(2)?, row.get(3)?);
                 Ok(Checkpoint { partition: row.get(0)?, label: row.get(1)?, next: next as u64, read_to: read_to as u64 })

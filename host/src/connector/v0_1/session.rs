@@ -80,12 +80,7 @@ impl Session {
                 Answer { runs, trouble: Some(Trouble::Failed(failure)) }
             }
             Err(ended) => {
-                let failure = Failure {
-                    kind: FailureKind::Uncertain,
-                    message: ended.to_string(),
-                    code: None,
-                    retry_after: None,
-                };
+                let failure = Failure { kind: FailureKind::Uncertain, message: ended.to_string(), code: None, retry_after: None };
                 let runs = Receipt::failed(count, &progress, &Fate::Failed(failure.into()));
                 Answer { runs, trouble: Some(Trouble::Ended(ended)) }
             }
