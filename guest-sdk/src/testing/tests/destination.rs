@@ -1,5 +1,7 @@
 //! What a destination sees, and what it leaves with the host.
 
+use std::cell::Cell;
+
 use crate::{
     Batch, Context, Descriptor, Destination, Failure, FailureKind, Operation, Problem, Receipt, Span,
     follow_ups::{FollowUps, On},
@@ -11,8 +13,10 @@ use crate::{
 /// A destination that writes by a plain function.
 struct Calls;
 
+type Write = fn(&Batch) -> Result<Receipt, Failure>;
+
 thread_local! {
-    static WRITE: std::cell::Cell<fn(&Batch) -> Result<Receipt, Failure>> = const { std::cell::Cell::new(|batch| Ok(Receipt::all(batch))) };
+    static WRITE: Cell<Write> = const { Cell::new(|batch| Ok(Receipt::all(batch))) };
 }
 
 impl Destination for Calls {
@@ -42,7 +46,7 @@ impl Destination for Calls {
     }
 }
 
-fn writing(write: fn(&Batch) -> Result<Receipt, Failure>) -> Harness<Calls> {
+fn writing(write: Write) -> Harness<Calls> {
     WRITE.set(write);
     Harness::new()
 }
