@@ -127,32 +127,18 @@ async fn a_file_truncated_in_place_begins_anew_as_another_partition() {
     let logs = Logs::new();
     logs.append("a.log", "begin\none\npartial");
     let mut source = logs.follow("a.log", Format::Lines, Checkpoints::new());
-    let (first, _) = logs.next(&mut source).await;
+    let (first, texts) = logs.next(&mut source).await;
+    assert_eq!(texts, ["begin", "one"]);
     let mut partitions = vec![first.partition.to_string()];
-    for line in ["begin\n", "other\n", "begin\n"] {
+    for (line, torn) in [("begin", vec!["partial"]), ("other", vec![]), ("begin", vec![])] {
         std::fs::write(logs.path("a.log"), "").unwrap();
-        quiet(&mut source, &logs.time, 0).await;
-        // Only its shrinking tells.
-        let mut seen = Vec::new();
-        for _ in 0..3 {
-            tokio::select! {
-                portion = source.read() => seen.extend(texts(&portion.unwrap().unwrap())),
-                () = async { logs.time.sleepers(1).await; logs.time.advance_to_next(); } => {}
-            }
-        }
-        logs.append("a.log", line);
+        assert_eq!(during(&mut source, &logs.time, 3).await, torn);
+        logs.append("a.log", &format!("{line}\n"));
         let (portion, texts) = logs.next(&mut source).await;
-        if texts == ["partial"] {
-            seen.extend(texts);
-            assert_eq!(logs.next(&mut source).await.1, [line.trim()]);
-            continue;
-        }
-        assert_eq!(texts, [line.trim()]);
-        assert_eq!(records(&portion)[0].0, 0);
+        assert_eq!((texts, records(&portion)[0].0, portion.next), (vec![line.to_owned()], 0, 6));
         partitions.push(portion.partition.to_string());
     }
     let base = &partitions[0];
-    assert_eq!(partitions.len(), 4);
     assert_eq!((&partitions[1], &partitions[3]), (&format!("{base}-1"), &format!("{base}-2")));
     assert!(!partitions[2].starts_with(base));
 
@@ -180,6 +166,45 @@ async fn following_goes_on_from_its_checkpoint() {
     quiet(&mut source, &logs.time, 3).await;
     logs.append("a.log", "!\n");
     assert_eq!(logs.next(&mut source).await.1, ["two!"]);
+}
+
+#[tokio::test]
+async fn a_name_that_looks_like_a_pattern_stays_a_name() {
+    let logs = Logs::new();
+    logs.append("[ab].log", "one\n");
+    logs.append("a.log", "another\n");
+    let mut source = logs.follow("[ab].log", Format::Lines, Checkpoints::new());
+    assert_eq!(logs.next(&mut source).await.1, ["one"]);
+    std::fs::remove_file(logs.path("[ab].log")).unwrap();
+    quiet(&mut source, &logs.time, 4).await;
+}
+
+#[tokio::test]
+async fn a_compressed_file_is_read_once() {
+    let logs = Logs::new();
+    std::fs::write(logs.path("a.log.zst"), zstd::encode_all(&b"packed\nlast"[..], 1).unwrap()).unwrap();
+    let mut source = logs.follow("a.log*", Format::Lines, Checkpoints::new());
+    assert_eq!(logs.next(&mut source).await.1, ["packed", "last"]);
+    quiet(&mut source, &logs.time, 4).await;
+}
+
+#[tokio::test]
+async fn a_rate_holds_for_all_files_together() {
+    let logs = Logs::new();
+    logs.append("a.log", &"a\n".repeat(30));
+    logs.append("b.log", &"b\n".repeat(30));
+    let reading = Reading { rate: std::num::NonZeroU64::new(10), ..Reading::new(Format::Lines, cut(1000, 1 << 20)) };
+    let path = logs.path("*.log").to_str().unwrap().to_owned();
+    let mut options = FileOptions { path, compression: Compression::Plain, follow: Some(POLL), reading };
+    options.reading.cut.delay = Duration::from_millis(500);
+    let mut source = FileSource::new(options, "pipe", Checkpoints::new(), logs.time.clock());
+    let mut read = 0;
+    while read < 60 {
+        read += logs.next(&mut source).await.1.len();
+        let most = 1 + logs.time.clock().elapsed().as_millis() as usize / 100;
+        assert!(read <= most, "{read} of {most}");
+    }
+    assert!(logs.time.clock().elapsed() < Duration::from_secs(7));
 }
 
 #[tokio::test]
