@@ -4,6 +4,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use proptest::prelude::*;
 use tempfile::TempDir;
 
 use super::*;
@@ -225,4 +226,62 @@ async fn a_busy_file_leaves_the_others_their_turn() {
         before += 1;
     }
     assert!(before <= 6, "{before}");
+}
+
+/// What whoever writes a log does.
+#[derive(Clone, Debug)]
+enum Deed {
+    Write(String),
+    Rotate,
+    Truncate,
+    Wait(usize),
+}
+
+fn deeds() -> impl Strategy<Value = Vec<Deed>> {
+    let deed = prop_oneof![
+        6 => "[ab\n]{1,8}".prop_map(Deed::Write),
+        1 => Just(Deed::Rotate),
+        1 => Just(Deed::Truncate),
+        3 => (1usize..4).prop_map(Deed::Wait),
+    ];
+    prop::collection::vec(deed, 0..25)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(60))]
+    #[test]
+    fn every_line_comes_once_and_in_order_whatever_happens_to_the_file(deeds in deeds(), within_pattern: bool) {
+        let logs = Logs::new();
+        logs.append("a.log", "");
+        let (came, expected) = block_on(async {
+            let mut source = logs.follow("a.log*", Format::Lines, Checkpoints::new());
+            let (mut came, mut expected, mut current) = (Vec::new(), Vec::new(), String::new());
+            for (index, deed) in deeds.into_iter().chain([Deed::Write("\n".to_owned())]).enumerate() {
+                match deed {
+                    Deed::Write(text) => {
+                        logs.append("a.log", &text);
+                        current.push_str(&text);
+                    }
+                    Deed::Wait(wakes) => came.extend(during(&mut source, &logs.time, wakes).await),
+                    Deed::Rotate | Deed::Truncate => {
+                        // Nobody sees a file that comes and goes between two looks, nor what is cut off before it was read.
+                        came.extend(during(&mut source, &logs.time, 6).await);
+                        expected.extend(std::mem::take(&mut current).lines().map(str::to_owned));
+                        if matches!(deed, Deed::Truncate) {
+                            std::fs::write(logs.path("a.log"), "").unwrap();
+                            came.extend(during(&mut source, &logs.time, 6).await);
+                        } else {
+                            let name = if within_pattern { format!("a.log.{index}") } else { format!("old.{index}") };
+                            std::fs::rename(logs.path("a.log"), logs.path(&name)).unwrap();
+                            logs.append("a.log", "");
+                        }
+                    }
+                }
+            }
+            expected.extend(current.lines().map(str::to_owned));
+            came.extend(during(&mut source, &logs.time, 12).await);
+            (came, expected)
+        });
+        prop_assert_eq!(came, expected);
+    }
 }
