@@ -38,10 +38,17 @@ enum Fault {
     Open(usize),
 }
 
+/// No table has more columns.
+const MOST_COLUMNS: usize = 1 << 16;
+
 /// Finds rows and their fields and looks at no byte twice.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct RowScan {
+    /// The first `most` of them: a row of nothing but commas would fill the memory.
     fields: Vec<Field>,
+    most: usize,
+    /// How many there are.
+    count: usize,
     seen: usize,
     /// Where the field begins, without its quote.
     start: usize,
@@ -52,6 +59,10 @@ pub(super) struct RowScan {
 }
 
 impl RowScan {
+    fn new() -> Self {
+        Self { fields: Vec::new(), most: MOST_COLUMNS, count: 0, seen: 0, start: 0, close: 0, at: At::Start, fault: None }
+    }
+
     /// The row at the beginning of `bytes`; `None` where it goes on behind them. `end` tells that nothing comes behind.
     pub(super) fn scan(&mut self, bytes: &[u8], end: bool) -> Option<Frame> {
         loop {
@@ -141,7 +152,10 @@ impl RowScan {
             At::Plain => stop,
             _ => self.close,
         };
-        self.fields.push(Field { start: self.start, end, quoted });
+        if self.fields.len() < self.most {
+            self.fields.push(Field { start: self.start, end, quoted });
+        }
+        self.count += 1;
         self.seen = stop + 1;
         self.at = At::Start;
         last
@@ -157,7 +171,7 @@ impl RowScan {
     /// Begins the next row.
     pub(super) fn reset(&mut self) {
         self.fields.clear();
-        (self.seen, self.start, self.close, self.at, self.fault) = (0, 0, 0, At::Start, None);
+        (self.count, self.seen, self.start, self.close, self.at, self.fault) = (0, 0, 0, 0, At::Start, None);
     }
 
     fn check(&self) -> Result<(), String> {
@@ -182,7 +196,7 @@ pub(super) struct Rows {
 
 impl Rows {
     pub(super) fn new(key: Option<String>) -> Self {
-        Self { scan: RowScan::default(), before: Vec::new(), key_name: key, key_column: None, key: Vec::new() }
+        Self { scan: RowScan::new(), before: Vec::new(), key_name: key, key_column: None, key: Vec::new() }
     }
 
     pub(super) fn has_header(&self) -> bool {
@@ -192,6 +206,9 @@ impl Rows {
     /// Takes the row scanned last as the header.
     pub(super) fn read_header(&mut self, row: &[u8]) -> Result<(), String> {
         self.scan.check().map_err(|reason| format!("the header: {reason}"))?;
+        if self.scan.count > MOST_COLUMNS {
+            return Err(format!("the header has {} columns, of which {MOST_COLUMNS} are the most", self.scan.count));
+        }
         if let Err(error) = std::str::from_utf8(row) {
             return Err(format!("the header is not UTF-8 at its byte {}", error.valid_up_to() + 1));
         }
@@ -211,6 +228,7 @@ impl Rows {
                 return Err(no_such_column(key, &names));
             }
         }
+        self.scan.most = self.scan.count;
         self.before = self.scan.fields.iter().enumerate().map(|(index, field)| before(row, *field, index == 0)).collect();
         Ok(())
     }
@@ -218,7 +236,7 @@ impl Rows {
     /// Checks the row scanned last; how many bytes of JSON and of key it makes.
     pub(super) fn check(&mut self, row: &[u8]) -> Result<usize, String> {
         self.scan.check()?;
-        let (fields, columns) = (self.scan.fields.len(), self.before.len());
+        let (fields, columns) = (self.scan.count, self.before.len());
         if fields != columns {
             return Err(format!("{fields} {}, where the header has {columns}", if fields == 1 { "field" } else { "fields" }));
         }
@@ -384,7 +402,20 @@ mod tests {
         );
         assert_eq!(refusal(b"a,b,a\n1,2,3", "a"), "the header names the column `a` twice");
         assert_eq!(refusal(b"a,\xff\n", "a"), "the header is not UTF-8 at its byte 3");
+        assert_eq!(refusal(&[b','; 70_000], "a"), "the header has 70001 columns, of which 65536 are the most");
         assert_eq!(refusal(b"a,\"b\n", "a"), "the header: the quote at its byte 3 is never closed");
+    }
+
+    #[test]
+    fn a_row_of_nothing_but_commas_takes_no_more_memory_than_another() {
+        let mut rows = Rows::new(None);
+        rows.scan.scan(b"a,b", true);
+        rows.read_header(b"a,b").unwrap();
+        rows.scan.reset();
+        let row = [b','; 100_000];
+        rows.scan.scan(&row, true);
+        assert_eq!(rows.check(&row), Err("100001 fields, where the header has 2".to_owned()));
+        assert!(rows.scan.fields.capacity() < 100);
     }
 
     #[test]

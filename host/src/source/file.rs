@@ -9,8 +9,9 @@ use super::{
     Checkpoints, Portion, Reading, Source, SourceError,
     compression::Compression,
     follow::Follow,
-    identity::Known,
+    identity::{Inode, Known},
     pace::Pace,
+    paths::Paths,
     stream::{Shared, Stream, Turn},
 };
 use crate::clock::Clock;
@@ -56,6 +57,7 @@ enum Work {
 
 /// What came of a stretch of work that may block.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "moved once a portion")]
 pub(super) enum Step {
     Portion(Portion),
     /// Nothing until then.
@@ -71,7 +73,7 @@ struct Worker {
 
 #[derive(Debug)]
 enum Way {
-    Once(Once),
+    Once(Box<Once>),
     Follow(Follow),
 }
 
@@ -89,7 +91,7 @@ impl FileSource {
         };
         let way = match options.follow {
             Some(poll) => Way::Follow(Follow::new(options.path, poll)),
-            None => Way::Once(Once { pattern: options.path, paths: None, current: None, seen: Vec::new() }),
+            None => Way::Once(Box::new(Once { paths: Paths::new(options.path), queue: None, current: None, seen: Vec::new() })),
         };
         Self { work: Work::Ready(Box::new(Worker { shared, way })), clock }
     }
@@ -154,32 +156,32 @@ impl Worker {
 /// One file after another, each to its end.
 #[derive(Debug)]
 struct Once {
-    pattern: String,
-    paths: Option<VecDeque<PathBuf>>,
+    paths: Paths,
+    queue: Option<VecDeque<PathBuf>>,
     current: Option<Stream>,
     /// Links may lead to the same file twice.
-    seen: Vec<super::identity::Inode>,
+    seen: Vec<Inode>,
 }
 
 impl Once {
     fn step(&mut self, shared: &mut Shared) -> Result<Step, SourceError> {
-        let mut paths = match self.paths.take() {
-            Some(paths) => paths,
-            None => matches_of_required(&self.pattern)?.into(),
+        let mut queue = match self.queue.take() {
+            Some(queue) => queue,
+            None => self.paths.look()?.into(),
         };
-        let step = self.go_on(&mut paths, shared);
-        self.paths = Some(paths);
+        let step = self.go_on(&mut queue, shared);
+        self.queue = Some(queue);
         step
     }
 
-    fn go_on(&mut self, paths: &mut VecDeque<PathBuf>, shared: &mut Shared) -> Result<Step, SourceError> {
+    fn go_on(&mut self, queue: &mut VecDeque<PathBuf>, shared: &mut Shared) -> Result<Step, SourceError> {
         loop {
             let stream = match &mut self.current {
                 Some(stream) => stream,
                 None => {
-                    let Some(path) = paths.front() else { return Ok(Step::End) };
+                    let Some(path) = queue.front() else { return Ok(Step::End) };
                     let stream = Stream::open(path, shared)?;
-                    paths.pop_front();
+                    queue.pop_front();
                     if self.seen.contains(&stream.inode) {
                         continue;
                     }
@@ -197,36 +199,4 @@ impl Once {
             }
         }
     }
-}
-
-/// The files that a pattern matches, sorted by path; an error where there is none.
-pub(super) fn matches_of_required(pattern: &str) -> Result<Vec<PathBuf>, SourceError> {
-    let paths = matches_of(pattern)?;
-    if paths.is_empty() {
-        return Err(SourceError::Format { path: pattern.to_owned(), reason: "matches no file".to_owned() });
-    }
-    Ok(paths)
-}
-
-/// The files that a pattern matches, sorted by path.
-pub(super) fn matches_of(pattern: &str) -> Result<Vec<PathBuf>, SourceError> {
-    let literal = PathBuf::from(pattern);
-    if literal.exists() {
-        return Ok(vec![literal]);
-    }
-    let paths = glob::glob(pattern)
-        .map_err(|error| SourceError::Format { path: pattern.to_owned(), reason: format!("not a pattern: {error}") })?;
-    let mut found = Vec::new();
-    for path in paths {
-        let path = path.map_err(|error| SourceError::Io {
-            what: "cannot look into",
-            path: error.path().display().to_string(),
-            cause: error.into(),
-        })?;
-        if path.is_file() {
-            found.push(path);
-        }
-    }
-    found.sort();
-    Ok(found)
 }

@@ -9,18 +9,17 @@ use std::{
 
 use super::{
     SourceError,
-    file::{Step, matches_of, matches_of_required},
+    file::Step,
     identity::Inode,
+    paths::Paths,
     stream::{Shared, Stream, Turn},
 };
 
 /// Reads all files that a pattern matches, in turns, and looks for new ones at every interval.
 #[derive(Debug)]
 pub(super) struct Follow {
-    pattern: String,
+    paths: Paths,
     poll: Duration,
-    /// Whether there was a first time.
-    began: bool,
     /// When to look again; `None` for at once.
     look: Option<Duration>,
     files: Vec<Followed>,
@@ -51,10 +50,10 @@ impl From<&Metadata> for State {
 }
 
 impl Follow {
-    pub(super) fn new(pattern: String, poll: Duration) -> Self {
+    pub(super) fn new(path: String, poll: Duration) -> Self {
         // Not to turn round without end.
         let poll = poll.max(Duration::from_millis(1));
-        Self { pattern, poll, began: false, look: None, files: Vec::new(), turn: 0, done: HashMap::new() }
+        Self { paths: Paths::new(path), poll, look: None, files: Vec::new(), turn: 0, done: HashMap::new() }
     }
 
     pub(super) fn step(&mut self, shared: &mut Shared) -> Result<Step, SourceError> {
@@ -124,11 +123,8 @@ impl Follow {
 
     /// Sees which files are there, which went away and which were truncated.
     fn look_around(&mut self, now: Duration, shared: &Shared) -> Result<(), SourceError> {
-        // Between a file's going and the next one's coming there may be none.
-        let paths = if self.began { matches_of(&self.pattern)? } else { matches_of_required(&self.pattern)? };
-        self.began = true;
-        let mut there = Vec::with_capacity(paths.len());
-        for path in paths {
+        let mut there = Vec::new();
+        for path in self.paths.look()? {
             // It may have gone since.
             if let Ok(metadata) = std::fs::metadata(&path) {
                 there.push((path, metadata));

@@ -14,6 +14,7 @@ mod identity;
 mod json;
 mod lines;
 mod pace;
+mod paths;
 mod pointer;
 mod records;
 mod stdin;

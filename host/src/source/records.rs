@@ -16,6 +16,11 @@ use super::{
 /// What is kept of a record that is too large.
 const KEPT: usize = 64 << 10;
 
+/// What is kept of something that is no record: all of it, unless it is too large.
+fn kept_of(content: &[u8], max_record_bytes: usize) -> &[u8] {
+    if content.len() > max_record_bytes { &content[..KEPT.min(max_record_bytes)] } else { content }
+}
+
 /// No record may be larger, whatever the options say: as JSON a row takes six times its bytes at most and its header as much again,
 /// and a column holds 4 GiB.
 const LARGEST_RECORD: usize = 256 << 20;
@@ -133,7 +138,10 @@ impl Records {
         let sequence = large.as_ref().map_or(window.offset(), |large| large.sequence);
         let content = &window.bytes()[..frame.content];
         let item = if large.is_some() || content.len() > *max_record_bytes {
-            Item::Unreadable(format!("larger than {max_record_bytes} bytes, of which the first {KEPT} at most are kept"))
+            Item::Unreadable(format!(
+                "larger than {max_record_bytes} bytes, of which the first {} are kept",
+                KEPT.min(*max_record_bytes)
+            ))
         } else {
             parser.item(content)
         };
@@ -141,7 +149,7 @@ impl Records {
             Item::Blank => return None,
             Item::Line { key, line } => line.len() + key.map_or(0, <[u8]>::len),
             Item::Row { size, .. } => *size,
-            Item::Unreadable(_) => large.as_ref().map_or(content, |large| &large.kept).len().min(*max_record_bytes),
+            Item::Unreadable(_) => large.as_ref().map_or_else(|| kept_of(content, *max_record_bytes), |large| &large.kept).len(),
         };
         if !building.has_room(size) {
             return Some(Progress::Full);
@@ -163,8 +171,7 @@ impl Records {
         if let Some(cause) = cause {
             let kept = match large.take() {
                 Some(large) => large.kept,
-                None if content.len() > *max_record_bytes => Bytes::copy_from_slice(&content[..content.len().min(KEPT)]),
-                None => Bytes::copy_from_slice(content),
+                None => Bytes::copy_from_slice(kept_of(content, *max_record_bytes)),
             };
             building.push_unreadable(now, sequence, kept, format!("{label}, byte {sequence}: {cause}"));
         }
@@ -175,7 +182,7 @@ impl Records {
     fn let_go_of_what_is_too_large(&mut self) {
         let bytes = self.window.bytes();
         if self.large.is_none() && bytes.len() > self.max_record_bytes {
-            let kept = Bytes::copy_from_slice(&bytes[..bytes.len().min(KEPT)]);
+            let kept = Bytes::copy_from_slice(kept_of(bytes, self.max_record_bytes));
             self.large = Some(Large { sequence: self.window.offset(), kept });
         }
         if self.large.is_some() {

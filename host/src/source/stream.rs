@@ -30,6 +30,7 @@ pub(super) struct Shared {
 
 /// What a file has to give now.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "moved once a portion")]
 pub(super) enum Turn {
     Portion(Portion),
     /// Nothing until the pace allows it.

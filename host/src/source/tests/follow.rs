@@ -4,6 +4,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use proptest::prelude::*;
 use tempfile::TempDir;
 
 use super::*;
@@ -127,32 +128,18 @@ async fn a_file_truncated_in_place_begins_anew_as_another_partition() {
     let logs = Logs::new();
     logs.append("a.log", "begin\none\npartial");
     let mut source = logs.follow("a.log", Format::Lines, Checkpoints::new());
-    let (first, _) = logs.next(&mut source).await;
+    let (first, texts) = logs.next(&mut source).await;
+    assert_eq!(texts, ["begin", "one"]);
     let mut partitions = vec![first.partition.to_string()];
-    for line in ["begin\n", "other\n", "begin\n"] {
+    for (line, torn) in [("begin", vec!["partial"]), ("other", vec![]), ("begin", vec![])] {
         std::fs::write(logs.path("a.log"), "").unwrap();
-        quiet(&mut source, &logs.time, 0).await;
-        // Only its shrinking tells.
-        let mut seen = Vec::new();
-        for _ in 0..3 {
-            tokio::select! {
-                portion = source.read() => seen.extend(texts(&portion.unwrap().unwrap())),
-                () = async { logs.time.sleepers(1).await; logs.time.advance_to_next(); } => {}
-            }
-        }
-        logs.append("a.log", line);
+        assert_eq!(during(&mut source, &logs.time, 3).await, torn);
+        logs.append("a.log", &format!("{line}\n"));
         let (portion, texts) = logs.next(&mut source).await;
-        if texts == ["partial"] {
-            seen.extend(texts);
-            assert_eq!(logs.next(&mut source).await.1, [line.trim()]);
-            continue;
-        }
-        assert_eq!(texts, [line.trim()]);
-        assert_eq!(records(&portion)[0].0, 0);
+        assert_eq!((texts, records(&portion)[0].0, portion.next), (vec![line.to_owned()], 0, 6));
         partitions.push(portion.partition.to_string());
     }
     let base = &partitions[0];
-    assert_eq!(partitions.len(), 4);
     assert_eq!((&partitions[1], &partitions[3]), (&format!("{base}-1"), &format!("{base}-2")));
     assert!(!partitions[2].starts_with(base));
 
@@ -183,6 +170,45 @@ async fn following_goes_on_from_its_checkpoint() {
 }
 
 #[tokio::test]
+async fn a_name_that_looks_like_a_pattern_stays_a_name() {
+    let logs = Logs::new();
+    logs.append("[ab].log", "one\n");
+    logs.append("a.log", "another\n");
+    let mut source = logs.follow("[ab].log", Format::Lines, Checkpoints::new());
+    assert_eq!(logs.next(&mut source).await.1, ["one"]);
+    std::fs::remove_file(logs.path("[ab].log")).unwrap();
+    quiet(&mut source, &logs.time, 4).await;
+}
+
+#[tokio::test]
+async fn a_compressed_file_is_read_once() {
+    let logs = Logs::new();
+    std::fs::write(logs.path("a.log.zst"), zstd::encode_all(&b"packed\nlast"[..], 1).unwrap()).unwrap();
+    let mut source = logs.follow("a.log*", Format::Lines, Checkpoints::new());
+    assert_eq!(logs.next(&mut source).await.1, ["packed", "last"]);
+    quiet(&mut source, &logs.time, 4).await;
+}
+
+#[tokio::test]
+async fn a_rate_holds_for_all_files_together() {
+    let logs = Logs::new();
+    logs.append("a.log", &"a\n".repeat(30));
+    logs.append("b.log", &"b\n".repeat(30));
+    let reading = Reading { rate: std::num::NonZeroU64::new(10), ..Reading::new(Format::Lines, cut(1000, 1 << 20)) };
+    let path = logs.path("*.log").to_str().unwrap().to_owned();
+    let mut options = FileOptions { path, compression: Compression::Plain, follow: Some(POLL), reading };
+    options.reading.cut.delay = Duration::from_millis(500);
+    let mut source = FileSource::new(options, "pipe", Checkpoints::new(), logs.time.clock());
+    let mut read = 0;
+    while read < 60 {
+        read += logs.next(&mut source).await.1.len();
+        let most = 1 + logs.time.clock().elapsed().as_millis() as usize / 100;
+        assert!(read <= most, "{read} of {most}");
+    }
+    assert!(logs.time.clock().elapsed() < Duration::from_secs(7));
+}
+
+#[tokio::test]
 async fn a_pattern_that_matches_nothing_at_first_is_an_error() {
     let logs = Logs::new();
     let error = logs.follow("a.log", Format::Lines, Checkpoints::new()).read().await.unwrap_err();
@@ -200,4 +226,62 @@ async fn a_busy_file_leaves_the_others_their_turn() {
         before += 1;
     }
     assert!(before <= 6, "{before}");
+}
+
+/// What whoever writes a log does.
+#[derive(Clone, Debug)]
+enum Deed {
+    Write(String),
+    Rotate,
+    Truncate,
+    Wait(usize),
+}
+
+fn deeds() -> impl Strategy<Value = Vec<Deed>> {
+    let deed = prop_oneof![
+        6 => "[ab\n]{1,8}".prop_map(Deed::Write),
+        1 => Just(Deed::Rotate),
+        1 => Just(Deed::Truncate),
+        3 => (1usize..4).prop_map(Deed::Wait),
+    ];
+    prop::collection::vec(deed, 0..25)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(60))]
+    #[test]
+    fn every_line_comes_once_and_in_order_whatever_happens_to_the_file(deeds in deeds(), within_pattern: bool) {
+        let logs = Logs::new();
+        logs.append("a.log", "");
+        let (came, expected) = block_on(async {
+            let mut source = logs.follow("a.log*", Format::Lines, Checkpoints::new());
+            let (mut came, mut expected, mut current) = (Vec::new(), Vec::new(), String::new());
+            for (index, deed) in deeds.into_iter().chain([Deed::Write("\n".to_owned())]).enumerate() {
+                match deed {
+                    Deed::Write(text) => {
+                        logs.append("a.log", &text);
+                        current.push_str(&text);
+                    }
+                    Deed::Wait(wakes) => came.extend(during(&mut source, &logs.time, wakes).await),
+                    Deed::Rotate | Deed::Truncate => {
+                        // Nobody sees a file that comes and goes between two looks, nor what is cut off before it was read.
+                        came.extend(during(&mut source, &logs.time, 6).await);
+                        expected.extend(std::mem::take(&mut current).lines().map(str::to_owned));
+                        if matches!(deed, Deed::Truncate) {
+                            std::fs::write(logs.path("a.log"), "").unwrap();
+                            came.extend(during(&mut source, &logs.time, 6).await);
+                        } else {
+                            let name = if within_pattern { format!("a.log.{index}") } else { format!("old.{index}") };
+                            std::fs::rename(logs.path("a.log"), logs.path(&name)).unwrap();
+                            logs.append("a.log", "");
+                        }
+                    }
+                }
+            }
+            expected.extend(current.lines().map(str::to_owned));
+            came.extend(during(&mut source, &logs.time, 12).await);
+            (came, expected)
+        });
+        prop_assert_eq!(came, expected);
+    }
 }

@@ -56,14 +56,22 @@ async fn next(source: &mut dyn Source, time: &VirtualClock) -> Option<Portion> {
     }
 }
 
-/// Asserts that nothing comes while a virtual clock wakes the source so many times.
-async fn quiet(source: &mut dyn Source, time: &VirtualClock, wakes: usize) {
-    for _ in 0..wakes {
+/// What comes while a virtual clock wakes the source so many times.
+async fn during(source: &mut dyn Source, time: &VirtualClock, wakes: usize) -> Vec<String> {
+    let mut came = Vec::new();
+    let mut woken = 0;
+    while woken < wakes {
         tokio::select! {
-            portion = source.read() => panic!("{portion:?} came"),
-            () = async { time.sleepers(1).await; time.advance_to_next(); } => {}
+            portion = source.read() => came.extend(texts(&portion.unwrap().unwrap())),
+            () = async { time.sleepers(1).await; time.advance_to_next(); } => woken += 1,
         }
     }
+    came
+}
+
+/// Asserts that nothing comes while a virtual clock wakes the source so many times.
+async fn quiet(source: &mut dyn Source, time: &VirtualClock, wakes: usize) {
+    assert!(during(source, time, wakes).await.is_empty());
 }
 
 fn block_on<T>(future: impl Future<Output = T>) -> T {

@@ -1,0 +1,111 @@
+//! A record on its way from a file into a batch allocates nothing: what reading allocates does not grow with the records.
+
+#![allow(clippy::unwrap_used)]
+
+use std::{
+    alloc::{GlobalAlloc, Layout, System},
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
+
+use wharf::{
+    clock::Clock,
+    source::{
+        Checkpoints, Compression, Cut, FileOptions, FileSource, Format, GeneratorOptions, GeneratorSource, Reading, Source,
+        StdinSource,
+    },
+};
+
+struct Counting;
+
+static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
+
+// SAFETY: hands everything on to the system's allocator as it came.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: the caller's own.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: the caller's own.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
+        // SAFETY: the caller's own.
+        unsafe { System.realloc(pointer, layout, size) }
+    }
+}
+
+#[global_allocator]
+static COUNTING: Counting = Counting;
+
+fn cut() -> Cut {
+    Cut { records: 5000, bytes: 64 << 20, delay: Duration::from_secs(3600) }
+}
+
+/// How many records come, and how many allocations it takes.
+fn cost(mut source: impl Source) -> (u64, u64) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let before = ALLOCATIONS.load(Ordering::Relaxed);
+        let mut records = 0;
+        while let Some(portion) = source.read().await.unwrap() {
+            assert_eq!(portion.unreadable, []);
+            records += u64::from(portion.batch.unwrap().count());
+        }
+        (records, ALLOCATIONS.load(Ordering::Relaxed) - before)
+    })
+}
+
+/// What one more record costs, in allocations.
+fn cost_of_one_more<S: Source>(name: &str, source: impl Fn(u64) -> S) {
+    // What is made once is made now.
+    cost(source(100));
+    let (few, for_few) = cost(source(10_000));
+    let (many, for_many) = cost(source(20_000));
+    assert_eq!((few, many), (10_000, 20_000), "{name}");
+    let each = for_many.saturating_sub(for_few) as f64 / 10_000.0;
+    println!("{name}: {each} allocations a record ({for_few} for {few}, {for_many} for {many})");
+    assert!(each < 0.01, "{name}: {each} allocations a record ({for_few} for {few}, {for_many} for {many})");
+}
+
+#[test]
+fn a_record_allocates_nothing_on_its_way_into_a_batch() {
+    let directory = tempfile::tempdir().unwrap();
+    let json =
+        |n: u64| format!("{{\"n\":{n},\"tags\":[1,{{}}],\"user\":{{\"name\":\"a\\u00e9\\n\",\"id\":\"user \\\"{n}\\\"\"}}}}\r\n");
+    let csv = |n: u64| format!("{n},\"say \"\"{n}\"\"\nagain\",plain\n");
+    let plain = |n: u64| format!("line {n}\n");
+    type Line<'a> = &'a dyn Fn(u64) -> String;
+    let cases: [(&str, Format, &str, Line<'_>); 3] = [
+        ("json-lines", Format::JsonLines { key: Some("/user/id".parse().unwrap()) }, "", &json),
+        ("csv", Format::Csv { key: Some("b".to_owned()) }, "a,b,c\n", &csv),
+        ("lines", Format::Lines, "", &plain),
+    ];
+    for (name, format, header, line) in cases {
+        let text = |records: u64| std::iter::once(header.to_owned()).chain((0..records).map(line)).collect::<String>();
+        cost_of_one_more(name, |records| {
+            let path = directory.path().join(format!("{name}-{records}"));
+            std::fs::write(&path, text(records)).unwrap();
+            let options = FileOptions {
+                path: path.to_str().unwrap().to_owned(),
+                compression: Compression::Detect,
+                follow: None,
+                reading: Reading::new(format.clone(), cut()),
+            };
+            FileSource::new(options, "pipe", Checkpoints::new(), Clock::system())
+        });
+        cost_of_one_more(&format!("{name} from a stream"), |records| {
+            let input = std::io::Cursor::new(text(records));
+            StdinSource::new(input, &Reading::new(format.clone(), cut()), "pipe", "run", Clock::system()).unwrap()
+        });
+    }
+    cost_of_one_more("generator", |count| {
+        let options = GeneratorOptions { count, size: 200, rate: None, seed: 1, cut: cut() };
+        GeneratorSource::new(options, "pipe", &Checkpoints::new(), Clock::system())
+    });
+}
