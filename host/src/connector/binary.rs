@@ -225,9 +225,11 @@ mod tests {
                  (instance $i) (export "wharf:connector/connector@0.1.0" (instance $i)))"#,
         );
         let found = outline(&whole).unwrap();
-        assert_eq!((found.imports, found.api), (vec!["wasi:cli/stdout@0.2.3".to_owned()], Version::new(0, 1, 0)));
-        for end in 1..whole.len() {
-            assert!(outline(&whole[..end]).is_err(), "cut at {end}");
-        }
+        assert_eq!((&*found.imports, &found.api), (&["wasi:cli/stdout@0.2.3".to_owned()][..], &Version::new(0, 1, 0)));
+        // What is cut off between two sections is not missed where it is not needed.
+        let passed = (1..whole.len()).filter(|end| outline(&whole[..*end]).is_ok_and(|cut| cut == found));
+        let failed = (1..whole.len()).filter(|end| outline(&whole[..*end]).is_err());
+        assert_eq!(failed.count() + passed.clone().count(), whole.len() - 1);
+        assert!(passed.count() <= 1, "only the section of names at the end may be missing");
     }
 }

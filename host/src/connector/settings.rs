@@ -1,6 +1,6 @@
 //! Settings held against the parameters that a connector declares.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::config::{Interval, Size, nearest};
 
@@ -33,29 +33,40 @@ pub struct Problem {
 }
 
 /// Checks settings and fills in defaults, in the order of their names. All that is wrong comes back at once.
+///
+/// The rules are those of `wit/descriptor.schema.json`: `*` stands for any one segment, a list is given as `name.0`, `name.1`, a map as
+/// `name.key`; what an entry must be, the parameter `name.*` says, or those behind it; what stands behind a `*` counts for each
+/// entry that is there.
 pub fn complete(parameters: &[Parameter], given: &BTreeMap<String, Given>) -> Result<Vec<(String, String)>, Vec<Problem>> {
     let mut problems = Vec::new();
-    let mut settings: BTreeMap<String, String> = given.iter().map(|(name, given)| (name.clone(), given.value.clone())).collect();
+    let mut settings: BTreeMap<String, String> =
+        given.iter().map(|(name, given)| (name.clone(), given.value.clone())).collect();
     for (name, value) in given {
         match declared(parameters, name) {
-            Some(parameter) => problems.extend(check(parameter, name, value)),
+            Some(Declared::Value(parameter)) => problems.extend(check(parameter, name, value)),
+            Some(Declared::Entry) => {}
             None => problems.push(unknown(parameters, name)),
         }
     }
-    for parameter in parameters.iter().filter(|parameter| !parameter.name.contains('*')) {
-        let is_given = given.keys().any(|name| *name == parameter.name || matches(parameter, name));
-        if is_given {
-            continue;
-        }
-        if let Some(default) = &parameter.default {
-            settings.insert(parameter.name.clone(), default.clone());
-        } else if parameter.required {
-            let summary = if parameter.summary.is_empty() { String::new() } else { format!(": {}", parameter.summary) };
-            problems.push(Problem {
-                parameter: parameter.name.clone(),
-                message: "is required and not set".into(),
-                hint: Some(format!("set `{}` ({}){summary}", parameter.name, parameter.kind)),
-            });
+    for parameter in parameters {
+        for name in concrete(&parameter.name, given) {
+            let entries = entries(&name, given);
+            if matches!(parameter.kind, Kind::List | Kind::Map) && !entries.is_empty() {
+                problems.extend(check_entries(parameter, &name, &entries));
+            }
+            if given.contains_key(&name) || !entries.is_empty() {
+                continue;
+            }
+            if let Some(default) = &parameter.default {
+                settings.insert(name, default.clone());
+            } else if parameter.required {
+                let summary = if parameter.summary.is_empty() { String::new() } else { format!(": {}", parameter.summary) };
+                problems.push(Problem {
+                    message: "is required and not set".into(),
+                    hint: Some(format!("set `{name}` ({}){summary}", parameter.kind)),
+                    parameter: name,
+                });
+            }
         }
     }
     if problems.is_empty() { Ok(settings.into_iter().collect()) } else { Err(problems) }
@@ -63,31 +74,95 @@ pub fn complete(parameters: &[Parameter], given: &BTreeMap<String, Given>) -> Re
 
 /// The values of all settings that must not be shown.
 pub fn secrets<'a>(parameters: &'a [Parameter], given: &'a BTreeMap<String, Given>) -> impl Iterator<Item = &'a str> {
-    let secret = |name: &str| declared(parameters, name).is_some_and(|parameter| parameter.secret);
+    let secret = |name: &str| match declared(parameters, name) {
+        Some(Declared::Value(parameter)) => parameter.secret || parents(name).any(|name| is_secret(parameters, name)),
+        Some(Declared::Entry) => parents(name).any(|name| is_secret(parameters, name)),
+        None => false,
+    };
     given.iter().filter(move |(name, _)| secret(name)).map(|(_, given)| given.value.as_str())
 }
 
-/// The parameter that a setting is of; one that is named exactly goes before one that matches.
-fn declared<'a>(parameters: &'a [Parameter], name: &str) -> Option<&'a Parameter> {
-    let exact = |parameter: &&Parameter| parameter.name == name && !matches!(parameter.kind, Kind::List | Kind::Map);
-    parameters.iter().find(exact).or_else(|| parameters.iter().find(|parameter| matches(parameter, name)))
+fn is_secret(parameters: &[Parameter], name: &str) -> bool {
+    parameters.iter().any(|parameter| parameter.secret && stands_for(&parameter.name, name))
 }
 
-/// Whether a setting's name is one that a parameter stands for: `*` for any segment, `name.0` of lists, `name.key` of maps.
-fn matches(parameter: &Parameter, name: &str) -> bool {
+/// `a.b` and `a` of `a.b.c`.
+fn parents(name: &str) -> impl Iterator<Item = &str> {
+    name.rmatch_indices('.').map(|(at, _)| &name[..at])
+}
+
+/// What a setting's name is declared as.
+enum Declared<'a> {
+    /// A value of this parameter.
+    Value(&'a Parameter),
+    /// An entry of a list or a map whose entries are not declared themselves.
+    Entry,
+}
+
+/// What a setting's name is declared as; a parameter that names it exactly goes before one with a `*`.
+fn declared<'a>(parameters: &'a [Parameter], name: &str) -> Option<Declared<'a>> {
+    let values = || parameters.iter().filter(|parameter| !matches!(parameter.kind, Kind::List | Kind::Map));
+    let exact = values().find(|parameter| parameter.name == name);
+    let value = exact.or_else(|| values().find(|parameter| stands_for(&parameter.name, name)));
+    if let Some(parameter) = value {
+        return Some(Declared::Value(parameter));
+    }
+    parents(name).find_map(|parent| {
+        let container = |parameter: &&Parameter| {
+            matches!(parameter.kind, Kind::List | Kind::Map) && stands_for(&parameter.name, parent)
+        };
+        let container = parameters.iter().find(container)?;
+        let within = format!("{}.*", container.name);
+        let are_declared = parameters.iter().any(|other| other.name.starts_with(&within));
+        (!are_declared).then_some(Declared::Entry)
+    })
+}
+
+/// Whether a parameter's name, in which `*` is any one segment, is one for this setting.
+fn stands_for(pattern: &str, name: &str) -> bool {
     let mut segments = name.split('.');
-    for expected in parameter.name.split('.') {
-        match segments.next() {
-            Some(segment) if expected == "*" || expected == segment => {}
-            _ => return false,
-        }
+    pattern.split('.').all(|expected| segments.next().is_some_and(|segment| expected == "*" || expected == segment))
+        && segments.next().is_none()
+}
+
+/// The names that a parameter's name stands for: itself, or one for each entry that is there.
+fn concrete(pattern: &str, given: &BTreeMap<String, Given>) -> BTreeSet<String> {
+    let star = pattern.split('.').enumerate().filter(|(_, segment)| *segment == "*").map(|(index, _)| index).last();
+    let Some(star) = star else {
+        return BTreeSet::from([pattern.to_owned()]);
+    };
+    let expected: Vec<&str> = pattern.split('.').collect();
+    let (head, tail) = expected.split_at(star + 1);
+    let head = head.join(".");
+    let names = given.keys().filter_map(|name| {
+        let mut entry: Vec<&str> = name.split('.').collect();
+        (entry.len() > star).then(|| entry.truncate(star + 1));
+        stands_for(&head, &entry.join(".")).then(|| entry.into_iter().chain(tail.iter().copied()).collect::<Vec<_>>().join("."))
+    });
+    names.collect()
+}
+
+/// The entries that a list or a map was given: the segments right behind its name.
+fn entries<'a>(name: &str, given: &'a BTreeMap<String, Given>) -> BTreeSet<&'a str> {
+    let behind = |given: &'a String| given.strip_prefix(name)?.strip_prefix('.')?.split('.').next();
+    given.keys().filter_map(behind).collect()
+}
+
+fn check_entries(parameter: &Parameter, name: &str, entries: &BTreeSet<&str>) -> Option<Problem> {
+    let problem = |message| Some(Problem { parameter: name.into(), message, hint: None });
+    if parameter.kind == Kind::List
+        && let Some(entry) = entries.iter().find(|entry| entry.parse::<u32>().is_err())
+    {
+        return problem(format!("is a list, and `{entry}` is no place in it"));
     }
-    match parameter.kind {
-        Kind::List => segments.next().is_some_and(|index| index.parse::<u32>().is_ok()) && segments.next().is_none(),
-        // A key may hold dots itself.
-        Kind::Map => segments.next().is_some(),
-        _ => segments.next().is_none(),
+    let count = entries.len() as u64;
+    if let Some(least) = parameter.rules.min_length.filter(|least| count < *least) {
+        return problem(format!("has {count} entries, and needs {least}"));
     }
+    if let Some(most) = parameter.rules.max_length.filter(|most| count > *most) {
+        return problem(format!("has {count} entries, and takes {most} at the most"));
+    }
+    None
 }
 
 fn unknown(parameters: &[Parameter], name: &str) -> Problem {
@@ -101,11 +176,21 @@ fn unknown(parameters: &[Parameter], name: &str) -> Problem {
     }
     let known = parameters.iter().map(|parameter| parameter.name.as_str());
     let hint = match nearest(name, known.clone()) {
-        Some(near) => format!("did you mean `{near}`?"),
+        Some(near) => format!("did you mean `{}`?", with_segments_of(name, near)),
         None if parameters.is_empty() => "this connector has no settings".into(),
         None => format!("its settings are {}", known.map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")),
     };
     Problem { parameter: name.into(), message: "is no setting of this connector".into(), hint: Some(hint) }
+}
+
+/// A parameter's name, its stars replaced by the segments that stand there in a setting's name.
+fn with_segments_of(name: &str, pattern: &str) -> String {
+    let mut segments = name.split('.');
+    let filled = pattern.split('.').map(|expected| match (expected, segments.next()) {
+        ("*", Some(segment)) => segment,
+        _ => expected,
+    });
+    filled.collect::<Vec<_>>().join(".")
 }
 
 /// What is wrong with a value, if anything.
@@ -185,9 +270,12 @@ mod tests {
             {"name": "size", "type": "int", "rules": {"min": 1, "max": "10"}},
             {"name": "wait", "type": "duration", "rules": {"max": "1m"}},
             {"name": "token", "secret": true, "rules": {"min-length": 4}},
-            {"name": "tags", "type": "list", "rules": {"none-of": ["x"]}},
+            {"name": "tags", "type": "list", "rules": {"max-length": 2}},
+            {"name": "tags.*", "rules": {"none-of": ["x"]}},
             {"name": "headers", "type": "map"},
-            {"name": "columns.*.path"},
+            {"name": "columns", "type": "map"},
+            {"name": "columns.*.path", "required": true},
+            {"name": "columns.*.kind", "default": "text"},
             {"name": "on", "type": "bool"},
         ]))
         .unwrap()
@@ -220,7 +308,8 @@ mod tests {
         )
         .unwrap();
         assert!(settings.contains(&("mode".into(), "append".into())));
-        assert_eq!(settings.len(), 10);
+        assert!(settings.contains(&("columns.id.kind".into(), "text".into())));
+        assert_eq!(settings.len(), 11);
     }
 
     #[test]
@@ -235,12 +324,18 @@ mod tests {
             (("mode", "apend"), "mode: \"apend\" is not one of append, each / did you mean `append`?"),
             (("token", "abc"), "token: its value is shorter than 4 characters / "),
             (("tags.1", "x"), "tags.1: \"x\" is not allowed / "),
+            (("tags.a", "b"), "tags: is a list, and `a` is no place in it / "),
+            (("columns.id.kind", "int"), "columns.id.path: is required and not set / set `columns.id.path` (string)"),
             (("tags", "x"), "tags: is a list and is given one value / "),
             (("on", "yes"), "on: \"yes\" is not a bool / write true or false"),
         ];
         for ((name, value), expected) in cases {
             assert_eq!(problems(&[("url", "http://x"), (name, value)]), [expected]);
         }
+        let misspelt = [("url", "http://x"), ("columns.id.path", "/id"), ("columns.id.pth", "/id")];
+        assert_eq!(problems(&misspelt), ["columns.id.pth: is no setting of this connector / did you mean `columns.id.path`?"]);
+        let three = [("url", "http://x"), ("tags.0", "a"), ("tags.1", "b"), ("tags.2", "c")];
+        assert_eq!(problems(&three), ["tags: has 3 entries, and takes 2 at the most / "]);
         let from_variable = Given { value: "11".into(), written: "${SIZE}".into() };
         let said = complete(&parameters(), &BTreeMap::from([("url".into(), "http://x".into()), ("size".into(), from_variable)]));
         assert_eq!(said.unwrap_err()[0].message, "\"${SIZE}\" is above 10");
