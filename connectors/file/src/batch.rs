@@ -8,9 +8,9 @@ pub trait Column {
     fn get(&self, record: usize) -> Option<&[u8]>;
 }
 
-impl Column for [Option<Vec<u8>>] {
+impl Column for Vec<Option<Vec<u8>>> {
     fn get(&self, record: usize) -> Option<&[u8]> {
-        <[_]>::get(self, record)?.as_deref()
+        self.as_slice().get(record)?.as_deref()
     }
 }
 

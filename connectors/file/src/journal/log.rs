@@ -1,6 +1,6 @@
 //! The commit log: entries of a checksum and what was true when they were written.
 //!
-//! An entry is `WJ1\n`, its length and its CRC-32 as four bytes each, little endian, then its items. It is written in one piece
+//! An entry is `WJ1\n`, its length and the CRC-32 of length and items as four bytes each, little endian, then its items. It is written in one piece
 //! and waited for before the next is begun, so that only the last can be torn.
 
 const MAGIC: &[u8; 4] = b"WJ1\n";
@@ -48,7 +48,7 @@ pub fn write<'a>(buffer: &mut Vec<u8>, items: impl Iterator<Item = Item<'a>>) {
         }
     }
     let length = (buffer.len() - HEAD) as u32;
-    let sum = crc32fast::hash(&buffer[HEAD..]);
+    let sum = sum(length, &buffer[HEAD..]);
     buffer[..4].copy_from_slice(MAGIC);
     buffer[4..8].copy_from_slice(&length.to_le_bytes());
     buffer[8..HEAD].copy_from_slice(&sum.to_le_bytes());
@@ -84,10 +84,18 @@ fn entry(log: &[u8], at: usize) -> Option<(&[u8], usize)> {
         return None;
     }
     let mut head = &head[4..];
-    let length = u32_of(&mut head)? as usize;
-    let sum = u32_of(&mut head)?;
-    let payload = log.get(at + HEAD..(at + HEAD).checked_add(length)?)?;
-    (crc32fast::hash(payload) == sum).then_some((payload, at + HEAD + length))
+    let (length, expected) = (u32_of(&mut head)?, u32_of(&mut head)?);
+    let next = (at + HEAD).checked_add(length as usize)?;
+    let payload = log.get(at + HEAD..next)?;
+    (sum(length, payload) == expected).then_some((payload, next))
+}
+
+/// The length counts, so that a head of zeros is not taken for an entry without items.
+fn sum(length: u32, payload: &[u8]) -> u32 {
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(&length.to_le_bytes());
+    hasher.update(payload);
+    hasher.finalize()
 }
 
 fn item<'a>(rest: &mut &'a [u8]) -> Option<Item<'a>> {

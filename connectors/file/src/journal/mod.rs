@@ -59,6 +59,8 @@ pub struct Journal {
     files: HashMap<String, Active>,
     partitions: HashMap<String, Index>,
     next_id: u32,
+    /// The log names files that are not there any more.
+    stale: bool,
     turn: u64,
     entry: Vec<u8>,
 }
@@ -110,6 +112,7 @@ impl Journal {
             files: HashMap::new(),
             partitions: HashMap::new(),
             next_id: 0,
+            stale: false,
             turn: 0,
             entry: Vec::new(),
         };
@@ -202,7 +205,9 @@ impl Journal {
 
     /// Whether [`Journal::shrink`] should be called.
     pub fn is_long(&self) -> bool {
-        self.length > LOG_MOST.max(self.least * 2) || self.partitions.values().any(|index| index.counts.late > index::LATE_MOST)
+        self.stale
+            || self.length > LOG_MOST.max(self.least * 2)
+            || self.partitions.values().any(|index| index.counts.late > index::LATE_MOST)
     }
 
     /// Merges late entries and writes the log anew. After a failure the journal must be opened again.
@@ -236,6 +241,7 @@ impl Journal {
         if self.sync {
             disk.sync_folder(&self.folder).trying(trying)?;
         }
+        self.stale = false;
         self.length = entry.len() as u64;
         self.least = self.length;
         self.entry = entry;
@@ -288,6 +294,7 @@ impl Journal {
         let sync = self.sync;
         let mut gone = false;
         let mut failed = None;
+        let before = self.files.len();
         self.files.retain(|name, file| {
             let trying = || format!("cutting off what an interrupted batch left in `{name}`");
             let mut settle = || match (disk.look(name)?, file.length) {
@@ -320,6 +327,7 @@ impl Journal {
                 true
             })
         });
+        self.stale = self.files.len() < before;
         if gone && sync && failed.is_none() {
             disk.sync_folder("").trying(|| "removing what an interrupted batch made".to_owned())?;
         }
