@@ -59,23 +59,33 @@ fn text(buffer: &mut Vec<u8>, text: &str) {
     buffer.extend_from_slice(text.as_bytes());
 }
 
-/// Reads the items of all whole entries, in order, and how many bytes these take.
+/// What a log holds.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Contents<'a> {
+    /// The items of all whole entries, in order.
+    pub items: Vec<Item<'a>>,
+    /// Where the last of these entries begins.
+    pub last: usize,
+    /// Where it ends.
+    pub end: usize,
+}
+
+/// Reads all whole entries.
 ///
 /// What follows the last whole entry is a torn one, unless another whole one stands behind it: then the log was damaged, the
 /// position of which is the error.
-pub fn read(log: &[u8]) -> Result<(Vec<Item<'_>>, usize), usize> {
-    let mut items = Vec::new();
-    let mut at = 0;
-    while let Some((payload, next)) = entry(log, at) {
+pub fn read(log: &[u8]) -> Result<Contents<'_>, usize> {
+    let mut contents = Contents::default();
+    while let Some((payload, end)) = entry(log, contents.end) {
         let mut rest = payload;
         while !rest.is_empty() {
-            items.push(item(&mut rest).ok_or(at)?);
+            contents.items.push(item(&mut rest).ok_or(contents.end)?);
         }
-        at = next;
+        (contents.last, contents.end) = (contents.end, end);
     }
-    let behind = log.get(at + 1..).unwrap_or_default();
+    let behind = log.get(contents.end + 1..).unwrap_or_default();
     let whole = memchr::memmem::find_iter(behind, MAGIC).any(|found| entry(behind, found).is_some());
-    if whole { Err(at) } else { Ok((items, at)) }
+    if whole { Err(contents.end) } else { Ok(contents) }
 }
 
 fn entry(log: &[u8], at: usize) -> Option<(&[u8], usize)> {
@@ -151,20 +161,21 @@ mod tests {
 
     #[test]
     fn what_was_written_is_read() {
-        let (log, items, _) = log();
-        assert_eq!(read(&log), Ok((items, log.len())));
-        assert_eq!(read(&[]), Ok((vec![], 0)));
+        let (log, items, before_last) = log();
+        assert_eq!(read(&log), Ok(Contents { items, last: before_last, end: log.len() }));
+        assert_eq!(read(&[]), Ok(Contents::default()));
     }
 
     #[test]
     fn a_torn_tail_is_left_out_wherever_it_was_torn() {
         let (log, items, before_last) = log();
+        let first = || Ok(Contents { items: items[..2].to_vec(), last: 0, end: before_last });
         for cut in before_last..log.len() {
-            assert_eq!(read(&log[..cut]), Ok((items[..2].to_vec(), before_last)));
+            assert_eq!(read(&log[..cut]), first());
             // A file system may have made room and not written into it.
             let mut zeros = log[..cut].to_vec();
             zeros.resize(log.len() + 100, 0);
-            assert_eq!(read(&zeros), Ok((items[..2].to_vec(), before_last)));
+            assert_eq!(read(&zeros), first());
         }
     }
 

@@ -100,14 +100,14 @@ impl Journal {
                 bytes
             }
         };
-        let (items, length) = log::read(&bytes).map_err(|at| Trouble::Damaged {
+        let contents = log::read(&bytes).map_err(|at| Trouble::Damaged {
             path: path.clone(),
             what: format!("the entry at byte {at} is broken, and whole ones follow it"),
         })?;
         let mut journal = Self {
             folder,
             sync: owner.sync,
-            length: length as u64,
+            length: contents.end as u64,
             least: 0,
             files: HashMap::new(),
             partitions: HashMap::new(),
@@ -116,11 +116,13 @@ impl Journal {
             turn: 0,
             entry: Vec::new(),
         };
-        items.into_iter().for_each(|item| journal.take(item));
-        // What was read may not be on disk yet, where the session before this one was interrupted.
+        contents.items.into_iter().for_each(|item| journal.take(item));
         let log = handles.get(disk, &path, Open::Create).trying(trying)?;
         log.cut(journal.length).trying(trying)?;
         if journal.sync {
+            // The last entry may not be on disk yet, where the session before this one was interrupted; and after a sync that failed,
+            // only what is written again is written by the next.
+            log.write_at(contents.last as u64, &bytes[contents.last..contents.end]).trying(trying)?;
             log.sync().trying(trying)?;
             disk.sync_folder(&journal.folder).trying(trying)?;
         }
@@ -289,23 +291,17 @@ impl Journal {
         Ok(())
     }
 
-    /// Brings every file that the log names to the length that it vouches for.
+    /// Brings every file that the log names to the length that it vouches for. It need not be waited for: if it is undone, it is done
+    /// again, and what is written next is waited for.
     fn cut_files<D: Disk>(&mut self, disk: &D, handles: &mut Handles<D::File>, notes: &mut Vec<String>) -> Result<(), Trouble> {
-        let sync = self.sync;
-        let mut gone = false;
         let mut failed = None;
         let before = self.files.len();
         self.files.retain(|name, file| {
             let trying = || format!("cutting off what an interrupted batch left in `{name}`");
             let mut settle = || match (disk.look(name)?, file.length) {
-                (Found::File(_), None) => {
-                    gone = true;
-                    disk.remove(name).map(|()| true)
-                }
+                (Found::File(_), None) => disk.remove(name).map(|()| true),
                 (Found::File(length), Some(vouched)) if length > vouched => {
-                    let file = handles.get(disk, name, Open::Existing)?;
-                    file.cut(vouched)?;
-                    if sync { file.sync() } else { Ok(()) }.map(|()| true)
+                    handles.get(disk, name, Open::Existing)?.cut(vouched).map(|()| true)
                 }
                 (Found::File(length), Some(vouched)) if length < vouched => {
                     notes.push(format!(
@@ -328,9 +324,6 @@ impl Journal {
             })
         });
         self.stale = self.files.len() < before;
-        if gone && sync && failed.is_none() {
-            disk.sync_folder("").trying(|| "removing what an interrupted batch made".to_owned())?;
-        }
         failed.map_or(Ok(()), Err)
     }
 }

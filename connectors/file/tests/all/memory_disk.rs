@@ -31,7 +31,7 @@ struct State {
     unsynced: Vec<Change>,
     kept_names: BTreeMap<String, usize>,
     operations: usize,
-    fuse: Option<(usize, Fault)>,
+    fuses: Vec<(usize, Fault)>,
 }
 
 #[derive(Clone)]
@@ -44,19 +44,22 @@ enum Change {
 struct Contents {
     bytes: Vec<u8>,
     kept: Vec<u8>,
+    /// Places whose bytes a failed sync gave up: a later one keeps them no better, unless they are written again.
+    given_up: BTreeSet<usize>,
 }
 
 impl MemoryDisk {
     /// Sets off `fault` at the operation after `operations` more.
     pub fn fuse(&self, operations: usize, fault: Fault) {
         let mut state = self.0.borrow_mut();
-        state.fuse = Some((state.operations + operations, fault));
+        let at = state.operations + operations;
+        state.fuses.push((at, fault));
     }
 
     /// The machine comes up again. With `lost` the power was gone: of what was not synced, `chance` decides what is there.
     pub fn restart(&self, lost: bool, mut chance: impl FnMut(usize) -> usize) {
         let state = &mut *self.0.borrow_mut();
-        state.fuse = None;
+        state.fuses.clear();
         if !lost {
             return;
         }
@@ -79,6 +82,7 @@ impl MemoryDisk {
                 }
             };
             file.kept = file.bytes.clone();
+            file.given_up.clear();
         }
     }
 
@@ -103,7 +107,7 @@ impl MemoryDisk {
                 state.kept_names.remove(name);
             }
             Some(bytes) => {
-                state.files.push(Contents { bytes: bytes.to_vec(), kept: bytes.to_vec() });
+                state.files.push(Contents { bytes: bytes.to_vec(), kept: bytes.to_vec(), given_up: BTreeSet::new() });
                 state.names.insert(name.to_owned(), state.files.len() - 1);
                 state.kept_names.insert(name.to_owned(), state.files.len() - 1);
             }
@@ -121,13 +125,16 @@ impl MemoryDisk {
         let mut state = self.0.borrow_mut();
         state.operations += 1;
         let now = state.operations;
-        match state.fuse {
-            Some((at, Fault::Full(times))) if now > at && now <= at + times => {
-                Err((io::ErrorKind::StorageFull.into(), now == at + 1))
+        for (at, fault) in &state.fuses {
+            match fault {
+                Fault::Full(times) if now > *at && now <= at + times => {
+                    return Err((io::ErrorKind::StorageFull.into(), now == at + 1));
+                }
+                Fault::Stop if now > *at => return Err((io::Error::other("the machine is off"), now == at + 1)),
+                _ => {}
             }
-            Some((at, Fault::Stop)) if now > at => Err((io::Error::other("the machine is off"), now == at + 1)),
-            _ => Ok(()),
         }
+        Ok(())
     }
 
     fn change(&self, change: Change) {
@@ -247,6 +254,7 @@ impl DiskFile for MemoryFile {
             if file.bytes.len() < end && !bytes.is_empty() {
                 file.bytes.resize(end, 0);
             }
+            file.given_up.retain(|place| !(at..end).contains(place));
             file.bytes.get_mut(at..end).unwrap_or_default().copy_from_slice(bytes);
         });
         step.map_err(|(error, _)| error)
@@ -263,13 +271,27 @@ impl DiskFile for MemoryFile {
 
     fn cut(&mut self, length: u64) -> io::Result<()> {
         self.disk.step().map_err(|(error, _)| error)?;
-        self.with(|file| file.bytes.resize(length as usize, 0));
+        self.with(|file| {
+            file.bytes.resize(length as usize, 0);
+            file.given_up.retain(|place| *place < length as usize);
+        });
         Ok(())
     }
 
     fn sync(&mut self) -> io::Result<()> {
-        self.disk.step().map_err(|(error, _)| error)?;
-        self.with(|file| file.kept = file.bytes.clone());
+        let step = self.disk.step();
+        self.with(|file| match step {
+            Ok(()) => {
+                file.kept = file.bytes.clone();
+                for place in &file.given_up {
+                    file.kept[*place] = 0;
+                }
+            }
+            // A machine that stops gives nothing up: what was written waits for the next sync.
+            Err((ref error, _)) if error.kind() != io::ErrorKind::StorageFull => {}
+            Err(_) => file.given_up.extend((0..file.bytes.len()).filter(|place| file.kept.get(*place) != file.bytes.get(*place))),
+        });
+        step.map_err(|(error, _)| error)?;
         Ok(())
     }
 }
