@@ -219,12 +219,18 @@ impl Disk for MemoryDisk {
         Ok(())
     }
 
-    /// All folders share one order of changes, as in a file system with a journal.
-    fn sync_folder(&self, _: &str) -> io::Result<()> {
+    fn sync_folder(&self, path: &str) -> io::Result<()> {
         self.step().map_err(|(error, _)| error)?;
         let state = &mut *self.0.borrow_mut();
-        state.unsynced.clear();
-        state.kept_names = state.names.clone();
+        let kept_names = &mut state.kept_names;
+        state.unsynced.retain(|change| {
+            let (Change::Put(name, _) | Change::Take(name)) = change;
+            let inside = name.rsplit_once('/').map_or("", |(folder, _)| folder) == path;
+            if inside {
+                change.apply(kept_names);
+            }
+            !inside
+        });
         Ok(())
     }
 }

@@ -178,6 +178,23 @@ fn a_full_disk_is_tried_again_and_leaves_nothing_behind() {
 }
 
 #[test]
+fn wherever_a_batch_fails_nothing_of_it_is_left() {
+    let mut failed = 0;
+    for at in 0..12 {
+        let disk = MemoryDisk::default();
+        let mut bench = Bench::memory(&disk, &Written { name: "{key}".into(), ..Written::default() });
+        bench.write(&[(1, Some("a"), "1")]);
+        let before = disk.files();
+        disk.fuse(at, Fault::Full(1));
+        if bench.try_write("p", &[(2, Some("a"), "2"), (3, Some("b"), "3")]).is_err() {
+            failed += 1;
+            assert_eq!(disk.files(), before, "operation {at}");
+        }
+    }
+    assert!(failed > 9);
+}
+
+#[test]
 fn what_somebody_else_does_to_a_file_is_warned_of_and_gone_on_from() {
     let disk = MemoryDisk::default();
     let mut bench = Bench::memory(&disk, &Written::default());
