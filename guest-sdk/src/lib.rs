@@ -1,1 +1,123 @@
-//! What the author of a connector sees.
+//! What the author of a Wharf connector sees.
+//!
+//! A connector is a crate with a type that implements [`Destination`] and one line that exports it:
+//!
+//! ```
+//! use wharf_sdk::{Batch, Context, Descriptor, Destination, Failure, Order, Parameters, Receipt, export_destination, tracing};
+//!
+//! /// What an operator sets.
+//! #[derive(Parameters)]
+//! struct Config {
+//!     /// Which file to append to.
+//!     #[parameter(length(1..))]
+//!     path: String,
+//! }
+//!
+//! struct Append(std::fs::File);
+//!
+//! impl Destination for Append {
+//!     type Config = Config;
+//!
+//!     fn describe() -> Descriptor {
+//!         Descriptor::new("Appends each record to a file, as a line.")
+//!             .order(Order::Batch)
+//!             .request("files", "{path}", "records are appended there")
+//!     }
+//!
+//!     fn open(config: Config, context: Context) -> Result<Self, Failure> {
+//!         let file = std::fs::OpenOptions::new().append(true).create(true).open(&config.path);
+//!         let file = file.map_err(|error| Failure::from_io(format_args!("open `{}`", config.path), &error))?;
+//!         tracing::info!(path = config.path, pipeline = context.pipeline(), "opened");
+//!         Ok(Self(file))
+//!     }
+//!
+//!     fn write(&mut self, batch: &Batch) -> Result<Receipt, Failure> {
+//!         let mut lines = Vec::new();
+//!         for record in batch {
+//!             lines.extend_from_slice(record.after().unwrap_or_default());
+//!             lines.push(b'\n');
+//!         }
+//!         std::io::Write::write_all(&mut self.0, &lines).map_err(|error| Failure::from_io("append", &error))?;
+//!         Ok(Receipt::all(batch))
+//!     }
+//! }
+//!
+//! export_destination!(Append);
+//! # fn main() {}
+//! ```
+//!
+//! In `Cargo.toml` stands `crate-type = ["cdylib", "rlib"]`: the first is the component, which `cargo build --target wasm32-wasip2`
+//! makes, the second is what `cargo test` uses. [`testing`] drives a destination natively through the same life, held to the same rules.
+//!
+//! - What may be set: [`Parameters`](trait@Parameters).
+//! - What the connector says of itself: [`Descriptor`].
+//! - What it is handed: [`Batch`] and [`Record`], which borrow and copy nothing.
+//! - What it answers: [`Receipt`], and [`Failure`].
+//! - What it can ask of the host: [`Context`], [`progress`], [`follow_ups`], [`state`], [`tokens`], [`metrics`].
+//! - What it logs: events of [`tracing`], with their fields, arrive in the host's log. A panic's message goes to stderr, from where the
+//!   host takes it into its error.
+
+// The macros name this crate from outside; its own tests use them too.
+extern crate self as wharf_sdk;
+
+mod batch;
+mod column;
+mod context;
+mod descriptor;
+mod destination;
+mod duration;
+mod failure;
+pub mod follow_ups;
+mod log;
+pub mod metrics;
+mod panics;
+pub mod parameters;
+pub mod progress;
+mod receipt;
+mod secret;
+mod session;
+mod size;
+mod span;
+pub mod state;
+mod sys;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod testing;
+pub mod tokens;
+
+pub use batch::{Batch, Operation, Record, Records};
+pub use column::Column;
+pub use context::Context;
+pub use descriptor::{Action, Descriptor, Order, Redelivery};
+pub use destination::Destination;
+pub use failure::{Failure, FailureKind};
+pub use parameters::{Parameters, Problem, Settings};
+pub use receipt::{Receipt, ReceiptBuilder};
+pub use secret::Secret;
+pub use size::Size;
+pub use span::Span;
+pub use tracing;
+pub use wharf_sdk_derive::{Parameters, export_destination};
+
+/// The contract's types and what a component imports. What a component exports is generated in its own crate: a library that
+/// generates more than one world links no component.
+#[allow(missing_docs, clippy::all)]
+#[doc(hidden)]
+pub mod bindings {
+    wharf_sdk_derive::imports!();
+}
+
+/// What the macros use. No part of the interface.
+#[doc(hidden)]
+pub mod __private {
+    pub use wit_bindgen;
+
+    pub use crate::{
+        bindings,
+        descriptor::Package,
+        parameters::Problem,
+        session::{Session, check, describe},
+    };
+
+    /// Holds a type to what is exported of it, natively too.
+    pub const fn is_destination<D: crate::Destination>() {}
+}

@@ -1,1 +1,35 @@
-//! Macros of `wharf-sdk`.
+//! Macros of `wharf-sdk`, which re-exports them: a connector depends on that crate alone.
+//!
+//! The text of the contract is part of this crate, so that a connector can be built wherever it stands.
+
+use proc_macro::TokenStream;
+
+mod attributes;
+mod bindings;
+mod export;
+mod names;
+mod parameters;
+
+/// Makes a type that implements `Destination` the one that this component exports: `export_destination!(MyDestination);`, once, at the
+/// root of the crate.
+///
+/// Name and version of the connector are those of the crate, without `wharf-` in front, and so are summary and author, where the
+/// descriptor does not say otherwise. On other targets than WebAssembly it exports nothing, so that native tests can use several
+/// connectors at once.
+#[proc_macro]
+pub fn export_destination(input: TokenStream) -> TokenStream {
+    export::destination(input.into()).into()
+}
+
+/// Derives what a connector may be given. Documented at the trait.
+#[proc_macro_derive(Parameters, attributes(parameter))]
+pub fn parameters(input: TokenStream) -> TokenStream {
+    parameters::derive(input.into()).into()
+}
+
+/// The bindings of what every component imports, for `wharf-sdk` itself.
+#[doc(hidden)]
+#[proc_macro]
+pub fn imports(_: TokenStream) -> TokenStream {
+    bindings::imports().into()
+}

@@ -1,0 +1,66 @@
+//! Between the bindings and a connector: the same on every target, so that native tests take the way a component takes.
+
+use std::cell::RefCell;
+
+use crate::{
+    Batch, Context, Destination, Failure, Parameters, Problem, Settings, bindings::wharf::connector::types, descriptor::Package,
+    log,
+};
+
+/// The descriptor as it crosses the boundary.
+pub fn describe<D: Destination>(package: &Package) -> String {
+    log::enter();
+    D::describe().json(package, D::Config::declare()).to_string()
+}
+
+/// All that is wrong with the settings: what they cannot be read as, or else what the connector has to say.
+pub fn check<D: Destination>(settings: types::Settings) -> Vec<Problem> {
+    log::enter();
+    match D::Config::read(&Settings::from_iter(settings)) {
+        Ok(config) => D::check(&config),
+        Err(problems) => problems,
+    }
+}
+
+/// A destination from `open` to `close`. The contract lends it to each call; one call runs at a time.
+#[derive(Debug)]
+pub struct Session<D>(RefCell<Option<D>>);
+
+impl<D: Destination> Session<D> {
+    /// Reads the settings and opens the destination with them.
+    pub fn open(settings: types::Settings) -> Result<Self, types::Failure> {
+        log::enter();
+        let config = D::Config::read(&Settings::from_iter(settings)).map_err(|problems| {
+            let problems: Vec<String> = problems.iter().map(Problem::to_string).collect();
+            Failure::fatal(format!("settings that cannot be used: {}", problems.join("; ")))
+        })?;
+        let destination = D::open(config, Context::new())?;
+        Ok(Self(RefCell::new(Some(destination))))
+    }
+
+    /// Hands over a batch.
+    pub fn write(&self, batch: types::Batch) -> Result<types::Receipt, types::Failure> {
+        log::enter();
+        match self.0.borrow_mut().as_mut() {
+            Some(destination) => Ok(destination.write(&Batch::new(batch))?.into()),
+            None => Err(Failure::fatal("a write into a session that was closed").into()),
+        }
+    }
+
+    /// Tells of batches that are settled.
+    pub fn ack(&self, batches: &[String]) {
+        log::enter();
+        if let Some(destination) = self.0.borrow_mut().as_mut() {
+            destination.ack(batches);
+        }
+    }
+
+    /// Closes the destination; a second time there is nothing to do.
+    pub fn close(&self) -> Result<(), types::Failure> {
+        log::enter();
+        match self.0.borrow_mut().take() {
+            Some(destination) => Ok(destination.close()?),
+            None => Ok(()),
+        }
+    }
+}
