@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use wharf_sdk::Parameters;
+
 /// The earliest and the latest second that has a year of four digits: 0000-01-01 to 9999-12-31.
 const SECONDS: std::ops::RangeInclusive<i64> = -62_167_219_200..=253_402_300_799;
 
@@ -9,7 +11,7 @@ const SECONDS: std::ops::RangeInclusive<i64> = -62_167_219_200..=253_402_300_799
 const SECONDS_END: f64 = 1e11;
 
 /// What a number counts.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Parameters)]
 pub enum Unit {
     /// Seconds or milliseconds, by size.
     #[default]

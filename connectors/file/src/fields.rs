@@ -23,7 +23,7 @@ impl Fields {
     /// Asks for one more value and says which place in the answer is its own.
     pub fn add(&mut self, pointer: &str) -> Result<usize, String> {
         if !pointer.is_empty() && !pointer.starts_with('/') {
-            return Err(format!("`{pointer}` is no JSON pointer: begin it with `/`, as in `/{pointer}`"));
+            return Err(format!("a JSON pointer begins with `/`, as in `/{pointer}`"));
         }
         let mut node = &mut self.root;
         for token in pointer.split('/').skip(1) {

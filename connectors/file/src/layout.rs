@@ -23,7 +23,7 @@ impl<'s, 'a> Layout<'s, 'a> {
         Self { settings, value: &[], json: "", found: Vec::new() }
     }
 
-    /// Takes a record's value in. Says why it cannot be written, as the end of a sentence that begins with "the record".
+    /// Takes a record's value in. Says why it cannot be config, as the end of a sentence that begins with "the record".
     pub fn read(&mut self, value: Option<&'a [u8]>) -> Result<(), String> {
         self.value = value.ok_or("has no value, as a delete has none: there is nothing to write")?;
         let dated = self.settings.date.as_ref().is_some_and(|date| date.pointer.is_some());
@@ -104,10 +104,10 @@ impl<'s, 'a> Layout<'s, 'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::settings::Written;
+    use crate::settings::{Config, FormatName};
 
-    fn laid(written: Written, value: &str) -> Result<(String, String), String> {
-        let settings = Settings::new(&written).unwrap();
+    fn laid(config: Config, value: &str) -> Result<(String, String), String> {
+        let settings = Settings::new(&config).unwrap();
         let mut layout = Layout::new(&settings);
         layout.read(Some(value.as_bytes()))?;
         let (mut name, mut bytes) = (String::new(), Vec::new());
@@ -116,24 +116,24 @@ mod tests {
         Ok((name, String::from_utf8(bytes).unwrap()))
     }
 
-    fn dated() -> Written {
-        Written { name: "{date}.ndjson".into(), date_pointer: "/t".into(), ..Written::default() }
+    fn dated() -> Config {
+        Config { name: Some("{date}.ndjson".into()), date_pointer: Some("/t".into()), ..Config::default() }
     }
 
     #[test]
     fn each_format_has_a_name_and_a_shape() {
-        let each = |format: &str| Written { files: "each".into(), format: format.into(), ..Written::default() };
-        let append = |format: &str| Written { format: format.into(), ..Written::default() };
-        let with_columns = |written: Written| Written { columns: vec!["a".into()], ..written };
-        for (written, name, bytes) in [
-            (append("json-lines"), "p.ndjson", "{\"a\": 1}\n"),
-            (append("raw"), "p.log", "{\"a\": 1}\n"),
-            (with_columns(append("csv")), "p.csv", "1\r\n"),
-            (each("json-lines"), "k.json", "{\"a\": 1}\n"),
-            (each("raw"), "k", "{\"a\": 1}"),
-            (with_columns(each("csv")), "k.csv", "1\r\n"),
+        let each = |format| Config { files: Files::Each, format, ..Config::default() };
+        let append = |format| Config { format, ..Config::default() };
+        let with_columns = |config: Config| Config { columns: vec!["a".into()], ..config };
+        for (config, name, bytes) in [
+            (append(FormatName::JsonLines), "p.ndjson", "{\"a\": 1}\n"),
+            (append(FormatName::Raw), "p.log", "{\"a\": 1}\n"),
+            (with_columns(append(FormatName::Csv)), "p.csv", "1\r\n"),
+            (each(FormatName::JsonLines), "k.json", "{\"a\": 1}\n"),
+            (each(FormatName::Raw), "k", "{\"a\": 1}"),
+            (with_columns(each(FormatName::Csv)), "k.csv", "1\r\n"),
         ] {
-            assert_eq!(laid(written, "{\"a\": 1}").unwrap(), (name.to_owned(), bytes.to_owned()));
+            assert_eq!(laid(config, "{\"a\": 1}").unwrap(), (name.to_owned(), bytes.to_owned()));
         }
     }
 
@@ -141,12 +141,15 @@ mod tests {
     fn the_date_is_the_records_own() {
         assert_eq!(laid(dated(), r#"{"t":1517966773840}"#).unwrap().0, "2018-02-07.ndjson");
         assert_eq!(laid(dated(), r#"{"t":"2018-02-07T01:26:13-01:00"}"#).unwrap().0, "2018-02-07.ndjson");
-        assert_eq!(laid(Written { date_unit: "seconds".into(), ..dated() }, r#"{"t":-1}"#).unwrap().0, "1969-12-31.ndjson");
+        assert_eq!(
+            laid(Config { date_unit: crate::date::Unit::Seconds, ..dated() }, r#"{"t":-1}"#).unwrap().0,
+            "1969-12-31.ndjson"
+        );
     }
 
     #[test]
     fn a_record_without_a_date_is_refused_unless_there_is_a_default() {
-        let default = || Written { date_default: "undated".into(), ..dated() };
+        let default = || Config { date_default: Some("undated".into()), ..dated() };
         for value in ["{}", r#"{"t":null}"#, "7"] {
             assert!(laid(dated(), value).unwrap_err().contains("no date at `/t`"), "{value}");
             assert_eq!(laid(default(), value).unwrap().0, "undated.ndjson");
@@ -156,7 +159,7 @@ mod tests {
             assert!(laid(default(), value).unwrap_err().contains("which is no date"), "{value}");
         }
         assert!(laid(default(), "nonsense").unwrap_err().contains("JSON"));
-        assert_eq!(laid(Written { format: "raw".into(), ..default() }, "nonsense").unwrap().0, "undated.ndjson");
-        assert!(laid(Written { format: "raw".into(), ..dated() }, "nonsense").unwrap_err().contains("JSON"));
+        assert_eq!(laid(Config { format: FormatName::Raw, ..default() }, "nonsense").unwrap().0, "undated.ndjson");
+        assert!(laid(Config { format: FormatName::Raw, ..dated() }, "nonsense").unwrap_err().contains("JSON"));
     }
 }

@@ -1,62 +1,73 @@
 //! What an operator gives, checked and made ready.
 
+use wharf_sdk::{Parameters, Problem};
+
 use super::{csv, date::Unit, fields::Fields, template::Template};
 
 /// The settings as they are written.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Written {
-    /// The directory, as the guest sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Parameters)]
+pub struct Config {
+    /// The granted directory that files are written to, as the connector sees it.
+    #[parameter(default = "/out")]
     pub directory: String,
-    /// `append` or `each`.
-    pub files: String,
-    /// A template; empty for the default.
-    pub name: String,
-    /// `json-lines`, `csv` or `raw`.
-    pub format: String,
-    /// Columns of `csv`.
+    /// `append` adds records to files, `each` makes a file of each record.
+    #[parameter(default = "append")]
+    pub files: Files,
+    /// What files are called, with places for {partition}, {key}, {date}, {date:%Y-%m} and {meta:NAME}; by default {partition} or {key}
+    /// with an extension that fits.
+    pub name: Option<String>,
+    /// How a record is written.
+    #[parameter(default = "json-lines")]
+    pub format: FormatName,
+    /// Columns of `csv`: names of members such as `mag`, or JSON pointers such as `/properties/mag`.
     pub columns: Vec<String>,
-    /// Where a record's date stands; empty for nowhere.
-    pub date_pointer: String,
-    /// What stands for a date where there is none; empty for nothing.
-    pub date_default: String,
-    /// `auto`, `seconds` or `milliseconds`.
-    pub date_unit: String,
-    /// Whether to wait for the disk.
+    /// JSON pointer to the date of a record: RFC 3339 text, or a number of seconds or milliseconds since 1970.
+    pub date_pointer: Option<String>,
+    /// What stands in the name for a record without a date; otherwise the record is rejected.
+    pub date_default: Option<String>,
+    /// What a number at `date-pointer` counts; `auto` decides by its size.
+    #[parameter(default = "auto")]
+    pub date_unit: Unit,
+    /// Whether to wait until a batch is on disk before it is answered for.
+    #[parameter(default = true)]
     pub sync: bool,
 }
 
-impl Default for Written {
+/// What holds where an operator gives nothing.
+impl Default for Config {
     fn default() -> Self {
         Self {
             directory: "/out".to_owned(),
-            files: "append".to_owned(),
-            name: String::new(),
-            format: "json-lines".to_owned(),
+            files: Files::Append,
+            name: None,
+            format: FormatName::JsonLines,
             columns: Vec::new(),
-            date_pointer: String::new(),
-            date_default: String::new(),
-            date_unit: "auto".to_owned(),
+            date_pointer: None,
+            date_default: None,
+            date_unit: Unit::Auto,
             sync: true,
         }
     }
 }
 
-/// A setting that makes no sense.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problem {
-    /// Which.
-    pub parameter: &'static str,
-    /// Why, and what to do.
-    pub message: String,
-}
-
 /// Which records go into which file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Parameters)]
 pub enum Files {
     /// Each record is added to the end of its file.
     Append,
     /// Each record is a file.
     Each,
+}
+
+/// How a record is written, by its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Parameters)]
+pub enum FormatName {
+    /// JSON, a line each.
+    JsonLines,
+    /// A row each.
+    Csv,
+    /// The bytes as they stand.
+    Raw,
 }
 
 /// How a record is written.
@@ -107,167 +118,162 @@ pub struct Settings {
 
 impl Settings {
     /// Checks all, and says all that is wrong.
-    pub fn new(written: &Written) -> Result<Self, Vec<Problem>> {
+    pub fn new(config: &Config) -> Result<Self, Vec<Problem>> {
         let mut problems = Problems(Vec::new());
-        if !written.directory.starts_with('/') {
-            problems.add("directory", format!("`{}` is no path of a granted directory: begin it with `/`", written.directory));
+        if !config.directory.starts_with('/') {
+            problems.add("directory", format!("is `{}`: the path of a granted directory begins with `/`", config.directory));
         }
-        let files = problems.choose("files", &written.files, &[("append", Files::Append), ("each", Files::Each)]);
-        let units = [("auto", Unit::Auto), ("seconds", Unit::Seconds), ("milliseconds", Unit::Milliseconds)];
-        let unit = problems.choose("date-unit", &written.date_unit, &units).unwrap_or_default();
         let mut fields = Fields::default();
-        let formats =
-            [("json-lines", Format::JsonLines), ("csv", Format::Csv { header: vec![], columns: vec![] }), ("raw", Format::Raw)];
-        let mut format = problems.choose("format", &written.format, &formats);
-        if let Some(Format::Csv { header, columns }) = &mut format {
-            read_columns(&written.columns, &mut fields, header, columns, &mut problems);
-        } else if !written.columns.is_empty() {
-            problems.add("columns", "columns are for `format: csv` alone");
+        if config.format != FormatName::Csv && !config.columns.is_empty() {
+            problems.add("columns", "is for `format: csv` alone");
         }
-        let name = if written.name.is_empty() { default_name(files, format.as_ref()) } else { written.name.as_str() };
-        let name = problems.keep("name", Template::parse(name));
-        if files == Some(Files::Each) && name.as_ref().is_some_and(|name| !name.has_key()) {
+        let format = match config.format {
+            FormatName::JsonLines => Format::JsonLines,
+            FormatName::Raw => Format::Raw,
+            FormatName::Csv => read_columns(&config.columns, &mut fields, &mut problems),
+        };
+        let name = config.name.as_deref().unwrap_or_else(|| default_name(config.files, config.format));
+        let parsed = Template::parse(name).map_err(|error| problems.add("name", format!("is `{name}`: {error}")));
+        if let Ok(template) = &parsed
+            && config.files == Files::Each
+            && !template.has_key()
+        {
+            problems.add("name", format!("is `{name}`: with `files: each` it has a place for the key, as `{{key}}.json` has"));
+        }
+        let date = parsed.as_ref().is_ok_and(Template::has_date).then(|| read_date(config, &mut fields, &mut problems));
+        if date.is_none() && parsed.is_ok() && config.date_pointer.is_some() {
             problems.add(
-                "name",
-                "with `files: each` a name has a place for the key, as `{key}.json` has: else records would share a file",
+                "date-pointer",
+                format!("is given, and `name` has no place for a date, as `{name}` would have with `{{date}}` in it"),
             );
         }
-        let date = name.as_ref().is_some_and(Template::has_date).then(|| read_date(written, unit, &mut fields, &mut problems));
-        match (files, format, name) {
-            (Some(files), Some(format), Some(name)) if problems.0.is_empty() => {
-                Ok(Self { directory: written.directory.clone(), files, name, format, fields, date, sync: written.sync })
-            }
+        match parsed {
+            Ok(name) if problems.0.is_empty() => Ok(Self {
+                directory: config.directory.clone(),
+                files: config.files,
+                name,
+                format,
+                fields,
+                date,
+                sync: config.sync,
+            }),
             _ => Err(problems.0),
         }
     }
 }
 
-fn default_name(files: Option<Files>, format: Option<&Format>) -> &'static str {
+fn default_name(files: Files, format: FormatName) -> &'static str {
     match (files, format) {
-        (Some(Files::Each), Some(Format::Csv { .. })) => "{key}.csv",
-        (Some(Files::Each), Some(Format::Raw)) => "{key}",
-        (Some(Files::Each), _) => "{key}.json",
-        (_, Some(Format::Csv { .. })) => "{partition}.csv",
-        (_, Some(Format::Raw)) => "{partition}.log",
-        _ => "{partition}.ndjson",
+        (Files::Append, FormatName::JsonLines) => "{partition}.ndjson",
+        (Files::Append, FormatName::Csv) => "{partition}.csv",
+        (Files::Append, FormatName::Raw) => "{partition}.log",
+        (Files::Each, FormatName::JsonLines) => "{key}.json",
+        (Files::Each, FormatName::Csv) => "{key}.csv",
+        (Files::Each, FormatName::Raw) => "{key}",
     }
 }
 
-fn read_columns(
-    written: &[String],
-    fields: &mut Fields,
-    header: &mut Vec<u8>,
-    columns: &mut Vec<usize>,
-    problems: &mut Problems,
-) {
+fn read_columns(written: &[String], fields: &mut Fields, problems: &mut Problems) -> Format {
     if written.is_empty() {
         problems.add(
             "columns",
-            "`format: csv` needs columns: names of members such as `mag`, or JSON pointers such as `/properties/mag`",
+            "is needed by `format: csv`: names of members such as `mag`, or JSON pointers such as `/properties/mag`",
         );
     }
     let last = |column: &str| column.rsplit('/').next().unwrap_or(column).replace("~1", "/").replace("~0", "~");
     let shorts: Vec<String> = written.iter().map(|column| last(column)).collect();
-    let mut names = Vec::new();
+    let (mut names, mut columns) = (Vec::new(), Vec::new());
     for (column, short) in written.iter().zip(&shorts) {
         let pointer = if column.is_empty() || column.starts_with('/') {
             column.clone()
         } else {
             format!("/{}", column.replace('~', "~0").replace('/', "~1"))
         };
-        columns.extend(problems.keep("columns", fields.add(&pointer)));
+        columns.extend(problems.slot("columns", &pointer, fields));
         let alone = shorts.iter().filter(|other| *other == short).count() == 1;
         names.push(if column.starts_with('/') && alone { short } else { column });
     }
-    csv::header(header, names.into_iter().map(String::as_str));
+    let mut header = Vec::new();
+    csv::header(&mut header, names.into_iter().map(String::as_str));
+    Format::Csv { header, columns }
 }
 
-fn read_date(written: &Written, unit: Unit, fields: &mut Fields, problems: &mut Problems) -> DateSource {
-    let default = (!written.date_default.is_empty()).then(|| written.date_default.clone());
-    if let Some(default) = &default
+fn read_date(config: &Config, fields: &mut Fields, problems: &mut Problems) -> DateSource {
+    if let Some(default) = &config.date_default
         && !(default.starts_with(|char: char| char.is_ascii_alphabetic())
             && default.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-'))
     {
-        problems.add(
-            "date-default",
-            format!("`{default}` cannot stand for a date: begin with a letter, go on with letters, digits, _ and -"),
-        );
+        problems.add("date-default", format!("is `{default}`: begin with a letter, go on with letters, digits, _ and -"));
     }
-    let pointer = (!written.date_pointer.is_empty()).then_some(&written.date_pointer);
-    if pointer.is_none() && default.is_none() {
+    if config.date_pointer.is_none() && config.date_default.is_none() {
         problems.add(
             "date-pointer",
-            "`name` has a place for a date: say where a record has it, as in `date-pointer: /properties/time`",
+            "is needed, since `name` has a place for a date: say where a record has it, as in `/properties/time`",
         );
     }
-    let pointer = pointer.and_then(|pointer| Some((pointer.clone(), problems.keep("date-pointer", fields.add(pointer))?)));
-    DateSource { pointer, unit, default }
+    let pointer = config.date_pointer.as_ref();
+    let pointer = pointer.and_then(|pointer| Some((pointer.clone(), problems.slot("date-pointer", pointer, fields)?)));
+    DateSource { pointer, unit: config.date_unit, default: config.date_default.clone() }
 }
 
 struct Problems(Vec<Problem>);
 
 impl Problems {
-    fn add(&mut self, parameter: &'static str, message: impl Into<String>) {
-        self.0.push(Problem { parameter, message: message.into() });
+    fn add(&mut self, parameter: &str, message: impl Into<String>) {
+        self.0.push(Problem::new(parameter, message));
     }
 
-    fn keep<T>(&mut self, parameter: &'static str, result: Result<T, String>) -> Option<T> {
-        result.map_err(|message| self.add(parameter, message)).ok()
-    }
-
-    fn choose<T: Clone>(&mut self, parameter: &'static str, written: &str, of: &[(&str, T)]) -> Option<T> {
-        let found = of.iter().find(|(name, _)| *name == written).map(|(_, value)| value.clone());
-        if found.is_none() {
-            let names: Vec<&str> = of.iter().map(|(name, _)| *name).collect();
-            self.add(parameter, format!("`{written}` is none of {}", names.join(", ")));
-        }
-        found
+    fn slot(&mut self, parameter: &str, pointer: &str, fields: &mut Fields) -> Option<usize> {
+        fields.add(pointer).map_err(|error| self.add(parameter, format!("is `{pointer}`: {error}"))).ok()
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use wharf_sdk::Settings as Given;
+
     use super::*;
 
-    fn problems(change: impl FnOnce(&mut Written)) -> Vec<(&'static str, String)> {
-        let mut written = Written::default();
-        change(&mut written);
-        let problems = Settings::new(&written).err().unwrap_or_default();
-        problems.into_iter().map(|problem| (problem.parameter, problem.message)).collect()
+    fn problems(given: &[(&str, &str)]) -> Vec<String> {
+        let config = Config::read(&Given::from_iter(given.iter().copied())).unwrap();
+        let problems = Settings::new(&config).err().unwrap_or_default();
+        problems.iter().map(Problem::to_string).collect()
     }
 
     #[test]
     fn what_is_wrong_is_said_of_the_setting_that_is_wrong() {
-        assert_eq!(problems(|_| {}), []);
-        for (change, parameter, says) in [
+        assert_eq!(problems(&[]), [""; 0]);
+        for (given, says) in [
+            (&[("directory", "out")][..], "`directory` is `out`: the path of a granted directory begins with `/`"),
+            (&[("format", "csv")], "`columns` is needed by `format: csv`"),
+            (&[("columns.0", "a")], "`columns` is for `format: csv` alone"),
+            (&[("name", "a/b")], "`name` is `a/b`: `a/b` cannot stand"),
+            (&[("name", "{date}")], "`date-pointer` is needed"),
+            (&[("date-pointer", "/time")], "`date-pointer` is given, and `name` has no place for a date"),
             (
-                &(|written: &mut Written| written.directory = "out".into()) as &dyn Fn(&mut Written),
-                "directory",
-                "begin it with `/`",
+                &[("files", "each"), ("name", "{partition}")],
+                "`name` is `{partition}`: with `files: each` it has a place for the key",
             ),
-            (&|written| written.files = "many".into(), "files", "append, each"),
-            (&|written| written.format = "csv".into(), "columns", "needs columns"),
-            (&|written| written.columns = vec!["a".into()], "columns", "`format: csv` alone"),
-            (&|written| written.name = "a/b".into(), "name", "no `/`"),
-            (&|written| written.name = "{date}".into(), "date-pointer", "has a place for a date"),
-            (&|written| (written.files, written.name) = ("each".into(), "{partition}".into()), "name", "`{key}.json`"),
-            (&|written| (written.name, written.date_pointer) = ("{date}".into(), "time".into()), "date-pointer", "`/time`"),
             (
-                &|written| (written.name, written.date_default) = ("{date}".into(), "2018".into()),
-                "date-default",
-                "begin with a letter",
+                &[("name", "{date}"), ("date-pointer", "time")],
+                "`date-pointer` is `time`: a JSON pointer begins with `/`, as in `/time`",
             ),
-            (&|written| written.date_unit = "days".into(), "date-unit", "milliseconds"),
+            (&[("name", "{date}"), ("date-default", "2018")], "`date-default` is `2018`: begin with a letter"),
         ] {
-            let found = problems(change);
-            assert!(found.len() == 1 && found[0].0 == parameter && found[0].1.contains(says), "{found:?}");
+            let found = problems(given);
+            assert!(found.len() == 1 && found[0].starts_with(says), "{found:?}");
         }
+    }
+
+    #[test]
+    fn the_declared_defaults_are_the_defaults() {
+        assert_eq!(Config::read(&Given::default()).unwrap(), Config::default());
     }
 
     #[test]
     fn columns_are_named_by_their_last_part_unless_two_would_be_the_same() {
         let columns = ["id", "/properties/mag", "/a/time", "/b/time", "x/y"].map(String::from).to_vec();
-        let settings = Settings::new(&Written { format: "csv".into(), columns, ..Written::default() }).unwrap();
+        let settings = Settings::new(&Config { format: FormatName::Csv, columns, ..Config::default() }).unwrap();
         let Format::Csv { header, .. } = settings.format else { panic!("csv") };
         assert_eq!(header, b"id,mag,/a/time,/b/time,x/y\r\n");
     }

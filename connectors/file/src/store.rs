@@ -94,7 +94,7 @@ impl<D: Disk> Store<D> {
     fn write_with(&mut self, journal: &mut Journal, records: &Records<'_>) -> Result<Vec<Refusal>, Trouble> {
         let mut refusals = self.lay_out(journal, records)?;
         self.look(journal, &mut refusals)?;
-        let mut added = journal.add(records.partition);
+        let mut added = journal.add(records.partition, &self.disk, &mut self.handles, &mut self.notes)?;
         for (record, _) in self.wanted.iter().enumerate().filter(|(_, wanted)| **wanted) {
             added.push(records.key(record));
         }

@@ -78,11 +78,7 @@ impl Index {
         handles: &mut Handles<D::File>,
         notes: &mut Vec<String>,
     ) -> Result<bool, Trouble> {
-        if self.loaded.is_none() {
-            self.load(folder, disk, handles, notes)?;
-        }
-        let counts = self.counts;
-        let loaded = self.loaded.get_or_insert_default();
+        let (counts, loaded) = self.load(folder, disk, handles, notes)?;
         if loaded.high.is_none_or(|high| key > high) {
             return Ok(false);
         }
@@ -150,8 +146,15 @@ impl Index {
     }
 
     /// Entries for a batch whose records are told one after another.
-    pub fn add(&self) -> Added {
-        Added { high: self.loaded.as_ref().and_then(|loaded| loaded.high), ..Added::default() }
+    pub fn add<D: Disk>(
+        &mut self,
+        folder: &str,
+        disk: &D,
+        handles: &mut Handles<D::File>,
+        notes: &mut Vec<String>,
+    ) -> Result<Added, Trouble> {
+        let (_, loaded) = self.load(folder, disk, handles, notes)?;
+        Ok(Added { high: loaded.high, ..Added::default() })
     }
 
     /// Writes all entries, in order, into an index of another number.
@@ -164,16 +167,13 @@ impl Index {
         handles: &mut Handles<D::File>,
         notes: &mut Vec<String>,
     ) -> Result<Self, Trouble> {
-        if self.loaded.is_none() {
-            self.load(folder, disk, handles, notes)?;
-        }
-        let loaded = self.loaded.get_or_insert_default();
-        let (from, to) = (ascending_path(folder, self.counts.id), ascending_path(folder, id));
+        let (counts, loaded) = self.load(folder, disk, handles, notes)?;
+        let (from, to) = (ascending_path(folder, counts.id), ascending_path(folder, id));
         let mut late = loaded.late.iter().copied().peekable();
         let (mut at, mut written) = (0, 0);
         let mut merged = Vec::with_capacity(BLOCK * 2);
         loop {
-            let most = (self.counts.ascending - at).min(BLOCK as u64) as usize;
+            let most = (counts.ascending - at).min(BLOCK as u64) as usize;
             let block = if most == 0 { Vec::new() } else { read(&from, at, most, disk, handles)? };
             at += block.len() as u64;
             merged.clear();
@@ -205,27 +205,32 @@ impl Index {
         })
     }
 
+    /// What is kept in memory, read if it was not yet.
     fn load<D: Disk>(
         &mut self,
         folder: &str,
         disk: &D,
         handles: &mut Handles<D::File>,
         notes: &mut Vec<String>,
-    ) -> Result<(), Trouble> {
-        let paths = (ascending_path(folder, self.counts.id), late_path(folder, self.counts.id));
-        self.counts.ascending = settle(&paths.0, self.counts.ascending, disk, handles, notes)?;
-        self.counts.late = settle(&paths.1, self.counts.late, disk, handles, notes)?;
-        let mut loaded = Loaded::default();
-        if let Some(last) = self.counts.ascending.checked_sub(1) {
-            loaded.high = read(&paths.0, last, 1, disk, handles)?.pop();
+    ) -> Result<(Counts, &mut Loaded), Trouble> {
+        if self.loaded.is_none() {
+            let Counts { id, ascending, late } = self.counts;
+            let paths = (ascending_path(folder, id), late_path(folder, id));
+            let ascending = settle(&paths.0, ascending, disk, handles, notes)?;
+            let late = settle(&paths.1, late, disk, handles, notes)?;
+            let mut loaded = Loaded::default();
+            if late > 0 {
+                loaded.late.extend(read(&paths.1, 0, late as usize, disk, handles)?);
+            }
+            // Late ones are above only where somebody cut the ascending file.
+            loaded.high = loaded.late.last().copied();
+            if let Some(last) = ascending.checked_sub(1) {
+                loaded.high = loaded.high.max(read(&paths.0, last, 1, disk, handles)?.pop());
+            }
+            self.counts = Counts { id, ascending, late };
+            self.loaded = Some(loaded);
         }
-        if self.counts.late > 0 {
-            loaded.late.extend(read(&paths.1, 0, self.counts.late as usize, disk, handles)?);
-        }
-        // Late ones are above only where somebody cut the ascending file.
-        loaded.high = loaded.high.max(loaded.late.last().copied());
-        self.loaded = Some(loaded);
-        Ok(())
+        Ok((self.counts, self.loaded.get_or_insert_default()))
     }
 }
 
@@ -344,7 +349,7 @@ mod tests {
 
         fn write(&mut self, keys: &[Key]) {
             let fresh: Vec<Key> = keys.iter().copied().filter(|key| !self.has(*key)).collect();
-            let mut added = self.index.add();
+            let mut added = self.index.add("j", &self.disk, &mut self.handles, &mut self.notes).unwrap();
             fresh.into_iter().for_each(|key| added.push(key));
             let counts = self.index.write(&added, "j", false, &self.disk, &mut self.handles).unwrap();
             self.index.commit(&added, counts);

@@ -160,8 +160,17 @@ impl Journal {
     }
 
     /// Entries for a batch of this partition.
-    pub fn add(&self, partition: &str) -> Added {
-        self.partitions.get(partition).map(Index::add).unwrap_or_default()
+    pub fn add<D: Disk>(
+        &mut self,
+        partition: &str,
+        disk: &D,
+        handles: &mut Handles<D::File>,
+        notes: &mut Vec<String>,
+    ) -> Result<Added, Trouble> {
+        match self.partitions.get_mut(partition) {
+            Some(index) => index.add(&self.folder, disk, handles, notes),
+            None => Ok(Added::default()),
+        }
     }
 
     /// The length of a file that the log vouches for, `None` where it names none of this name. 0 where it is about to be made.

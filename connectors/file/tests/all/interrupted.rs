@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use wharf_file::{
     batch::Records,
     journal::Owner,
-    settings::{Settings, Written},
+    settings::{Config, Files, FormatName, Settings},
     store::Store,
     trouble::{Remedy, Trouble},
 };
@@ -23,18 +23,11 @@ fn owner() -> Owner {
     Owner { pipeline: "p".into(), destination: "d".into(), sync: true }
 }
 
-fn settings(files: &str, format: &str) -> Settings {
-    let columns = if format == "csv" { vec!["n".into(), "more".into()] } else { vec![] };
-    let name = if files == "each" { "{key}" } else { "{date}-{partition}" };
-    let written = Written {
-        files: files.into(),
-        format: format.into(),
-        columns,
-        name: name.into(),
-        date_pointer: "/t".into(),
-        ..Written::default()
-    };
-    Settings::new(&written).unwrap()
+fn settings(files: Files, format: FormatName) -> Settings {
+    let columns = if format == FormatName::Csv { vec!["n".into(), "more".into()] } else { vec![] };
+    let name = if files == Files::Each { "{key}" } else { "{date}-{partition}" };
+    let config = Config { files, format, columns, name: Some(name.into()), date_pointer: Some("/t".into()), ..Config::default() };
+    Settings::new(&config).unwrap()
 }
 
 fn write(store: &mut Store<MemoryDisk>, records: std::ops::Range<u64>) -> Result<(), Trouble> {
@@ -48,7 +41,7 @@ fn write(store: &mut Store<MemoryDisk>, records: std::ops::Range<u64>) -> Result
 }
 
 /// What the files hold if nothing ever goes wrong.
-fn expected(files: &str, format: &str, count: u64) -> BTreeMap<String, Vec<u8>> {
+fn expected(files: Files, format: FormatName, count: u64) -> BTreeMap<String, Vec<u8>> {
     let disk = MemoryDisk::default();
     let mut store = Store::open(settings(files, format), owner(), disk.clone()).unwrap();
     for record in 0..count {
@@ -92,7 +85,7 @@ fn chance(mut seed: u64) -> impl FnMut(usize) -> usize {
     }
 }
 
-fn survives(files: &str, format: &str, faults: &[(usize, Fault, bool)], seed: u64) {
+fn survives(files: Files, format: FormatName, faults: &[(usize, Fault, bool)], seed: u64) {
     const COUNT: u64 = 23;
     let disk = MemoryDisk::default();
     let mut host = Host { disk: disk.clone(), settings: settings(files, format), answered: 0, count: COUNT };
@@ -107,18 +100,19 @@ fn survives(files: &str, format: &str, faults: &[(usize, Fault, bool)], seed: u6
     drop(host.run(|| chance(7) as u64));
     disk.restart(false, &mut chance);
     host.run(|| chance(7) as u64).unwrap();
-    // Once more from the beginning, as after a checkpoint that was lost: nothing is written twice.
+    // Once more from the beginning, as after a checkpoint that was lost: nothing is config twice.
     host.answered = 0;
     host.run(|| chance(9) as u64).unwrap();
     let (found, expected) = (disk.files(), expected(files, format, COUNT));
     assert_eq!(
         found.iter().map(|(name, bytes)| (name, String::from_utf8_lossy(bytes))).collect::<Vec<_>>(),
         expected.iter().map(|(name, bytes)| (name, String::from_utf8_lossy(bytes))).collect::<Vec<_>>(),
-        "{files} {format} {faults:?} {seed}"
+        "{files:?} {format:?} {faults:?} {seed}"
     );
 }
 
-const SHAPES: [(&str, &str); 3] = [("append", "json-lines"), ("append", "csv"), ("each", "raw")];
+const SHAPES: [(Files, FormatName); 3] =
+    [(Files::Append, FormatName::JsonLines), (Files::Append, FormatName::Csv), (Files::Each, FormatName::Raw)];
 
 #[test]
 fn a_stop_at_any_operation_loses_nothing_and_doubles_nothing() {

@@ -3,4 +3,5 @@
 
 mod interrupted;
 mod memory_disk;
+mod session;
 mod store;

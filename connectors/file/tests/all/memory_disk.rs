@@ -222,15 +222,19 @@ impl Disk for MemoryDisk {
     fn sync_folder(&self, path: &str) -> io::Result<()> {
         self.step().map_err(|(error, _)| error)?;
         let state = &mut *self.0.borrow_mut();
-        let kept_names = &mut state.kept_names;
-        state.unsynced.retain(|change| {
+        let inside = |change: &Change| {
             let (Change::Put(name, _) | Change::Take(name)) = change;
-            let inside = name.rsplit_once('/').map_or("", |(folder, _)| folder) == path;
-            if inside {
-                change.apply(kept_names);
+            name.rsplit_once('/').map_or("", |(folder, _)| folder) == path
+        };
+        let mut moved = BTreeSet::new();
+        for change in state.unsynced.iter().filter(|change| inside(change)) {
+            change.apply(&mut state.kept_names);
+            if let Change::Put(_, file) = change {
+                moved.insert(*file);
             }
-            !inside
-        });
+        }
+        // Where a file was before it moved here no longer matters.
+        state.unsynced.retain(|change| !inside(change) && !matches!(change, Change::Put(_, file) if moved.contains(file)));
         Ok(())
     }
 }

@@ -6,7 +6,7 @@ use wharf_file::{
     batch::{Column, Records, Refusal},
     disk::Directory,
     journal::Owner,
-    settings::{Settings, Written},
+    settings::{Config, Files, FormatName, Settings},
     store::Store,
     trouble::{Remedy, Trouble},
 };
@@ -19,8 +19,8 @@ fn owner() -> Owner {
     Owner { pipeline: "pipe".into(), destination: "dest".into(), sync: true }
 }
 
-fn each() -> Written {
-    Written { files: "each".into(), format: "raw".into(), name: "{key}".into(), ..Written::default() }
+fn each() -> Config {
+    Config { files: Files::Each, format: FormatName::Raw, name: Some("{key}".into()), ..Config::default() }
 }
 
 /// Something that batches can be written to.
@@ -29,13 +29,13 @@ struct Bench<D: wharf_file::disk::Disk> {
 }
 
 impl Bench<Directory> {
-    fn real(folder: &Path, written: &Written) -> Self {
+    fn real(folder: &Path, written: &Config) -> Self {
         Self { store: Store::open(Settings::new(written).unwrap(), owner(), Directory::new(folder)).unwrap() }
     }
 }
 
 impl Bench<MemoryDisk> {
-    fn memory(disk: &MemoryDisk, written: &Written) -> Self {
+    fn memory(disk: &MemoryDisk, written: &Config) -> Self {
         Self { store: Store::open(Settings::new(written).unwrap(), owner(), disk.clone()).unwrap() }
     }
 }
@@ -73,7 +73,7 @@ fn text(disk: &MemoryDisk, name: &str) -> String {
 #[test]
 fn records_of_a_partition_are_lines_of_its_file() {
     let folder = tempfile::tempdir().unwrap();
-    let mut bench = Bench::real(folder.path(), &Written::default());
+    let mut bench = Bench::real(folder.path(), &Config::default());
     bench.try_write("data/a", &[(1, None, "{\"n\": 1}"), (2, None, "{\n\"n\": 2}")]).unwrap();
     bench.try_write("data/b", &[(1, None, "3")]).unwrap();
     assert_eq!(fs::read_to_string(folder.path().join("data%2Fa.ndjson")).unwrap(), "{\"n\": 1}\n{\"n\":2}\n");
@@ -83,10 +83,10 @@ fn records_of_a_partition_are_lines_of_its_file() {
 #[test]
 fn a_record_that_comes_again_is_not_written_again_and_one_that_never_came_is() {
     let disk = MemoryDisk::default();
-    let mut bench = Bench::memory(&disk, &Written::default());
+    let mut bench = Bench::memory(&disk, &Config::default());
     bench.write(&[(1, None, "1"), (2, None, "2"), (5, None, "5")]);
     bench.write(&[(2, None, "2"), (3, None, "3"), (5, None, "5"), (6, None, "6")]);
-    let mut bench = Bench::memory(&disk, &Written::default());
+    let mut bench = Bench::memory(&disk, &Config::default());
     bench.write(&[(1, None, "1"), (3, None, "3"), (4, None, "4"), (6, None, "6")]);
     assert_eq!(text(&disk, "p.ndjson"), "1\n2\n5\n3\n6\n4\n");
 }
@@ -94,7 +94,7 @@ fn a_record_that_comes_again_is_not_written_again_and_one_that_never_came_is() {
 #[test]
 fn records_are_told_apart_by_partition_and_ordinal_too() {
     let disk = MemoryDisk::default();
-    let written = Written { name: "all".into(), ..Written::default() };
+    let written = Config { name: Some("all".into()), ..Config::default() };
     let mut bench = Bench::memory(&disk, &written);
     bench.write(&[(1, None, "1")]);
     bench.try_write("q", &[(1, None, "2")]).unwrap();
@@ -108,7 +108,7 @@ fn records_are_told_apart_by_partition_and_ordinal_too() {
 #[test]
 fn a_record_that_cannot_be_written_is_refused_alone_and_each_time() {
     let disk = MemoryDisk::default();
-    let written = Written { name: "{meta:tenant}-{date}".into(), date_pointer: "/t".into(), ..Written::default() };
+    let written = Config { name: Some("{meta:tenant}-{date}".into()), date_pointer: Some("/t".into()), ..Config::default() };
     let mut bench = Bench::memory(&disk, &written);
     let rows: Rows<'_> = &[
         (1, Some("a"), r#"{"t":"2024-01-01"}"#),
@@ -129,7 +129,7 @@ fn a_record_that_cannot_be_written_is_refused_alone_and_each_time() {
 #[test]
 fn the_header_of_a_csv_file_is_written_once() {
     let disk = MemoryDisk::default();
-    let written = Written { format: "csv".into(), columns: vec!["a".into(), "/b/c".into()], ..Written::default() };
+    let written = Config { format: FormatName::Csv, columns: vec!["a".into(), "/b/c".into()], ..Config::default() };
     Bench::memory(&disk, &written).write(&[(1, None, r#"{"a":1,"b":{"c":"x,y"}}"#)]);
     Bench::memory(&disk, &written).write(&[(2, None, r#"{"a":2}"#)]);
     assert_eq!(text(&disk, "p.csv"), "a,c\r\n1,\"x,y\"\r\n2,\r\n");
@@ -153,7 +153,7 @@ fn each_record_is_a_file_and_a_later_one_of_the_same_key_takes_its_place() {
 fn a_symbolic_link_is_not_followed() {
     let (folder, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     fs::write(outside.path().join("secret"), "mine").unwrap();
-    for (name, written) in [("p.ndjson", Written::default()), ("k", each())] {
+    for (name, written) in [("p.ndjson", Config::default()), ("k", each())] {
         std::os::unix::fs::symlink(outside.path().join("secret"), folder.path().join(name)).unwrap();
         let trouble = Bench::real(folder.path(), &written).try_write("p", &[(1, Some("k"), "1")]).unwrap_err();
         assert_eq!(trouble.remedy(), Remedy::Operator);
@@ -165,7 +165,7 @@ fn a_symbolic_link_is_not_followed() {
 #[test]
 fn a_full_disk_is_tried_again_and_leaves_nothing_behind() {
     let disk = MemoryDisk::default();
-    let mut bench = Bench::memory(&disk, &Written::default());
+    let mut bench = Bench::memory(&disk, &Config::default());
     bench.write(&[(1, None, "1")]);
     // Announced already: the first operation is the write to the file.
     disk.fuse(0, Fault::Full(1));
@@ -182,7 +182,7 @@ fn wherever_a_batch_fails_nothing_of_it_is_left() {
     let mut failed = 0;
     for at in 0..12 {
         let disk = MemoryDisk::default();
-        let mut bench = Bench::memory(&disk, &Written { name: "{key}".into(), ..Written::default() });
+        let mut bench = Bench::memory(&disk, &Config { name: Some("{key}".into()), ..Config::default() });
         bench.write(&[(1, Some("a"), "1")]);
         let before = disk.files();
         disk.fuse(at, Fault::Full(1));
@@ -197,7 +197,7 @@ fn wherever_a_batch_fails_nothing_of_it_is_left() {
 #[test]
 fn what_somebody_else_does_to_a_file_is_warned_of_and_gone_on_from() {
     let disk = MemoryDisk::default();
-    let mut bench = Bench::memory(&disk, &Written::default());
+    let mut bench = Bench::memory(&disk, &Config::default());
     bench.write(&[(1, None, "111"), (2, None, "222")]);
     // While it runs: cut, added to, moved away.
     for (sequence, tampered, expected) in
@@ -213,11 +213,11 @@ fn what_somebody_else_does_to_a_file_is_warned_of_and_gone_on_from() {
         [(6, Some(&b"5"[..]), "1 bytes shorter", "56\n"), (7, None, "no longer there", "7\n")]
     {
         disk.tamper("p.ndjson", tampered);
-        let mut bench = Bench::memory(&disk, &Written::default());
+        let mut bench = Bench::memory(&disk, &Config::default());
         assert!(bench.store.take_notes()[0].contains(says));
         bench.write(&[(sequence, None, &sequence.to_string())]);
         assert_eq!(text(&disk, "p.ndjson"), expected);
-        assert_eq!(Bench::memory(&disk, &Written::default()).store.take_notes(), [""; 0]);
+        assert_eq!(Bench::memory(&disk, &Config::default()).store.take_notes(), [""; 0]);
     }
 }
 
@@ -225,7 +225,7 @@ fn what_somebody_else_does_to_a_file_is_warned_of_and_gone_on_from() {
 fn a_file_that_was_there_before_is_kept_and_added_to() {
     let disk = MemoryDisk::default();
     disk.tamper("p.csv", Some(b"a\r\n0\r\n"));
-    let written = Written { format: "csv".into(), columns: vec!["a".into()], ..Written::default() };
+    let written = Config { format: FormatName::Csv, columns: vec!["a".into()], ..Config::default() };
     let mut bench = Bench::memory(&disk, &written);
     // Announced, then half written, then the machine is off.
     disk.fuse(4, Fault::Stop);
@@ -241,7 +241,7 @@ fn a_file_that_was_there_before_is_kept_and_added_to() {
 #[test]
 fn a_damaged_journal_is_not_gone_on_from() {
     let folder = tempfile::tempdir().unwrap();
-    let mut bench = Bench::real(folder.path(), &Written::default());
+    let mut bench = Bench::real(folder.path(), &Config::default());
     bench.write(&[(1, None, "1")]);
     bench.write(&[(2, None, "2")]);
     drop(bench);
@@ -249,7 +249,7 @@ fn a_damaged_journal_is_not_gone_on_from() {
     let mut bytes = fs::read(&log).unwrap();
     bytes[20] ^= 1;
     fs::write(&log, &bytes).unwrap();
-    let trouble = Store::open(Settings::new(&Written::default()).unwrap(), owner(), Directory::new(folder.path())).err().unwrap();
+    let trouble = Store::open(Settings::new(&Config::default()).unwrap(), owner(), Directory::new(folder.path())).err().unwrap();
     assert_eq!(trouble.remedy(), Remedy::Operator);
     assert!(trouble.to_string().contains("is broken, and whole ones follow it"), "{trouble}");
     assert_eq!(fs::read_to_string(folder.path().join("p.ndjson")).unwrap(), "1\n2\n");
@@ -260,7 +260,7 @@ fn a_directory_that_cannot_be_made_is_for_the_operator() {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("file"), "").unwrap();
     let disk = Directory::new(folder.path().join("file"));
-    let trouble = Store::open(Settings::new(&Written::default()).unwrap(), owner(), disk).err().unwrap();
+    let trouble = Store::open(Settings::new(&Config::default()).unwrap(), owner(), disk).err().unwrap();
     assert_eq!(trouble.remedy(), Remedy::Operator);
     assert!(trouble.to_string().contains("grant it read-write"), "{trouble}");
 }
@@ -268,7 +268,7 @@ fn a_directory_that_cannot_be_made_is_for_the_operator() {
 #[test]
 fn the_log_stays_short_however_many_files_and_batches_there_are() {
     let disk = MemoryDisk::default();
-    let written = Written { name: "{key}".into(), ..Written::default() };
+    let written = Config { name: Some("{key}".into()), ..Config::default() };
     let mut bench = Bench::memory(&disk, &written);
     let long = "k".repeat(200);
     for round in 0..20 {
@@ -289,7 +289,7 @@ fn the_log_stays_short_however_many_files_and_batches_there_are() {
 #[test]
 fn late_records_are_merged_and_stay_known() {
     let disk = MemoryDisk::default();
-    let mut bench = Bench::memory(&disk, &Written::default());
+    let mut bench = Bench::memory(&disk, &Config::default());
     bench.write(&[(100_000, None, "1")]);
     for from in (0..20_000).step_by(1000) {
         let rows: Vec<_> = (from..from + 1000).map(|sequence| (sequence, None, "1")).collect();
@@ -302,7 +302,7 @@ fn late_records_are_merged_and_stay_known() {
         text(&disk, "p.ndjson").len() == before
     };
     assert!(known(&mut bench));
-    assert!(known(&mut Bench::memory(&disk, &Written::default())));
+    assert!(known(&mut Bench::memory(&disk, &Config::default())));
     let index: Vec<_> = disk.paths().into_iter().filter(|path| path.contains("/index/")).collect();
     assert_eq!(index, [".wharf-journal/pipe/dest/index/1", ".wharf-journal/pipe/dest/index/1.late"]);
 }
