@@ -144,7 +144,7 @@ impl Settings {
         if date.is_none() && parsed.is_ok() && config.date_pointer.is_some() {
             problems.add(
                 "date-pointer",
-                format!("is given, and `name` has no place for a date, as `{name}` would have with `{{date}}` in it"),
+                format!("is given, and `name` is `{name}`, which has no place for a date such as `{{date}}`"),
             );
         }
         match parsed {
@@ -249,7 +249,7 @@ mod tests {
             (&[("columns.0", "a")], "`columns` is for `format: csv` alone"),
             (&[("name", "a/b")], "`name` is `a/b`: `a/b` cannot stand"),
             (&[("name", "{date}")], "`date-pointer` is needed"),
-            (&[("date-pointer", "/time")], "`date-pointer` is given, and `name` has no place for a date"),
+            (&[("date-pointer", "/time")], "`date-pointer` is given, and `name` is `{partition}.ndjson`, which has no place"),
             (
                 &[("files", "each"), ("name", "{partition}")],
                 "`name` is `{partition}`: with `files: each` it has a place for the key",

@@ -109,5 +109,8 @@ fn the_descriptor_asks_for_the_directory_that_is_set() {
     assert_eq!(descriptor["requests"][0]["pattern"], "{directory}");
     let names: Vec<_> =
         descriptor["parameters"].as_array().unwrap().iter().map(|parameter| parameter["name"].as_str().unwrap()).collect();
-    assert_eq!(names, ["directory", "files", "name", "format", "columns", "date-pointer", "date-default", "date-unit", "sync"]);
+    assert_eq!(
+        names,
+        ["directory", "files", "name", "format", "columns", "columns.*", "date-pointer", "date-default", "date-unit", "sync"]
+    );
 }
