@@ -1,0 +1,7 @@
+//! The store as a whole, on a disk in memory and on a real one.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod interrupted;
+mod memory_disk;
+mod session;
+mod store;
