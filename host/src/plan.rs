@@ -19,6 +19,7 @@ use crate::{
     },
     pipeline::Destination,
     sandbox::{Directories, DirectoryError, Scope},
+    source::{Pointer, PointerError},
 };
 
 /// What is to run.
@@ -51,6 +52,30 @@ pub enum PlanError {
     /// The pipeline file is wrong.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// A file that is to be read is not there.
+    #[error("pipeline {pipeline}: cannot read {path}: {cause}")]
+    Source {
+        /// Whose.
+        pipeline: Arc<str>,
+        /// Where it is named.
+        place: Place,
+        /// The path.
+        path: String,
+        /// What came back.
+        cause: std::io::Error,
+    },
+    /// A key that is no JSON pointer.
+    #[error("pipeline {pipeline}: the source's key {key:?} is no JSON pointer: {cause}")]
+    Key {
+        /// Whose.
+        pipeline: Arc<str>,
+        /// Where it stands.
+        place: Place,
+        /// As it is written.
+        key: String,
+        /// What is wrong with it.
+        cause: PointerError,
+    },
     /// A component cannot be used.
     #[error("destination {destination}: {cause}")]
     Component {
@@ -108,7 +133,11 @@ pub enum PlanError {
         cause: DirectoryError,
     },
     /// A directory that the connector asks for is not granted.
-    #[error("destination {destination}: {connector} asks for the directory {guest}{}, which is not granted", because(reason))]
+    #[error(
+        "destination {destination}: {connector} asks for the directory {guest}{}, which is {}",
+        because(reason),
+        if *read_only { "granted for reading alone" } else { "not granted" }
+    )]
     NotGranted {
         /// Whose.
         destination: String,
@@ -141,6 +170,8 @@ impl PlanError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Config(error) => error.hint().map(str::to_owned),
+            Self::Source { .. } => Some("correct the path; it counts from the pipeline file's own folder".into()),
+            Self::Key { .. } => Some("write the way from the record's root, such as /user/id".into()),
             Self::Component { cause, .. } => cause.hint(),
             Self::NotAWriteDestination { .. } => None,
             Self::Setting { problem, .. } => problem.hint.clone(),
@@ -153,11 +184,21 @@ impl PlanError {
         }
     }
 
+    /// What is wrong, without the place.
+    pub fn what(&self) -> String {
+        match self {
+            Self::Config(error) => error.what().to_owned(),
+            other => other.to_string(),
+        }
+    }
+
     /// Where in the pipeline file.
     pub fn place(&self) -> Option<&Place> {
         match self {
             Self::Config(error) => error.place(),
-            Self::Component { place, .. }
+            Self::Source { place, .. }
+            | Self::Key { place, .. }
+            | Self::Component { place, .. }
             | Self::NotAWriteDestination { place, .. }
             | Self::Setting { place, .. }
             | Self::Check { place, .. }
@@ -174,6 +215,7 @@ pub async fn plan(file: config::File, loader: &Loader, run: &str) -> Result<Plan
     let mut pipelines = Vec::new();
     for At { value: pipeline, .. } in file.pipelines {
         let id: Arc<str> = pipeline.id.value.as_str().into();
+        planner.errors.extend(unreadable(&id, &pipeline.source.value));
         let mut destinations = Vec::new();
         for destination in &pipeline.destinations {
             destinations.extend(planner.destination(&id, destination).await);
@@ -183,6 +225,27 @@ pub async fn plan(file: config::File, loader: &Loader, run: &str) -> Result<Plan
     }
     let Planner { errors, remarks, .. } = planner;
     if errors.is_empty() { Ok(Plan { data_dir, pipelines, remarks }) } else { Err(errors) }
+}
+
+/// What can be known to be wrong with a source without reading it.
+fn unreadable(pipeline: &Arc<str>, source: &config::Source) -> Option<PlanError> {
+    let (format, key) = match source {
+        config::Source::File(file) => {
+            // A file that is followed may come to be.
+            if let (config::PathOrGlob::Path(path), false) = (&file.path.value, file.follow)
+                && let Err(cause) = std::fs::metadata(path)
+            {
+                let (place, path) = (file.path.place.clone(), path.display().to_string());
+                return Some(PlanError::Source { pipeline: pipeline.clone(), place, path, cause });
+            }
+            (file.format, &file.key)
+        }
+        config::Source::Stdin(stdin) => (stdin.format, &stdin.key),
+        config::Source::Generator(_) => return None,
+    };
+    let At { value: key, place } = key.as_ref().filter(|_| format == config::Format::JsonLines)?;
+    let cause = key.parse::<Pointer>().err()?;
+    Some(PlanError::Key { pipeline: pipeline.clone(), place: place.clone(), key: key.clone(), cause })
 }
 
 struct Planner<'a> {

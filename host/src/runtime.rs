@@ -13,7 +13,7 @@ use tokio::{sync::watch, task::JoinHandle};
 
 use crate::{
     clock::Clock,
-    config::{self, At, PathOrGlob, Place},
+    config::{self, At, PathOrGlob},
     pipeline::{Counts, Ended, Pipeline, PipelineError, Progress, Surroundings},
     plan::{Plan, PlannedPipeline},
     source::{
@@ -40,16 +40,6 @@ pub enum StartError {
         /// Why.
         cause: SourceError,
     },
-    /// A key that is no JSON pointer.
-    #[error("{place}: the key {key:?} is no JSON pointer: {cause}")]
-    Key {
-        /// Where it stands.
-        place: Place,
-        /// As it was written.
-        key: String,
-        /// What is wrong with it.
-        cause: PointerError,
-    },
 }
 
 impl StartError {
@@ -62,7 +52,6 @@ impl StartError {
             }
             Self::Store(StoreError::Engine { .. }) => "see that the data directory can be written to and has room",
             Self::Source { .. } => "mend the source, or correct the pipeline file",
-            Self::Key { .. } => "write the way from the record's root, such as /user/id",
         }
     }
 }
@@ -174,14 +163,13 @@ impl Running {
 }
 
 /// What a stream is made of, as the source room has it.
-fn format(given: config::Format, key: Option<&At<String>>) -> Result<Format, StartError> {
+fn format(given: config::Format, key: Option<&At<String>>) -> Result<Format, SourceError> {
     let text = || key.map(|key| key.value.clone());
     Ok(match given {
         config::Format::JsonLines => {
-            let pointer = key.map(|At { value, place }| {
-                value.parse().map_err(|cause| StartError::Key { place: place.clone(), key: value.clone(), cause })
-            });
-            Format::JsonLines { key: pointer.transpose()? }
+            let pointer = key.map(|key| key.value.parse()).transpose();
+            let failed = |error: PointerError| SourceError::Format { path: "the source".into(), reason: error.to_string() };
+            Format::JsonLines { key: pointer.map_err(failed)? }
         }
         config::Format::Csv => Format::Csv { key: text() },
         config::Format::Lines => Format::Lines,
@@ -200,7 +188,7 @@ fn source(planned: &PlannedPipeline, checkpoints: Checkpoints, clock: &Clock, ru
                 PathOrGlob::Path(path) => path.to_string_lossy().into_owned(),
                 PathOrGlob::Glob(pattern) => pattern.clone(),
             };
-            let mut reading = Reading::new(format(given.format, given.key.as_ref())?, cut);
+            let mut reading = Reading::new(format(given.format, given.key.as_ref()).map_err(failed)?, cut);
             reading.rate = rate(given.rate);
             let compression = match given.compression {
                 config::Compression::Auto => Compression::Detect,
@@ -213,7 +201,7 @@ fn source(planned: &PlannedPipeline, checkpoints: Checkpoints, clock: &Clock, ru
             Box::new(FileSource::new(options, id, checkpoints, clock.clone()))
         }
         config::Source::Stdin(given) => {
-            let mut reading = Reading::new(format(given.format, given.key.as_ref())?, cut);
+            let mut reading = Reading::new(format(given.format, given.key.as_ref()).map_err(failed)?, cut);
             reading.rate = rate(given.rate);
             Box::new(StdinSource::new(std::io::stdin(), &reading, id, run, clock.clone()).map_err(failed)?)
         }

@@ -72,11 +72,8 @@ impl Refusal {
 
 impl From<Vec<PlanError>> for Refusal {
     fn from(errors: Vec<PlanError>) -> Self {
-        let told = |error: &PlanError| Told {
-            what: error.to_string(),
-            hint: error.hint(),
-            place: error.place().map(ToString::to_string),
-        };
+        let told =
+            |error: &PlanError| Told { what: error.what(), hint: error.hint(), place: error.place().map(ToString::to_string) };
         Self(errors.iter().map(told).collect())
     }
 }

@@ -39,8 +39,7 @@ pub struct Problem {
 /// entry that is there.
 pub fn complete(parameters: &[Parameter], given: &BTreeMap<String, Given>) -> Result<Vec<(String, String)>, Vec<Problem>> {
     let mut problems = Vec::new();
-    let mut settings: BTreeMap<String, String> =
-        given.iter().map(|(name, given)| (name.clone(), given.value.clone())).collect();
+    let mut settings: BTreeMap<String, String> = given.iter().map(|(name, given)| (name.clone(), given.value.clone())).collect();
     for (name, value) in given {
         match declared(parameters, name) {
             Some(Declared::Value(parameter)) => problems.extend(check(parameter, name, value)),
@@ -108,9 +107,8 @@ fn declared<'a>(parameters: &'a [Parameter], name: &str) -> Option<Declared<'a>>
         return Some(Declared::Value(parameter));
     }
     parents(name).find_map(|parent| {
-        let container = |parameter: &&Parameter| {
-            matches!(parameter.kind, Kind::List | Kind::Map) && stands_for(&parameter.name, parent)
-        };
+        let container =
+            |parameter: &&Parameter| matches!(parameter.kind, Kind::List | Kind::Map) && stands_for(&parameter.name, parent);
         let container = parameters.iter().find(container)?;
         let within = format!("{}.*", container.name);
         let are_declared = parameters.iter().any(|other| other.name.starts_with(&within));
