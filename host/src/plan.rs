@@ -19,7 +19,6 @@ use crate::{
     },
     pipeline::Destination,
     sandbox::{Directories, DirectoryError, Scope},
-    source::{Pointer, PointerError},
 };
 
 /// What is to run.
@@ -63,18 +62,6 @@ pub enum PlanError {
         path: String,
         /// What came back.
         cause: std::io::Error,
-    },
-    /// A key that is no JSON pointer.
-    #[error("pipeline {pipeline}: the source's key {key:?} is no JSON pointer: {cause}")]
-    Key {
-        /// Whose.
-        pipeline: Arc<str>,
-        /// Where it stands.
-        place: Place,
-        /// As it is written.
-        key: String,
-        /// What is wrong with it.
-        cause: PointerError,
     },
     /// A component cannot be used.
     #[error("destination {destination}: {cause}")]
@@ -171,7 +158,6 @@ impl PlanError {
         match self {
             Self::Config(error) => error.hint().map(str::to_owned),
             Self::Source { .. } => Some("correct the path; it counts from the pipeline file's own folder".into()),
-            Self::Key { .. } => Some("write the way from the record's root, such as /user/id".into()),
             Self::Component { cause, .. } => cause.hint(),
             Self::NotAWriteDestination { .. } => None,
             Self::Setting { problem, .. } => problem.hint.clone(),
@@ -197,7 +183,6 @@ impl PlanError {
         match self {
             Self::Config(error) => error.place(),
             Self::Source { place, .. }
-            | Self::Key { place, .. }
             | Self::Component { place, .. }
             | Self::NotAWriteDestination { place, .. }
             | Self::Setting { place, .. }
@@ -229,23 +214,15 @@ pub async fn plan(file: config::File, loader: &Loader, run: &str) -> Result<Plan
 
 /// What can be known to be wrong with a source without reading it.
 fn unreadable(pipeline: &Arc<str>, source: &config::Source) -> Option<PlanError> {
-    let (format, key) = match source {
-        config::Source::File(file) => {
-            // A file that is followed may come to be.
-            if let (config::PathOrGlob::Path(path), false) = (&file.path.value, file.follow)
-                && let Err(cause) = std::fs::metadata(path)
-            {
-                let (place, path) = (file.path.place.clone(), path.display().to_string());
-                return Some(PlanError::Source { pipeline: pipeline.clone(), place, path, cause });
-            }
-            (file.format, &file.key)
-        }
-        config::Source::Stdin(stdin) => (stdin.format, &stdin.key),
-        config::Source::Generator(_) => return None,
+    let config::Source::File(config::FileSource { path, follow: false, .. }) = source else {
+        // A file that is followed may come to be.
+        return None;
     };
-    let At { value: key, place } = key.as_ref().filter(|_| format == config::Format::JsonLines)?;
-    let cause = key.parse::<Pointer>().err()?;
-    Some(PlanError::Key { pipeline: pipeline.clone(), place: place.clone(), key: key.clone(), cause })
+    let At { value: config::PathOrGlob::Path(file), place } = path else {
+        return None;
+    };
+    let cause = std::fs::metadata(file).err()?;
+    Some(PlanError::Source { pipeline: pipeline.clone(), place: place.clone(), path: file.display().to_string(), cause })
 }
 
 struct Planner<'a> {

@@ -1,9 +1,20 @@
 //! The log, on standard error, above the progress bars where there are any.
 
-use std::io::{self, IsTerminal, Write};
+use std::{
+    fmt,
+    io::{self, IsTerminal, Write},
+};
 
 use indicatif::{MultiProgress, ProgressDrawTarget};
-use tracing_subscriber::{EnvFilter, fmt::MakeWriter};
+use tracing::{Event, Subscriber, field::Visit};
+use tracing_subscriber::{
+    EnvFilter,
+    fmt::{
+        FmtContext, FormatEvent, FormatFields, MakeWriter,
+        format::{Format, Full, Writer},
+    },
+    registry::LookupSpan,
+};
 
 use super::report::Refusal;
 
@@ -26,7 +37,7 @@ pub fn start(rules: &str, bars: bool) -> Result<Logging, Refusal> {
         .with_env_filter(filter)
         .with_writer(AboveBars(bars.clone()))
         .with_ansi(terminal && std::env::var_os("NO_COLOR").is_none())
-        .with_target(false)
+        .event_format(Lines(Format::default().with_target(false)))
         .try_init();
     started.map_err(|error| Refusal::new(format!("cannot start the log: {error}")))?;
     Ok(Logging { bars })
@@ -51,5 +62,59 @@ impl Write for AboveBars {
 
     fn flush(&mut self) -> io::Result<()> {
         io::stderr().flush()
+    }
+}
+
+/// Lines that a component wrote to its standard output stand as they are, behind whose they are; all else is a line of the log.
+struct Lines(Format<Full>);
+
+impl<S, N> FormatEvent<S, N> for Lines
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(&self, context: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+        if event.metadata().target() != "wharf::stdout" {
+            return self.0.format_event(context, writer, event);
+        }
+        let mut output = Output::default();
+        event.record(&mut output);
+        let Output { pipeline, destination, line, cut } = output;
+        write!(writer, "{pipeline}/{destination} | {line}")?;
+        if cut > 0 {
+            write!(writer, " […{cut} bytes]")?;
+        }
+        writeln!(writer)
+    }
+}
+
+/// A line of standard output, and whose it is.
+#[derive(Default)]
+struct Output {
+    pipeline: String,
+    destination: String,
+    line: String,
+    cut: u64,
+}
+
+impl Visit for Output {
+    fn record_debug(&mut self, field: &tracing::field::Field, value: &dyn fmt::Debug) {
+        if field.name() == "message" {
+            self.line = format!("{value:?}");
+        }
+    }
+
+    fn record_str(&mut self, field: &tracing::field::Field, value: &str) {
+        match field.name() {
+            "pipeline" => self.pipeline = value.to_owned(),
+            "destination" => self.destination = value.to_owned(),
+            _ => {}
+        }
+    }
+
+    fn record_u64(&mut self, field: &tracing::field::Field, value: u64) {
+        if field.name() == "cut" {
+            self.cut = value;
+        }
     }
 }
