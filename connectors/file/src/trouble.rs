@@ -49,7 +49,6 @@ impl Trouble {
                 | Kind::CrossesDevices
                 | Kind::Unsupported
                 | Kind::InvalidInput => Remedy::Operator,
-                _ if is_ungranted(error) => Remedy::Operator,
                 _ => Remedy::Again,
             },
             Self::InTheWay { .. } | Self::Damaged { .. } => Remedy::Operator,
@@ -63,12 +62,6 @@ impl Trouble {
             _ => None,
         }
     }
-}
-
-/// Rust's standard library answers so where no granted directory lies above a path; the kind that it bears has no stable name.
-fn is_ungranted(error: &io::Error) -> bool {
-    let text = error.to_string();
-    text.contains("pre-opened") || text.contains("Capabilities insufficient") || text.contains("Not capable")
 }
 
 impl fmt::Display for Trouble {
