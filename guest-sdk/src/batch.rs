@@ -2,11 +2,7 @@
 
 use std::cell::OnceCell;
 
-use crate::{
-    Column,
-    bindings::wharf::connector::types,
-    sys::{self},
-};
+use crate::{Column, bindings::wharf::connector::types, sys};
 
 /// What was done to an entity.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use serde_json::{Map, Value, json};
-
 use crate::{
     Size, duration,
+    json::{Json, Object},
     parameters::{Kind, Parameter, Rules},
 };
 
@@ -66,14 +65,14 @@ impl Action {
         self
     }
 
-    fn json(self) -> Value {
+    fn json(self) -> Json {
         let mut action = Object::default();
         action.put("name", self.name);
         action.put_some("summary", self.summary);
         action.put("delivery", self.delivery);
         action.put_some("schedule", self.schedule);
         action.put_some("retries", self.retries);
-        action.0.into()
+        action.into()
     }
 }
 
@@ -98,12 +97,12 @@ pub struct Descriptor {
     about: Object,
     actions: Vec<Action>,
     default_action: Option<String>,
-    versions: Vec<Value>,
+    versions: Vec<Json>,
     default_version: Option<String>,
     guarantees: Object,
     preferences: Object,
     bounds: Object,
-    requests: Vec<Value>,
+    requests: Vec<Json>,
 }
 
 impl Descriptor {
@@ -152,13 +151,13 @@ impl Descriptor {
 
     /// One more version of the far side's interface that a pipeline can choose; [`Context::api_version`](crate::Context::api_version) tells which.
     pub fn api_version(mut self, name: impl Into<String>) -> Self {
-        self.versions.push(json!({ "name": name.into() }));
+        self.versions.push(version(name.into(), None));
         self
     }
 
     /// Likewise, and one that is on its way out since that date, `2026-11-21`.
     pub fn deprecated_api_version(mut self, name: impl Into<String>, date: impl Into<String>) -> Self {
-        self.versions.push(json!({ "name": name.into(), "deprecated": date.into() }));
+        self.versions.push(version(name.into(), Some(date.into())));
         self
     }
 
@@ -233,25 +232,29 @@ impl Descriptor {
 
     /// Something that an operator has to grant: a capability, what of it (`{parameter}` stands for that setting's value), and why.
     pub fn request(mut self, capability: impl Into<String>, pattern: impl Into<String>, reason: impl Into<String>) -> Self {
-        self.requests.push(json!({ "capability": capability.into(), "pattern": pattern.into(), "reason": reason.into() }));
+        let mut request = Object::default();
+        request.put("capability", capability.into());
+        request.put("pattern", pattern.into());
+        request.put("reason", reason.into());
+        self.requests.push(request.into());
         self
     }
 
     /// The JSON document, with what `package` says where the connector said nothing.
-    pub(crate) fn json(mut self, package: &Package, parameters: Vec<Parameter>) -> Value {
+    pub(crate) fn json(mut self, package: &Package, parameters: Vec<Parameter>) -> String {
         for (key, value) in [
             ("name", package.name.strip_prefix("wharf-").unwrap_or(package.name)),
             ("version", package.version),
             ("summary", package.description),
             ("author", package.authors),
         ] {
-            if !value.is_empty() && self.about.0.get(key).is_none_or(|said| said == "") {
+            if !value.is_empty() && self.about.get(key).is_none_or(|said| *said == Json::from("")) {
                 self.about.put(key, value);
             }
         }
         let mut document = Object::default();
         document.put("format", 1);
-        document.put("about", self.about.0);
+        document.put("about", self.about);
         document.put_all("parameters", parameters.into_iter().map(parameter).collect());
         document.put_all("actions", self.actions.into_iter().map(Action::json).collect());
         document.put_some("default-action", self.default_action);
@@ -261,7 +264,7 @@ impl Descriptor {
         document.put_object("preferences", self.preferences);
         document.put_object("bounds", self.bounds);
         document.put_all("requests", self.requests);
-        document.0.into()
+        Json::from(document).into_text()
     }
 }
 
@@ -275,35 +278,14 @@ pub struct Package {
     pub authors: &'static str,
 }
 
-/// A JSON object that leaves out what was not said.
-#[derive(Clone, Debug, Default)]
-struct Object(Map<String, Value>);
-
-impl Object {
-    fn put(&mut self, key: &str, value: impl Into<Value>) {
-        self.0.insert(key.into(), value.into());
-    }
-
-    fn put_some(&mut self, key: &str, value: Option<impl Into<Value>>) {
-        if let Some(value) = value {
-            self.put(key, value);
-        }
-    }
-
-    fn put_all(&mut self, key: &str, values: Vec<Value>) {
-        if !values.is_empty() {
-            self.put(key, values);
-        }
-    }
-
-    fn put_object(&mut self, key: &str, object: Object) {
-        if !object.0.is_empty() {
-            self.put(key, object.0);
-        }
-    }
+fn version(name: String, deprecated: Option<String>) -> Json {
+    let mut version = Object::default();
+    version.put("name", name);
+    version.put_some("deprecated", deprecated);
+    version.into()
 }
 
-fn parameter(declared: Parameter) -> Value {
+fn parameter(declared: Parameter) -> Json {
     let Parameter { name, summary, kind, default, required, secret, rules } = declared;
     let mut parameter = Object::default();
     parameter.put("name", name);
@@ -318,22 +300,21 @@ fn parameter(declared: Parameter) -> Value {
         }
     }
     parameter.put_object("rules", rules_of(kind, rules));
-    parameter.0.into()
+    parameter.into()
 }
 
 fn rules_of(kind: Kind, rules: Rules) -> Object {
     let Rules { min, max, one_of, none_of, pattern, min_length, max_length } = rules;
     // Numbers are numbers; durations and sizes are written as an operator writes them.
-    let bound = |bound: String| match (kind, bound.parse::<i64>(), bound.parse::<f64>()) {
-        (Kind::Int | Kind::Float, Ok(whole), _) => Value::from(whole),
-        (Kind::Int | Kind::Float, _, Ok(number)) => Value::from(number),
-        _ => Value::from(bound),
+    let bound = |bound: String| match kind {
+        Kind::Int | Kind::Float => Json::number_or_text(&bound),
+        _ => Json::from(bound),
     };
     let mut object = Object::default();
     object.put_some("min", min.map(bound));
     object.put_some("max", max.map(bound));
-    object.put_all("one-of", one_of.into_iter().map(Value::from).collect());
-    object.put_all("none-of", none_of.into_iter().map(Value::from).collect());
+    object.put_all("one-of", one_of.into_iter().map(Json::from).collect());
+    object.put_all("none-of", none_of.into_iter().map(Json::from).collect());
     object.put_some("pattern", pattern);
     object.put_some("min-length", min_length);
     object.put_some("max-length", max_length);

@@ -54,8 +54,9 @@
 //! - What it is handed: [`Batch`] and [`Record`], which borrow and copy nothing.
 //! - What it answers: [`Receipt`], and [`Failure`].
 //! - What it can ask of the host: [`Context`], [`progress`], [`follow_ups`], [`state`], [`tokens`], [`metrics`].
-//! - What it logs: events of [`tracing`], with their fields, arrive in the host's log. A panic's message goes to stderr, from where the
-//!   host takes it into its error.
+//! - What it logs: events of [`tracing`], with their fields and those of the spans around them, arrive in the host's log. A panic's message
+//!   goes to stderr, from where the host takes it into its error. (`#[tracing::instrument]` alone asks for `tracing` among the
+//!   connector's own dependencies.)
 
 // The macros name this crate from outside; its own tests use them too.
 extern crate self as wharf_sdk;
@@ -68,6 +69,7 @@ mod destination;
 mod duration;
 mod failure;
 pub mod follow_ups;
+mod json;
 mod log;
 pub mod metrics;
 mod panics;

@@ -10,7 +10,7 @@ use crate::{
 /// The descriptor as it crosses the boundary.
 pub fn describe<D: Destination>(package: &Package) -> String {
     log::enter();
-    D::describe().json(package, D::Config::declare()).to_string()
+    D::describe().json(package, D::Config::declare())
 }
 
 /// All that is wrong with the settings: what they cannot be read as, or else what the connector has to say.

@@ -83,16 +83,43 @@ export_destination!(Print);
 
 #[cfg(test)]
 mod tests {
-    use wharf_sdk::testing::{Harness, batch, record};
+    use wharf_sdk::{
+        FailureKind,
+        testing::{Harness, batch, record},
+    };
 
     use super::*;
 
+    /// Prints to where there is room for so many bytes.
+    struct Room<const BYTES: usize>(Print);
+
+    impl<const BYTES: usize> Destination for Room<BYTES> {
+        type Config = Config;
+
+        fn describe() -> Descriptor {
+            Print::describe()
+        }
+
+        fn open(config: Config, context: Context) -> Result<Self, Failure> {
+            Ok(Self(Print::open(config, context)?))
+        }
+
+        fn write(&mut self, batch: &Batch) -> Result<Receipt, Failure> {
+            self.0.print(batch, &mut [0; BYTES].as_mut_slice())
+        }
+    }
+
     #[test]
     fn a_batch_is_delivered_once_it_is_printed() {
-        let harness = Harness::<Print>::new().setting("show.0", "key").setting("width", "3");
-        let session = harness.open();
-        session.write(&batch([record("long enough").key("k"), record("b")])).assert_all_delivered();
-        session.close().unwrap();
+        let harness = Harness::<Room<100>>::new().setting("show.0", "key").setting("width", "3");
+        harness.open().write(&batch([record("long enough").key("k"), record("b")])).assert_all_delivered();
+    }
+
+    #[test]
+    fn what_was_printed_stays_delivered_when_the_rest_cannot_be() {
+        let harness = Harness::<Room<{ FLUSH + 100 }>>::new();
+        let answer = harness.open().write(&batch(["a".repeat(FLUSH), "b".repeat(FLUSH)]));
+        answer.assert_delivered(0).assert_failed(1, FailureKind::Uncertain);
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! The macros that make a component of a crate.
 
 use proc_macro2::TokenStream;
-use quote::quote;
+use quote::{quote, quote_spanned};
+use syn::spanned::Spanned;
 
 use crate::bindings;
 
@@ -16,11 +17,14 @@ pub fn destination(input: TokenStream) -> TokenStream {
         }
     };
     let bindings = bindings::exports("write-destination");
+    // Natively too, and where the type stands, so that the compiler points there.
+    let checked = quote_spanned!(destination.span()=> const _: () = ::wharf_sdk::__private::is_destination::<#destination>(););
     quote! {
         #[doc(hidden)]
         #[allow(missing_docs, clippy::all)]
         mod __wharf_component {
-            pub type Exported = super::__WharfDestination;
+            #[allow(dead_code)]
+            type Exported = super::__WharfDestination;
 
             // Only a component exports it: two connectors would otherwise clash in one native program.
             #[cfg(target_arch = "wasm32")]
@@ -77,11 +81,11 @@ pub fn destination(input: TokenStream) -> TokenStream {
 
                 export!(Component);
             }
-
-            const _: () = ::wharf_sdk::__private::is_destination::<Exported>();
         }
 
         #[doc(hidden)]
         type __WharfDestination = #destination;
+
+        #checked
     }
 }

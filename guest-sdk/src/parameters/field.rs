@@ -18,6 +18,12 @@ pub struct Given<'a> {
 
 /// A type that a field of a configuration has: a [`Value`], something around one, or a struct that derives
 /// [`Parameters`](super::Parameters).
+#[diagnostic::on_unimplemented(
+    message = "a parameter cannot be a `{Self}`",
+    label = "neither a value that one setting holds, nor a struct that derives `Parameters`",
+    note = "values are `String`, numbers, `bool`, `Duration`, `Size`, `Secret`, and enums without fields that derive `Parameters`",
+    note = "around these stand `Option<T>`, `Vec<T>`, `BTreeMap<String, T>` and `HashMap<String, T>`"
+)]
 pub trait Field: Sized {
     /// Appends what the field declares. `parameter` holds what its name, its documentation and its attributes say.
     fn declare(parameter: Parameter, into: &mut Vec<Parameter>);

@@ -33,7 +33,7 @@ impl Settings {
 impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for Settings {
     fn from_iter<I: IntoIterator<Item = (N, V)>>(settings: I) -> Self {
         let mut settings: Vec<(String, String)> = settings.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
-        settings.sort();
+        settings.sort_unstable();
         Self(settings)
     }
 }

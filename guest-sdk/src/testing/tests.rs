@@ -1,1 +1,6 @@
+//! The SDK, seen from a connector: through the harness, by the way that a component takes.
 
+mod destination;
+mod parameters;
+mod receipts;
+mod schema;
