@@ -47,7 +47,8 @@ impl Destination for Files {
                 context.instances()
             )));
         }
-        let owner = Owner { pipeline: context.pipeline(), destination: context.destination(), sync: settings.sync };
+        let name = settings.name.text().to_owned();
+        let owner = Owner { pipeline: context.pipeline(), destination: context.destination(), name, sync: settings.sync };
         let store = Store::open(settings, owner, Directory::new(&directory)).map_err(|trouble| failure(&directory, &trouble))?;
         let mut files = Self { store, directory, sequences: Vec::new(), ordinals: Vec::new() };
         files.tell();

@@ -8,6 +8,7 @@ use super::{
 /// A name with placeholders: `{partition}`, `{key}`, `{date}` or `{date:%Y-%m}`, `{meta:NAME}`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Template {
+    text: String,
     parts: Vec<Part>,
     metadata: Vec<String>,
 }
@@ -93,7 +94,12 @@ impl Template {
             return Err("the name of a file cannot end with a dot or a blank".to_owned());
         }
         part_placeholders(&mut parts)?;
-        Ok(Self { parts, metadata })
+        Ok(Self { text: text.to_owned(), parts, metadata })
+    }
+
+    /// As it is written.
+    pub fn text(&self) -> &str {
+        &self.text
     }
 
     /// Names of the metadata that it has places for.

@@ -17,6 +17,13 @@ pub enum Trouble {
         /// The path as the guest sees it.
         path: String,
     },
+    /// Another destination gives its files the same names.
+    Shared {
+        /// Its journal.
+        path: String,
+        /// How both name their files.
+        name: String,
+    },
     /// The journal cannot be believed.
     Damaged {
         /// The path as the guest sees it.
@@ -49,26 +56,18 @@ impl Trouble {
                 | Kind::CrossesDevices
                 | Kind::Unsupported
                 | Kind::InvalidInput => Remedy::Operator,
-                _ if is_ungranted(error) => Remedy::Operator,
                 _ => Remedy::Again,
             },
-            Self::InTheWay { .. } | Self::Damaged { .. } => Remedy::Operator,
+            Self::InTheWay { .. } | Self::Shared { .. } | Self::Damaged { .. } => Remedy::Operator,
         }
     }
 
-    /// The error's own name, such as `StorageFull`.
+    /// The error's own name, such as `StorageFull`, where it has one.
     pub fn code(&self) -> Option<String> {
-        match self {
-            Self::Refused { error, .. } => Some(format!("{:?}", error.kind())),
-            _ => None,
-        }
+        let Self::Refused { error, .. } = self else { return None };
+        let name = format!("{:?}", error.kind());
+        (!matches!(name.as_str(), "Other" | "Uncategorized")).then_some(name)
     }
-}
-
-/// Rust's standard library answers so where no granted directory lies above a path; the kind that it bears has no stable name.
-fn is_ungranted(error: &io::Error) -> bool {
-    let text = error.to_string();
-    text.contains("pre-opened") || text.contains("Capabilities insufficient") || text.contains("Not capable")
 }
 
 impl fmt::Display for Trouble {
@@ -80,12 +79,17 @@ impl fmt::Display for Trouble {
                     Remedy::Operator => formatter.write_str(
                         "; hint: see that the directory is there and may be written to, and grant it read-write: `grants: { directories: [ { host: …, guest: …, access: read-write } ] }`",
                     ),
-                    Remedy::Again => Ok(()),
+                    // What a component is told of a full disk is often no more than that there was an error.
+                    Remedy::Again => formatter.write_str("; hint: see that the host's disk has room left, and is well"),
                 }
             }
             Self::InTheWay { path } => write!(
                 formatter,
                 "writing to `{path}`: it is not a file but a directory, a symbolic link or the like, which is not followed; hint: move it away, or change `name`"
+            ),
+            Self::Shared { path, name } => write!(
+                formatter,
+                "opening the journal: the destination of `{path}` names its files `{name}` too, and each would cut off what the other writes; hint: put something of its own into each `name`, or give each a directory; where that destination is no more, remove `{path}`"
             ),
             Self::Damaged { path, what } => write!(
                 formatter,

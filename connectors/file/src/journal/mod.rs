@@ -5,6 +5,7 @@
 //! .wharf-journal/PIPELINE/DESTINATION/
 //!   log        which lengths are vouched for: one entry a batch, see `log`
 //!   log.new    a shorter log that is about to take its place
+//!   name       how the files are named, see `claim`
 //!   index/     which records were written, two files a partition, see `index`
 //!   making/    whole files that are about to take their place
 //! ```
@@ -13,6 +14,7 @@
 //! with the length that it had or as absent. So whatever is interrupted wherever, the lengths in the log tell what to cut off and what
 //! to remove, and a record is in its file if and only if it is in the index.
 
+mod claim;
 pub mod index;
 pub mod log;
 
@@ -44,6 +46,8 @@ pub struct Owner {
     pub pipeline: String,
     /// The destination's id.
     pub destination: String,
+    /// How its files are named: what no other destination does in the same directory.
+    pub name: String,
     /// Whether to wait for the disk.
     pub sync: bool,
 }
@@ -86,6 +90,7 @@ impl Journal {
     ) -> Result<Self, Trouble> {
         handles.clear();
         let folder = make_folders(owner, disk)?;
+        claim::claim(&folder, &owner.name, owner.sync, disk)?;
         let path = format!("{folder}/log");
         let trying = || format!("opening the journal `{path}`");
         remove_all(&format!("{folder}/making"), disk, |_| true)?;

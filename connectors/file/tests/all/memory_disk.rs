@@ -199,8 +199,9 @@ impl Disk for MemoryDisk {
 
     fn list(&self, folder: &str) -> io::Result<Vec<String>> {
         let state = self.0.borrow();
-        let inside = state.names.keys().filter_map(|name| name.strip_prefix(folder)?.strip_prefix('/'));
-        Ok(inside.map(str::to_owned).collect())
+        let inside = state.names.keys().chain(&state.folders).filter_map(|name| name.strip_prefix(folder)?.strip_prefix('/'));
+        let names: BTreeSet<&str> = inside.filter_map(|name| name.split('/').next()).collect();
+        Ok(names.into_iter().map(str::to_owned).collect())
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {

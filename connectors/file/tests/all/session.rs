@@ -96,6 +96,20 @@ fn several_instances_are_refused() {
 }
 
 #[test]
+fn two_destinations_do_not_give_their_files_the_same_names() {
+    let folder = tempfile::tempdir().unwrap();
+    harness(&folder).open().write(&batch(["1"])).assert_all_delivered();
+    let other = || harness(&folder).context("destination", "others");
+    let refused = other().try_open().err().unwrap().to_string();
+    assert!(refused.contains(".wharf-journal/earthquakes/files` names its files `{partition}.ndjson` too"), "{refused}");
+    let others = other().setting("name", "others-{partition}.ndjson");
+    others.open().write(&batch(["2"])).assert_all_delivered();
+    // Where the first is no more, its names are free.
+    fs::remove_dir_all(folder.path().join(".wharf-journal/earthquakes/files")).unwrap();
+    other().open().write(&batch(["2"])).assert_all_delivered();
+}
+
+#[test]
 fn settings_that_make_no_sense_are_told_of_before_anything_runs() {
     let problems = Harness::<Files>::new().setting("format", "csv").setting("name", "{date}").check();
     assert_eq!(problems.iter().map(|problem| problem.parameter.as_str()).collect::<Vec<_>>(), ["columns", "date-pointer"]);

@@ -16,7 +16,7 @@ use super::memory_disk::{Fault, MemoryDisk};
 type Rows<'a> = &'a [(u64, Option<&'a str>, &'a str)];
 
 fn owner() -> Owner {
-    Owner { pipeline: "pipe".into(), destination: "dest".into(), sync: true }
+    Owner { pipeline: "pipe".into(), destination: "dest".into(), name: "n".into(), sync: true }
 }
 
 fn each() -> Config {

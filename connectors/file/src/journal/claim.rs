@@ -1,0 +1,42 @@
+//! Sees to it that no two destinations give their files the same names in one directory: what one writes is beyond what the other's
+//! log vouches for, and would be cut off.
+//!
+//! Each journal says in its file `name` how its files are named. Two templates that differ and still meet are not found out.
+
+use super::FOLDER;
+use crate::{
+    disk::{Disk, DiskFile, Open},
+    trouble::{Trouble, Trying},
+};
+
+/// Writes down how the files of this journal are named, unless another journal says the same.
+pub fn claim<D: Disk>(folder: &str, name: &str, sync: bool, disk: &D) -> Result<(), Trouble> {
+    let trying = || format!("looking at the journals in `{FOLDER}`");
+    for pipeline in disk.list(FOLDER).trying(trying)? {
+        // Something that is no folder is none of ours.
+        let Ok(destinations) = disk.list(&format!("{FOLDER}/{pipeline}")) else { continue };
+        for destination in destinations {
+            let other = format!("{FOLDER}/{pipeline}/{destination}");
+            if other != folder && read(&other, disk).is_some_and(|other| other == name.as_bytes()) {
+                return Err(Trouble::Shared { path: other, name: name.to_owned() });
+            }
+        }
+    }
+    if read(folder, disk).is_some_and(|said| said == name.as_bytes()) {
+        return Ok(());
+    }
+    let path = format!("{folder}/name");
+    let write = || {
+        let mut file = disk.open(&path, Open::Empty)?;
+        file.write_at(0, name.as_bytes())?;
+        if sync { file.sync() } else { Ok(()) }
+    };
+    write().trying(|| format!("writing the journal's `{path}`"))
+}
+
+fn read<D: Disk>(folder: &str, disk: &D) -> Option<Vec<u8>> {
+    let mut bytes = vec![0; 4096];
+    let read = disk.open(&format!("{folder}/name"), Open::Existing).and_then(|mut file| file.read_at(0, &mut bytes)).ok()?;
+    bytes.truncate(read);
+    Some(bytes)
+}
