@@ -73,7 +73,12 @@ fn follow(steps: &[Step], scratch: &Scratch, folder: &Path) -> String {
     let program = program().unwrap();
     let path = std::env::var_os("PATH").unwrap_or_default();
     let path = std::env::join_paths(program.parent().map(Path::to_owned).into_iter().chain(std::env::split_paths(&path)));
-    shell.env("PATH", path.unwrap()).env("WHARF", checkout()).env("CARGO_NET_OFFLINE", "true").env_remove("CARGO_TARGET_DIR");
+    shell
+        .env("PATH", path.unwrap())
+        .env("WHARF", checkout())
+        .env("CARGO_NET_OFFLINE", "true")
+        .env_remove("CARGO_TARGET_DIR")
+        .env("TMPDIR", scratch.path(""));
     let output = shell.arg("-c").arg(script).current_dir(folder).stdin(Stdio::null()).output().unwrap();
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
