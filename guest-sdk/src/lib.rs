@@ -8,9 +8,9 @@
 //! /// What an operator sets.
 //! #[derive(Parameters)]
 //! struct Config {
-//!     /// Which file to append to.
-//!     #[parameter(length(1..))]
-//!     path: String,
+//!     /// The granted directory that the file is in, as the connector sees it.
+//!     #[parameter(default = "/out")]
+//!     directory: String,
 //! }
 //!
 //! struct Append(std::fs::File);
@@ -21,13 +21,14 @@
 //!     fn describe() -> Descriptor {
 //!         Descriptor::new("Appends each record to a file, as a line.")
 //!             .order(Order::Batch)
-//!             .request("files", "{path}", "records are appended there")
+//!             .request("directory", "{directory}", "records are appended to a file there")
 //!     }
 //!
 //!     fn open(config: Config, context: Context) -> Result<Self, Failure> {
-//!         let file = std::fs::OpenOptions::new().append(true).create(true).open(&config.path);
-//!         let file = file.map_err(|error| Failure::from_io(format_args!("open `{}`", config.path), &error))?;
-//!         tracing::info!(path = config.path, pipeline = context.pipeline(), "opened");
+//!         let path = format!("{}/records.txt", config.directory);
+//!         let file = std::fs::OpenOptions::new().append(true).create(true).open(&path);
+//!         let file = file.map_err(|error| Failure::from_io(format_args!("open `{path}`"), &error))?;
+//!         tracing::info!(path, pipeline = context.pipeline(), "opened");
 //!         Ok(Self(file))
 //!     }
 //!

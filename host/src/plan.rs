@@ -242,7 +242,7 @@ impl Planner<'_> {
         let connector = self.connector(id.value.as_str(), component).await?;
         let title = connector.title();
         let destination = id.value.to_string();
-        let limits = Arc::new(limits.clone());
+        let limits = Arc::new(*limits);
 
         let mut directories = Directories::default();
         match Directories::find(grants.directories.iter().map(|grant| &grant.value)) {

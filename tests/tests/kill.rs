@@ -1,5 +1,7 @@
 //! A host that is killed at any instant loses nothing, and the file connector doubles nothing.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::{
     collections::{BTreeMap, hash_map::RandomState},
     fmt::Write as _,

@@ -1,6 +1,8 @@
 //! What is wrong with a pipeline file is said before anything runs: one clear message, exit code 2, nothing on standard output, no
 //! partial effect.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::fs;
 
 use wharf_tests::{Ran, Scratch, component};

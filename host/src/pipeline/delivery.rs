@@ -270,9 +270,11 @@ impl Worker {
         let mut untried_only = true;
         let mut unknown = 0;
         if let Some(Trouble::Ended(ended)) = &answer.trouble {
-            tracing::warn!(%destination, batch = batch.id(), error = %ended, "the instance ended");
+            // What it wrote to its standard error stands in the log already.
+            tracing::warn!(%destination, batch = batch.id(), "{} ended the instance: {}", ended.call, ended.reason);
             self.session = None;
         }
+        let ended = matches!(answer.trouble, Some(Trouble::Ended(_)));
         for Run { records, fate } in answer.runs {
             let bytes = bytes_of(&batch, records);
             untried_only &= fate == Fate::Untried;
@@ -310,7 +312,11 @@ impl Worker {
                     }
                     FailureKind::Transient | FailureKind::Uncertain if attempts < RETRIES => {
                         let wait = FIRST_WAIT * 2_u32.pow(attempts);
-                        tracing::warn!(%destination, batch = batch.id(), %records, ?wait, "to be sent again: {failure}");
+                        if ended {
+                            tracing::warn!(%destination, batch = batch.id(), %records, ?wait, "to be sent to a fresh instance");
+                        } else {
+                            tracing::warn!(%destination, batch = batch.id(), %records, ?wait, "to be sent again: {failure}");
+                        }
                         again.push((records, attempts + 1, wait));
                     }
                     FailureKind::Transient | FailureKind::Uncertain => {

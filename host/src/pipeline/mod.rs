@@ -235,7 +235,7 @@ impl Pipeline {
                         if let Some(cause) = cause {
                             let Destination { id, connector, .. } = &destinations[index];
                             let failed = PipelineError::Destination { id: id.clone(), connector: connector.title(), cause };
-                            tracing::error!("{failed}");
+                            tracing::error!("destination {} takes no more: finishing what others have in hand", destinations[index].id);
                             error.get_or_insert(failed);
                             cancel.send_replace(true);
                         }

@@ -50,7 +50,7 @@ impl Checker {
             Ok(Found::Nowhere) => Ok(None),
             Ok(Found::Decoded) => Ok(Some(&self.key)),
             Ok(Found::Raw(range)) => Ok(Some(&line[range])),
-            Err(error) => Err(format!("{} at its byte {}", error.error_type, error.index + 1)),
+            Err(error) => Err(format!("not JSON: {} at its byte {}", error.error_type, error.index + 1)),
         }
     }
 }

@@ -113,7 +113,7 @@ async fn a_line_that_is_not_json_is_unreadable_and_the_run_goes_on() {
     let (portions, error) = read(options(&path, json(None))).await;
     assert_eq!((error, texts(&portions[0])), (None, vec!["{\"a\":1}".to_owned(), "2".to_owned()]));
     let unreadable = &portions[0].unreadable;
-    assert_eq!(unreadable[0].reason, format!("{path}, byte 8: trailing comma at its byte 8"));
+    assert_eq!(unreadable[0].reason, format!("{path}, byte 8: not JSON: trailing comma at its byte 8"));
     assert_eq!((unreadable[0].sequence, &unreadable[0].bytes[..]), (8, &b"{\"a\":1,}"[..]));
     assert_eq!(unreadable[1].reason, format!("{path}, byte 17: not UTF-8 at its byte 7"));
     assert_eq!((unreadable.len(), unreadable[2].sequence), (3, 29));
