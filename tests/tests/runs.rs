@@ -1,0 +1,156 @@
+//! A run as people start, stop and repeat it: exit codes, signals, standard input, the data directory.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::{
+    fs,
+    io::Write,
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use wharf_tests::{Ran, Scratch, component};
+
+/// A pipeline from a source to a destination that answers as its script says, in a folder of its own.
+fn scratch(source: &str, script: &str) -> Scratch {
+    let scratch = Scratch::new().unwrap();
+    let component = component("guest-scripted").unwrap().display().to_string();
+    let pipeline = format!(
+        "version: 1
+pipelines:
+  - id: run
+    source: {source}
+    batch: {{ records: 2 }}
+    window: 2
+    destinations:
+      - id: scripted
+        component: {component}
+        settings: {{ script: \"{script}\" }}
+        grants: {{ directories: [ {{ host: journal, guest: /journal, access: read-write }} ] }}
+"
+    );
+    scratch.write("pipeline.yaml", pipeline).unwrap();
+    fs::create_dir(scratch.path("journal")).unwrap();
+    scratch
+}
+
+const FILE: &str = "{ kind: file, path: records.txt, format: lines }";
+
+/// Read, carried, delivered, dead letters, pending.
+fn account(ran: &Ran) -> [u64; 5] {
+    let document = ran.json().unwrap();
+    let pipeline = &document["pipelines"][0];
+    let destination = &pipeline["destinations"][0];
+    [&pipeline["read"], &pipeline["carried"], &destination["delivered"], &destination["dead_lettered"], &destination["pending"]]
+        .map(|count| count.as_u64().unwrap())
+}
+
+fn start(wharf: &mut Command) -> Child {
+    wharf.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+fn interrupt(child: &Child) {
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+}
+
+/// Waits until something is so, and no longer than a minute.
+fn until(mut so: impl FnMut() -> bool) {
+    let started = Instant::now();
+    while !so() {
+        assert!(started.elapsed() < Duration::from_secs(60), "it never came to be");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn journal(scratch: &Scratch) -> String {
+    fs::read_to_string(scratch.path("journal/calls")).unwrap_or_default()
+}
+
+const RUN: [&str; 4] = ["run", "pipeline.yaml", "--output", "json"];
+
+#[test]
+fn the_exit_code_tells_what_became_of_the_records() {
+    let cases = [
+        ("", 0, [3, 0, 3, 0, 0]),
+        ("0-1 1-2=rejected", 3, [3, 0, 2, 1, 0]),
+        ("0-1 1-2=fatal", 1, [3, 0, 1, 0, 2]),
+        ("nothing", 1, [3, 0, 0, 0, 3]),
+    ];
+    for (script, code, expected) in cases {
+        let scratch = scratch(FILE, script);
+        scratch.write("records.txt", "a\nb\nc\n").unwrap();
+        let ran = scratch.run(&RUN).unwrap();
+        assert_eq!((ran.code, account(&ran)), (Some(code), expected), "{script}: {}", ran.stderr);
+        // What failed is carried over and comes through; what is settled is not read again.
+        let again = scratch.run(&RUN).unwrap();
+        assert_eq!((again.code, account(&again)), (Some(0), [0, expected[4], expected[4], 0, 0]), "{script}: {}", again.stderr);
+        assert_eq!(account(&scratch.run(&RUN).unwrap()), [0; 5], "{script}");
+    }
+}
+
+#[test]
+fn a_line_that_is_no_record_is_a_dead_letter_and_the_exit_code_says_so() {
+    let scratch = scratch("{ kind: file, path: records.txt, format: json-lines }", "");
+    scratch.write("records.txt", "{}\n{\n[]\n").unwrap();
+    let ran = scratch.run(&RUN).unwrap();
+    assert_eq!((ran.code, account(&ran)), (Some(3), [3, 0, 2, 1, 0]), "{}", ran.stderr);
+}
+
+#[test]
+fn standard_input_is_read_to_its_end() {
+    let scratch = scratch("{ kind: stdin, format: lines }", "");
+    let mut child = start(scratch.wharf(&RUN).unwrap().stdin(Stdio::piped()));
+    child.stdin.take().unwrap().write_all(b"a\nb\nc").unwrap();
+    let ran = Ran::from(child.wait_with_output().unwrap());
+    assert_eq!((ran.code, account(&ran)), (Some(0), [3, 0, 3, 0, 0]), "{}", ran.stderr);
+}
+
+#[test]
+fn the_first_interrupt_finishes_what_is_in_flight_and_a_later_run_goes_on_from_there() {
+    let scratch = scratch(FILE, "0-2;sleep=300 0-2");
+    scratch.write("records.txt", "record\n".repeat(1000)).unwrap();
+    let child = start(&mut scratch.wharf(&RUN).unwrap());
+    // In the middle of the second call.
+    until(|| journal(&scratch).matches("write ").count() == 2);
+    interrupt(&child);
+    let ran = Ran::from(child.wait_with_output().unwrap());
+    let [read, carried, delivered, dead_lettered, pending] = account(&ran);
+    assert_eq!((ran.code, carried, dead_lettered, pending), (Some(0), 0, 0, 0), "{}", ran.stderr);
+    assert!(read == delivered && (4..=12).contains(&read), "{read} were read");
+    assert!(journal(&scratch).ends_with("close \n"));
+    let again = scratch.run(&RUN).unwrap();
+    assert_eq!((again.code, account(&again)), (Some(0), [1000 - read, 0, 1000 - read, 0, 0]), "{}", again.stderr);
+}
+
+#[test]
+fn a_second_interrupt_stops_at_once_and_loses_nothing() {
+    let scratch = scratch(FILE, "0-2;sleep=3600000 0-2");
+    scratch.write("records.txt", "record\n".repeat(10)).unwrap();
+    let child = start(&mut scratch.wharf(&RUN).unwrap());
+    until(|| journal(&scratch).matches("write ").count() == 2);
+    interrupt(&child);
+    // Both at once would be one.
+    std::thread::sleep(Duration::from_millis(100));
+    interrupt(&child);
+    let ran = Ran::from(child.wait_with_output().unwrap());
+    assert_eq!((ran.code, &*ran.stdout), (Some(1), ""), "{}", ran.stderr);
+    let again = scratch.run(&RUN).unwrap();
+    assert_eq!(again.code, Some(0), "{}", again.stderr);
+    assert_eq!(account(&again)[2..], [8, 0, 0]);
+}
+
+#[test]
+fn a_second_host_on_one_data_directory_is_refused() {
+    let scratch = scratch("{ kind: stdin, format: lines }", "");
+    let mut first = start(scratch.wharf(&RUN).unwrap().stdin(Stdio::piped()));
+    let mut input = first.stdin.take().unwrap();
+    input.write_all(b"a\nb\n").unwrap();
+    until(|| journal(&scratch).contains("write "));
+    let second = scratch.run(&RUN).unwrap();
+    assert_eq!(second.code, Some(2));
+    let what = second.json().unwrap()["error"]["what"].as_str().unwrap().to_owned();
+    assert!(what.starts_with("another wharf is using the data directory "), "{what}");
+    drop(input);
+    let ran = Ran::from(first.wait_with_output().unwrap());
+    assert_eq!((ran.code, account(&ran)), (Some(0), [2, 0, 2, 0, 0]), "{}", ran.stderr);
+}
