@@ -11,7 +11,7 @@ use std::{
 use thiserror::Error;
 
 use crate::{
-    config::{self, Access, At, ConfigError, Place},
+    config::{self, Access, At, ConfigError, Limits, Place},
     connector::{
         Connector, LoadError, Loader, OpenError, Opening,
         descriptor::Request,
@@ -239,10 +239,10 @@ impl Planner<'_> {
     async fn destination(&mut self, pipeline: &str, given: &At<config::Destination>) -> Option<Destination> {
         let At { value: config::Destination { id, component, settings, grants, limits }, place } = given;
         let errors = self.errors.len();
-        let connector = self.connector(id.value.as_str(), component).await?;
+        let limits = Arc::new(*limits);
+        let connector = self.connector(id.value.as_str(), component, &limits).await?;
         let title = connector.title();
         let destination = id.value.to_string();
-        let limits = Arc::new(*limits);
 
         let mut directories = Directories::default();
         match Directories::find(grants.directories.iter().map(|grant| &grant.value)) {
@@ -311,10 +311,11 @@ impl Planner<'_> {
         Some(Destination { id: destination.into(), connector, opening: Opening { settings, directories, limits, scope } })
     }
 
-    async fn connector(&mut self, destination: &str, component: &At<PathBuf>) -> Option<Connector> {
+    /// The connector in a file, which is asked who it is once, under the limits of the destination that names it first.
+    async fn connector(&mut self, destination: &str, component: &At<PathBuf>, limits: &Arc<Limits>) -> Option<Connector> {
         let At { value: path, place } = component;
         if !self.loaded.contains_key(path) {
-            match self.loader.load(path).await {
+            match self.loader.load_within(path, limits.clone()).await {
                 Ok(connector) => {
                     self.loaded.insert(path.clone(), connector);
                 }

@@ -74,6 +74,14 @@ pub fn target() -> Result<PathBuf> {
     Ok(target.to_owned())
 }
 
+/// Where all tests keep compiled components.
+///
+/// # Errors
+/// Where the running test does not stand in a target folder.
+pub fn cache() -> Result<PathBuf> {
+    Ok(target()?.join("test-cache"))
+}
+
 /// A folder of a test's own, with a pipeline file and what belongs to it; gone at the end.
 #[derive(Debug)]
 pub struct Scratch {
@@ -114,7 +122,7 @@ impl Scratch {
     pub fn wharf(&self, arguments: &[&str]) -> Result<Command> {
         let mut wharf = Command::new(program()?);
         wharf.args(arguments).current_dir(self.folder.path()).stdin(Stdio::null()).env_remove("WHARF_LOG");
-        wharf.env("WHARF_CACHE_DIR", target()?.join("test-cache"));
+        wharf.env("WHARF_CACHE_DIR", cache()?);
         Ok(wharf)
     }
 

@@ -15,7 +15,7 @@ pub struct Limits {
     /// The most linear memory, over all memories of the instance.
     #[serde(deserialize_with = "memory")]
     pub memory: Size,
-    /// The most elements in one table.
+    /// The most elements, over all tables of the instance.
     #[serde(deserialize_with = "table_elements")]
     #[schemars(range(min = 1, max = 100_000_000))]
     pub table_elements: u32,
@@ -35,7 +35,7 @@ pub struct Limits {
     #[serde(deserialize_with = "handles")]
     #[schemars(range(min = 1, max = 1_000_000))]
     pub handles: u32,
-    /// The most bytes that one call to the host may carry either way.
+    /// The most bytes that the instance may hand over in one call to the host, or in its answer to one.
     #[serde(deserialize_with = "host_call_bytes")]
     pub host_call_bytes: Size,
     /// The most random bytes that one call may ask for.

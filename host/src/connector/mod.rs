@@ -242,8 +242,13 @@ impl Loader {
         &self.clock
     }
 
-    /// Reads, checks, compiles and links a file, and asks it who it is.
+    /// Reads, checks, compiles and links a file, and asks it who it is, under the limits that hold where none are set.
     pub async fn load(&self, path: &Path) -> Result<Connector, LoadError> {
+        self.load_within(path, Arc::new(Limits::default())).await
+    }
+
+    /// The same, under limits of the caller's.
+    pub async fn load_within(&self, path: &Path, limits: Arc<Limits>) -> Result<Connector, LoadError> {
         let path = path.to_owned();
         let loader = self.clone();
         let prepared = tokio::task::spawn_blocking({
@@ -252,7 +257,6 @@ impl Loader {
         });
         let (outline, digest, size, component) =
             prepared.await.map_err(|error| LoadError::Host { path: path.clone(), cause: error.to_string() })??;
-        let limits = Arc::new(Limits::default());
         let standing = Standing::bare(&self.engine, &self.clock, limits, path.display().to_string())
             .map_err(|error| LoadError::Host { path: path.clone(), cause: error.to_string() })?;
         let document = component.describe(standing).await.map_err(|cause| LoadError::Describe { path: path.clone(), cause })?;

@@ -74,8 +74,13 @@ pub enum DestinationError {
         count: u32,
     },
     /// Its receipt breaks the contract.
-    #[error("{0}; what became of the batch is unknown")]
-    Breach(Breach),
+    #[error("{breach}; what became of {unknown} records is unknown")]
+    Breach {
+        /// How.
+        breach: Breach,
+        /// How many records that `progress` had not reported.
+        unknown: u32,
+    },
     /// The host's own fault.
     #[error("the host's worker ended unexpectedly: {0}")]
     Worker(String),
@@ -332,12 +337,13 @@ impl Worker {
                 },
             }
         }
+        self.counts().unknown(unknown.into());
+        // Also where all had been reported before: who breaks the contract is not asked again.
+        if let Some(Trouble::Breach(breach)) = answer.trouble {
+            return Err(Left::Destination(DestinationError::Breach { breach, unknown }));
+        }
         if unknown > 0 {
-            self.counts().unknown(unknown.into());
-            return Err(Left::Destination(match answer.trouble {
-                Some(Trouble::Breach(breach)) => DestinationError::Breach(breach),
-                _ => DestinationError::Silent { records: unknown, count },
-            }));
+            return Err(Left::Destination(DestinationError::Silent { records: unknown, count }));
         }
         if let Some(error) = first {
             return Err(Left::Destination(error));
@@ -356,10 +362,9 @@ impl Worker {
         for (records, attempts, wait) in again {
             let (attempts, wait) = counted(attempts, wait);
             match parts.last_mut() {
-                // Neighbours go again together.
-                Some((last, most, longest)) if last.end == records.start => {
+                // Neighbours go again together, unless the one would bear the attempts of the other.
+                Some((last, counted, longest)) if last.end == records.start && *counted == attempts => {
                     last.end = records.end;
-                    *most = (*most).max(attempts);
                     *longest = (*longest).max(wait);
                 }
                 _ => parts.push((records, attempts, wait)),

@@ -11,7 +11,7 @@ use super::cache::{Cache, CacheError};
 pub const TICK: Duration = Duration::from_millis(10);
 
 /// Stack that a component may use, in bytes.
-const STACK: usize = 512 << 10;
+pub(super) const STACK: usize = 512 << 10;
 
 /// Stack of a call together with the host functions that it calls, in bytes.
 const CALL_STACK: usize = 2 << 20;

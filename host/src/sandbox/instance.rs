@@ -10,7 +10,7 @@ use wasmtime::{
 use wasmtime_wasi::I32Exit;
 
 use super::{
-    engine::Engine,
+    engine::{Engine, STACK},
     host::{Host, InHand},
     limiter::Denied,
 };
@@ -73,10 +73,12 @@ impl fmt::Display for Call {
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum Reason {
     /// It computed more than it may.
-    #[error("computed more than {limit} units of fuel (limits.fuel-per-call and limits.fuel-per-record)")]
+    #[error("computed more than {limit} units of fuel (limits.fuel-per-call{})", if *records > 0 { " and limits.fuel-per-record" } else { "" })]
     Fuel {
         /// What the call was given.
         limit: u64,
+        /// For how many records.
+        records: u32,
     },
     /// It took longer than it may.
     #[error("took longer than {limit:?} (limits.time.{call})")]
@@ -103,12 +105,23 @@ pub enum Reason {
         limit: u32,
     },
     /// It has more core instances, memories or tables than it may have.
-    #[error("{0} (limits.instances, limits.memories and limits.tables)")]
-    Parts(String),
-    /// It handed over or asked for more in one call of the host than it may.
-    #[error("copied more than {limit} in one call (limits.host-call-bytes)")]
+    #[error("is made of more than {limit} {parts} (limits.{parts})")]
+    Parts {
+        /// Which, by the key of their limit.
+        parts: &'static str,
+        /// How many it may have.
+        limit: u32,
+    },
+    /// It asked for more random bytes in one call than it may.
+    #[error("asked for more than {limit} of random bytes in one call (limits.random-bytes)")]
+    RandomBytes {
+        /// For how many it may ask.
+        limit: Size,
+    },
+    /// It handed over more than it may, in one call of the host or in an answer.
+    #[error("handed over more than {limit} in one call (limits.host-call-bytes)")]
     HostCallBytes {
-        /// How much it may copy.
+        /// How much it may hand over.
         limit: Size,
     },
     /// It held more handles than it may.
@@ -118,7 +131,7 @@ pub enum Reason {
         limit: u32,
     },
     /// It called itself too deeply.
-    #[error("exhausted its call stack")]
+    #[error("called itself too deeply: its stack has {} KiB", STACK >> 10)]
     Stack,
     /// It called `exit`, which ends a program and not a session.
     #[error("called exit({0}), which a connector must not")]
@@ -218,6 +231,8 @@ impl Instance {
         let fuel = self.limits.fuel_per_call.saturating_add(self.limits.fuel_per_record.saturating_mul(records.into()));
         let deadline = Deadline::after(call.time(&self.limits));
         store.data_mut().deadline = deadline;
+        // What an earlier call was denied and got over is no reason of this one.
+        store.data_mut().limiter.take_denied();
         store.set_epoch_deadline(1);
         let came = match store.set_fuel(fuel) {
             Err(error) => Came::Back(Err(error)),
@@ -234,7 +249,8 @@ impl Instance {
             Came::Back(Err(error)) => Some(error),
             Came::Late => None,
         };
-        let reason = self.reason(call, fuel, store.data_mut().limiter.take_denied(), error);
+        let out_of_fuel = Reason::Fuel { limit: fuel, records };
+        let reason = self.reason(call, out_of_fuel, store.data_mut().limiter.take_denied(), error);
         self.left = store.data_mut().in_hand.take();
         store.data().stdout.finish();
         Err(Ended { call, reason, stderr: store.data().stderr.finish() })
@@ -252,7 +268,7 @@ impl Instance {
     }
 
     /// Tells from what came back, and from what the host remembers, which limit was met; by type wherever there is one.
-    fn reason(&self, call: Call, fuel: u64, denied: Option<Denied>, error: Option<wasmtime::Error>) -> Reason {
+    fn reason(&self, call: Call, out_of_fuel: Reason, denied: Option<Denied>, error: Option<wasmtime::Error>) -> Reason {
         let limits = &self.limits;
         let time = Reason::Time { call, limit: call.time(limits) };
         let Some(error) = error else {
@@ -263,7 +279,7 @@ impl Instance {
         }
         let trap = error.downcast_ref::<Trap>();
         match trap {
-            Some(Trap::OutOfFuel) => return Reason::Fuel { limit: fuel },
+            Some(Trap::OutOfFuel) => return out_of_fuel,
             Some(Trap::Interrupt) => return time,
             Some(Trap::StackOverflow) => return Reason::Stack,
             _ => {}
@@ -280,14 +296,19 @@ impl Instance {
             return Reason::Handles { limit: limits.handles };
         }
         // These have no type of their own; tests hold the words.
-        let text = format!("{error:#}");
-        if text.contains("fuel allocated for hostcalls") {
-            return Reason::HostCallBytes { limit: limits.host_call_bytes };
+        let root = error.root_cause().to_string();
+        let known = [
+            ("fuel allocated for hostcalls", Reason::HostCallBytes { limit: limits.host_call_bytes }),
+            ("store handle limit exceeded", Reason::Handles { limit: limits.handles }),
+            ("requested len ", Reason::RandomBytes { limit: limits.random_bytes }),
+            ("limit exceeded: instance count", Reason::Parts { parts: "instances", limit: limits.instances }),
+            ("limit exceeded: memory count", Reason::Parts { parts: "memories", limit: limits.memories }),
+            ("limit exceeded: table count", Reason::Parts { parts: "tables", limit: limits.tables }),
+        ];
+        if let Some((_, reason)) = known.into_iter().find(|(words, _)| root.contains(words)) {
+            return reason;
         }
-        if text.contains("resource limit exceeded") {
-            return Reason::Parts(text);
-        }
-        let what = trap.map_or_else(|| error.root_cause().to_string(), |trap| trap.to_string());
+        let what = trap.map_or(root, |trap| trap.to_string());
         Reason::Trap { what: format!("{what}{}", frames(&error)) }
     }
 }

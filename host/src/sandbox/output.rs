@@ -111,6 +111,13 @@ impl Lines {
     }
 }
 
+/// What was written last need not have ended with a line.
+impl Drop for Lines {
+    fn drop(&mut self) {
+        self.end_of_line();
+    }
+}
+
 /// Text that cannot rewrite a terminal: control characters are escaped, and the marks that turn the direction of writing.
 pub fn printable(text: &str, keep_lines: bool) -> Cow<'_, str> {
     let harmless = |c: char| {

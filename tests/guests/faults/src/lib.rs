@@ -1,19 +1,31 @@
-//! A destination that goes wrong in the way that it is told to.
+//! A destination that goes wrong in the way that it is told to, in the call that it is told to.
 
-use wharf_sdk::{Batch, Context, Descriptor, Destination, Failure, Parameters, Receipt, export_destination};
+use wharf_sdk::{Batch, Context, Descriptor, Destination, Failure, Parameters, Problem, Receipt, export_destination, tracing};
 
-/// What to do wrong.
+/// What to do wrong, and when.
 #[derive(Debug, Parameters)]
 pub struct Config {
     /// The fault.
     #[parameter(default = "none")]
     fault: String,
+    /// The call: `check`, `open`, `write`, `ack` or `close`.
+    #[parameter(default = "write")]
+    at: String,
+    /// How much of it, where it can be more or less.
+    #[parameter(default = 0)]
+    amount: u32,
 }
 
 /// Goes wrong.
 #[derive(Debug)]
-pub struct Faults {
-    fault: String,
+pub struct Faults(Config);
+
+impl Config {
+    fn reach(&self, call: &str) {
+        if self.at == call {
+            go_wrong(&self.fault, self.amount as usize);
+        }
+    }
 }
 
 impl Destination for Faults {
@@ -23,14 +35,82 @@ impl Destination for Faults {
         Descriptor::new("Goes wrong in the way that it is told to.")
     }
 
+    fn check(config: &Config) -> Vec<Problem> {
+        config.reach("check");
+        Vec::new()
+    }
+
     fn open(config: Config, _: Context) -> Result<Self, Failure> {
-        Ok(Self { fault: config.fault })
+        config.reach("open");
+        Ok(Self(config))
     }
 
     fn write(&mut self, batch: &Batch) -> Result<Receipt, Failure> {
-        assert_eq!(self.fault, "none", "told to panic");
+        if self.0.fault == "remark" {
+            let mut receipt = Receipt::builder(batch);
+            receipt.warned(0..batch.count(), "r".repeat(self.0.amount as usize));
+            return Ok(receipt.finish());
+        }
+        for _ in 0..if self.0.fault == "per-record" { batch.count() } else { 0 } {
+            compute(self.0.amount.into());
+        }
+        self.0.reach("write");
         Ok(Receipt::all(batch))
     }
+
+    fn ack(&mut self, _: &[String]) {
+        self.0.reach("ack");
+    }
+
+    fn close(self) -> Result<(), Failure> {
+        self.0.reach("close");
+        Ok(())
+    }
+}
+
+fn go_wrong(fault: &str, amount: usize) {
+    match fault {
+        "panic" => panic!("told to panic"),
+        "exit" => std::process::exit(7),
+        "loop" => compute(u64::MAX),
+        "wait" => std::thread::sleep(std::time::Duration::from_secs(86_400)),
+        "recursion" => assert_eq!(descend(1), 0),
+        "memory" => drop(std::hint::black_box(vec![1_u8; amount])),
+        "log" => tracing::error!("{}", "l".repeat(amount)),
+        "line" => eprintln!("{}", "o".repeat(amount)),
+        "half-a-line" => print!("half a line"),
+        "flood" => {
+            for line in 0..amount {
+                eprintln!("line {line}");
+            }
+            panic!("told to panic");
+        }
+        // A failed allocation that was dealt with, and then something else.
+        "memory-then-panic" => {
+            assert!(Vec::<u8>::new().try_reserve_exact(amount).is_err());
+            panic!("told to panic");
+        }
+        #[cfg(target_os = "wasi")]
+        "random" => drop(wasip2::random::random::get_random_bytes(amount as u64)),
+        #[cfg(target_os = "wasi")]
+        "handles" => {
+            for _ in 0..amount {
+                std::mem::forget(wasip2::clocks::monotonic_clock::subscribe_duration(1));
+            }
+        }
+        _ => {}
+    }
+}
+
+fn compute(rounds: u64) {
+    for round in 0..rounds {
+        std::hint::black_box(round);
+    }
+}
+
+#[expect(unconditional_recursion, reason = "that is the fault")]
+fn descend(depth: u64) -> u64 {
+    1 + descend(std::hint::black_box(depth + 1))
 }
 
 export_destination!(Faults);
