@@ -76,6 +76,8 @@ pub struct Report {
     pub took: Duration,
     /// Why it ended before its source did.
     pub error: Option<PipelineError>,
+    /// Whether a later run reads again what this one left pending.
+    pub rereads: bool,
 }
 
 /// Asks running pipelines to stop; clones ask the same ones.
@@ -151,12 +153,15 @@ impl Running {
     pub async fn ended(self) -> Vec<Report> {
         let mut reports = Vec::new();
         for (progress, task, started) in self.pipelines {
-            let (counts, error) = match task.await {
-                Ok(Ended { counts, error, .. }) => (counts, error),
-                Err(error) => (progress.counts(), Some(PipelineError::Reader(error.to_string()))),
+            let Ended { counts, error, rereads } = match task.await {
+                Ok(ended) => ended,
+                Err(error) => {
+                    let error = Some(PipelineError::Reader(error.to_string()));
+                    Ended { counts: progress.counts(), error, rereads: true }
+                }
             };
             let took = self.clock.elapsed().saturating_sub(started);
-            reports.push(Report { pipeline: progress.pipeline.clone(), counts, took, error });
+            reports.push(Report { pipeline: progress.pipeline.clone(), counts, took, error, rereads });
         }
         reports
     }

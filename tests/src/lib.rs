@@ -1,5 +1,7 @@
 //! Helpers for the tests of the whole program: real components, built from the checkout, and the program as people run it.
 
+pub mod page;
+
 use std::{
     collections::HashMap,
     fs,
@@ -62,7 +64,10 @@ fn cargo(arguments: &[&str]) -> Result<()> {
 }
 
 /// Where cargo builds: the folder that holds the running test, up to its profile's.
-fn target() -> Result<PathBuf> {
+///
+/// # Errors
+/// Where the test does not stand in one.
+pub fn target() -> Result<PathBuf> {
     let test = std::env::current_exe().context("cannot find this test's own file")?;
     let profile = test.ancestors().find(|folder| folder.ends_with("debug") || folder.ends_with("release"));
     let target = profile.and_then(Path::parent).context("this test does not stand in a target folder")?;

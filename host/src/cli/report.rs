@@ -93,10 +93,18 @@ pub fn finished(reports: &[Report], store: &Path, asked: bool, output: Output) -
         }
     }
     let mut told = std::io::stderr().lock();
-    for Report { pipeline, error, .. } in reports {
+    for Report { pipeline, counts, error, rereads, .. } in reports {
         if let Some(error) = error {
             let one = Told { what: format!("pipeline {pipeline}: {error}"), hint: Some(error.hint().into()), place: None };
             let _closed = one.print(&mut told);
+        }
+        let pending = counts.destinations.iter().map(|destination| destination.pending).max().unwrap_or_default();
+        if !rereads && pending > 0 {
+            let pending = grouped(pending);
+            let _closed = writeln!(
+                told,
+                "hint: {pipeline}: its source cannot be read again; give it the {pending} pending records once more"
+            );
         }
     }
     let failed = reports.iter().any(|report| report.error.is_some());
@@ -124,7 +132,7 @@ fn sum(reports: &[Report], count: impl Fn(&crate::pipeline::DestinationCounts) -
 fn json(reports: &[Report]) -> Value {
     let pipelines: Vec<Value> = reports
         .iter()
-        .map(|Report { pipeline, counts, took, error }| {
+        .map(|Report { pipeline, counts, took, error, .. }| {
             let destinations: Vec<Value> = counts
                 .destinations
                 .iter()

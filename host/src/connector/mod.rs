@@ -67,8 +67,8 @@ pub struct Standing<'a> {
     limits: Arc<Limits>,
 }
 
-/// What a session is opened with.
-#[derive(Clone, Debug)]
+/// What a session is opened with. By default: no settings, no grants, the usual limits, nobody's.
+#[derive(Clone, Debug, Default)]
 pub struct Opening {
     /// Settings, checked and with defaults filled in.
     pub settings: Vec<(String, String)>,

@@ -64,7 +64,7 @@ pub enum DirectoryError {
 }
 
 impl DirectoryError {
-    /// Which of the grants, counted from 0, where it is one.
+    /// What to do.
     pub fn hint(&self) -> String {
         match self {
             Self::Missing { cause, host, .. } if cause.kind() == io::ErrorKind::NotFound => {

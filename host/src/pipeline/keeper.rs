@@ -1,0 +1,158 @@
+//! What holds a running pipeline together: it keeps the ledger, settles in the store what is settled, and tells everybody.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use tokio::{
+    sync::{Semaphore, mpsc, watch},
+    task::JoinError,
+};
+
+use super::{
+    Destination, DestinationError, PipelineError,
+    delivery::{Dealt, Left},
+    ledger::Ledger,
+    reader::Read,
+};
+use crate::{
+    clock::Clock,
+    source::Portion,
+    store::{DeadLetter, Settled, Store},
+};
+
+/// See the module.
+pub(super) struct Keeper {
+    pub id: Arc<str>,
+    pub store: Arc<dyn Store>,
+    pub clock: Clock,
+    pub destinations: Vec<Destination>,
+    pub ledger: Ledger,
+    /// Whether a later run can go on where this one ended.
+    pub rereads: bool,
+    /// One is given back for every portion that is settled.
+    pub permits: Arc<Semaphore>,
+    /// Tell the workers which cuts are settled.
+    pub tellers: Vec<mpsc::UnboundedSender<Arc<str>>>,
+    /// Ends reading.
+    pub cancel: watch::Sender<bool>,
+    /// The first thing that went wrong; the store before anything else.
+    pub error: Option<PipelineError>,
+}
+
+impl Keeper {
+    /// Enters a portion that was read. Gives its number.
+    pub fn enter(&mut self, portion: Arc<Portion>) -> u64 {
+        let dead_letters = unreadable(&portion, &self.clock);
+        self.ledger.enter(portion, dead_letters)
+    }
+
+    /// Notes how far a destination has dealt with a portion, and settles what is settled by that.
+    pub async fn dealt(&mut self, destination: usize, dealt: Dealt) {
+        for (portion, settled) in self.ledger.dealt(destination, dealt) {
+            // Nothing is acknowledged that is not in the store.
+            if matches!(self.error, Some(PipelineError::Store(_))) {
+                return;
+            }
+            if let Err(failed) = self.settle(settled).await {
+                self.error = Some(failed);
+                self.cancel.send_replace(true);
+                return;
+            }
+            self.permits.add_permits(1);
+            if let Some(batch) = &portion.batch {
+                let id: Arc<str> = batch.id().into();
+                for teller in &self.tellers {
+                    // A worker that has ended need not be told.
+                    let _ended = teller.send(id.clone());
+                }
+            }
+        }
+    }
+
+    /// The workers are done with their portions, and wait to be told of what they settled last.
+    pub fn all_dealt(&mut self) {
+        self.tellers.clear();
+    }
+
+    /// Notes how reading ended. Gives how far each partition was read.
+    pub fn reader_ended(&mut self, ended: Result<Read, JoinError>) -> BTreeMap<String, u64> {
+        let Read { error, to } = match ended {
+            Ok(read) => read,
+            Err(failed) => {
+                self.error.get_or_insert(PipelineError::Reader(failed.to_string()));
+                return BTreeMap::new();
+            }
+        };
+        if let Some(failed) = error {
+            self.error.get_or_insert(failed.into());
+        }
+        to
+    }
+
+    /// Notes how a worker ended. Where its destination takes no more, reading ends; the others finish what they have in hand.
+    pub fn worker_ended(&mut self, destination: usize, ended: Result<Result<(), Left>, JoinError>) {
+        let cause = match ended {
+            Ok(Ok(()) | Err(Left::Asked)) => return,
+            Ok(Err(Left::Destination(cause))) => cause,
+            Err(failed) => DestinationError::Worker(failed.to_string()),
+        };
+        let Destination { id, connector, .. } = &self.destinations[destination];
+        tracing::error!("destination {id} takes no more: finishing what others have in hand");
+        let failed = PipelineError::Destination { id: id.clone(), connector: connector.title(), cause };
+        self.error.get_or_insert(failed);
+        self.cancel.send_replace(true);
+    }
+
+    /// Writes down what is known at the end: what was given up beyond the checkpoints, and how far the source was read. Gives what
+    /// went wrong.
+    pub async fn finish(mut self, read: BTreeMap<String, u64>) -> Option<PipelineError> {
+        if matches!(self.error, Some(PipelineError::Store(_))) {
+            return self.error;
+        }
+        let rest = std::mem::replace(&mut self.ledger, Ledger::new(0)).rest();
+        let mut written = match rest {
+            Some(rest) => self.settle(rest).await,
+            None => Ok(()),
+        };
+        if written.is_ok() && self.rereads && !read.is_empty() {
+            written = self.store.read_to(&self.id, read.into_iter().collect()).await.map_err(PipelineError::from);
+        }
+        if let Err(failed) = written {
+            self.error.get_or_insert(failed);
+        }
+        self.error
+    }
+
+    async fn settle(&self, mut settled: Settled) -> Result<(), PipelineError> {
+        if !self.rereads {
+            // No run will ever ask for it.
+            settled.checkpoint = None;
+        }
+        if settled.checkpoint.is_none() && settled.dead_letters.is_empty() {
+            return Ok(());
+        }
+        Ok(self.store.settle(&self.id, settled).await?)
+    }
+}
+
+/// What a source could not read, as dead letters of the pipeline.
+fn unreadable(portion: &Portion, clock: &Clock) -> Vec<DeadLetter> {
+    let letters = portion.unreadable.iter().map(|unreadable| {
+        tracing::warn!("given up: {}", unreadable.reason);
+        DeadLetter {
+            destination: None,
+            partition: portion.partition.to_string(),
+            label: portion.label.to_string(),
+            sequence: unreadable.sequence,
+            ordinal: 0,
+            key: None,
+            record: Some(unreadable.bytes.clone()),
+            kind: "unreadable".into(),
+            code: None,
+            message: unreadable.reason.clone(),
+            connector: None,
+            attempts: 0,
+            at: clock.rfc3339(),
+        }
+    });
+    letters.collect()
+}
