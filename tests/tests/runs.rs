@@ -4,7 +4,7 @@
 
 use std::{
     fs,
-    io::Write,
+    io::{BufRead as _, BufReader, Write as _},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
@@ -126,14 +126,16 @@ fn the_first_interrupt_finishes_what_is_in_flight_and_a_later_run_goes_on_from_t
 fn a_second_interrupt_stops_at_once_and_loses_nothing() {
     let scratch = scratch(FILE, "0-2;sleep=3600000 0-2");
     scratch.write("records.txt", "record\n".repeat(10)).unwrap();
-    let child = start(&mut scratch.wharf(&RUN).unwrap());
+    let mut child = start(&mut scratch.wharf(&RUN).unwrap());
     until(|| journal(&scratch).matches("write ").count() == 2);
     interrupt(&child);
-    // Both at once would be one.
-    std::thread::sleep(Duration::from_millis(100));
+    // Both at once would be one: the second comes when the first was heard.
+    let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
+    assert!(log.any(|line| line.unwrap().contains("stopping: finishing what is in flight")));
     interrupt(&child);
     let ran = Ran::from(child.wait_with_output().unwrap());
-    assert_eq!((ran.code, &*ran.stdout), (Some(1), ""), "{}", ran.stderr);
+    assert_eq!((ran.code, &*ran.stdout), (Some(1), ""));
+    assert!(log.any(|line| line.unwrap().contains("stopped at once; what was in flight is pending")));
     let again = scratch.run(&RUN).unwrap();
     assert_eq!(again.code, Some(0), "{}", again.stderr);
     assert_eq!(account(&again)[2..], [8, 0, 0]);

@@ -13,6 +13,7 @@ use crate::{
     config,
     plan::{Plan, PlanError, plan},
     runtime,
+    sandbox::output::printable,
 };
 
 /// Checks a pipeline file.
@@ -39,7 +40,7 @@ pub async fn check(pipeline: &Path, output: Output) -> Result<u8, Refusal> {
         return Ok(SETTLED);
     }
     for remark in remarks {
-        println!("note: {remark}");
+        println!("note: {}", printable(&remark, false));
     }
     for pipeline in pipelines {
         let destinations: Vec<_> = pipeline

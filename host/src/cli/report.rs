@@ -5,7 +5,7 @@ use std::{io::Write, path::Path};
 use serde_json::{Value, json};
 
 use super::{DEAD_LETTERS, Output, REFUSED, SETTLED, STOPPED};
-use crate::{plan::PlanError, runtime::Report};
+use crate::{plan::PlanError, runtime::Report, sandbox::output::printable};
 
 /// Why nothing was run.
 #[derive(Debug)]
@@ -23,13 +23,14 @@ impl Told {
         json!({"what": self.what, "hint": self.hint, "place": self.place})
     }
 
+    /// For a terminal: a component's own words may be among them, from its descriptor too.
     fn print(&self, mut to: impl Write) -> std::io::Result<()> {
-        writeln!(to, "error: {}", self.what)?;
+        writeln!(to, "error: {}", printable(&self.what, true))?;
         if let Some(place) = &self.place {
             writeln!(to, "  at {place}")?;
         }
         if let Some(hint) = &self.hint {
-            writeln!(to, "hint: {hint}")?;
+            writeln!(to, "hint: {}", printable(hint, true))?;
         }
         Ok(())
     }
@@ -205,6 +206,15 @@ pub fn grouped(number: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_component_says_cannot_rewrite_the_terminal() {
+        let told = Told { what: "asks for \u{1b}[2J".into(), hint: Some("its settings are `\u{202e}`\nx".into()), place: None };
+        let mut printed = Vec::new();
+        told.print(&mut printed).unwrap();
+        let printed = String::from_utf8(printed).unwrap();
+        assert_eq!(printed, "error: asks for \\u{1b}[2J\nhint: its settings are `\\u{202e}`\nx\n");
+    }
 
     #[test]
     fn thousands_stand_apart() {

@@ -23,6 +23,7 @@ use crate::{
     pipeline::{Counts, Progress},
     plan::{PlanError, plan},
     runtime::{self, Stop},
+    sandbox::output::printable,
 };
 
 /// How often bars move.
@@ -41,7 +42,7 @@ pub async fn run(pipeline: &Path, data_dir: Option<PathBuf>, output: Output, log
         plan.data_dir = data_dir;
     }
     for remark in &plan.remarks {
-        tracing::warn!("{remark}");
+        tracing::warn!("{}", printable(remark, false));
     }
     let running = runtime::start(plan, clock.clone(), &run)
         .await

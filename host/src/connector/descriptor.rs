@@ -9,7 +9,10 @@ use semver::Version;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::config::{Interval, Size};
+use crate::{
+    config::{Interval, Size},
+    sandbox::output::printable,
+};
 
 /// The number of the format that this host reads.
 pub const FORMAT: u64 = 1;
@@ -343,7 +346,9 @@ impl Descriptor {
 
     /// The first thing that makes no sense.
     fn fault(&self) -> Option<String> {
-        if self.about.name.is_empty() || self.about.name.chars().any(|c| c.is_control() || c.is_whitespace()) {
+        // It stands at the head of every error.
+        let harmless = |name: &str| *printable(name, false) == *name && !name.contains(char::is_whitespace);
+        if self.about.name.is_empty() || !harmless(&self.about.name) {
             return Some(format!("about.name is {:?}", self.about.name));
         }
         if let Err(error) = Version::parse(&self.about.version) {
@@ -423,6 +428,7 @@ mod tests {
         let about = r#""about": {"name": "a", "version": "1.0.0"}"#;
         let cases = [
             (r#"{"format":1,"about":{"name":" ","version":"1.0.0"}}"#.to_owned(), r#"about.name is " ""#),
+            (r#"{"format":1,"about":{"name":"a\u202eb","version":"1.0.0"}}"#.to_owned(), r#"about.name is "a\u{202e}b""#),
             (r#"{"format":1,"about":{"name":"a","version":"one"}}"#.to_owned(), r#"about.version "one" is not semver"#),
             (
                 format!(r#"{{"format":1,{about},"parameters":[{{"name":"x"}},{{"name":"x"}}]}}"#),

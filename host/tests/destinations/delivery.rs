@@ -12,11 +12,13 @@ async fn scripted(script: &str) -> (Trial, Ran, Vec<String>) {
     (trial, ran, writes)
 }
 
+/// The script; how long is waited; read, carried, delivered, given up, pending; the writes; the end of the error.
+type Case = (&'static str, &'static [u64], [u64; 5], &'static [&'static str], &'static str);
+
 #[tokio::test]
 async fn each_kind_of_answer_is_followed_by_what_the_contract_says() {
     const TRANSIENT: &str = "fail=transient;fail=transient;fail=transient;fail=transient";
-    // The script; how long is waited; read, carried, delivered, given up, pending; the writes; the end of the error.
-    let cases: &[(&str, &[u64], [u64; 5], &[&str], &str)] = &[
+    let cases: &[Case] = &[
         ("", &[], [3, 0, 3, 0, 0], &["0+3 attempt 1 [a,b,c]"], ""),
         (
             "fail=transient;fail=transient;fail=transient",

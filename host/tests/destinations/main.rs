@@ -1,5 +1,7 @@
 //! What happens to records where destinations go wrong: limits, receipts, delivery, grants. Real components, virtual time.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
 mod delivery;
 mod grants;
 mod limits;

@@ -72,6 +72,7 @@ impl Destination for Faults {
     }
 }
 
+#[expect(clippy::panic, reason = "that is a fault")]
 fn go_wrong(fault: &str, amount: usize) {
     match fault {
         "panic" => panic!("told to panic"),
