@@ -34,7 +34,7 @@ pub fn program() -> Result<PathBuf> {
     if let Some(program) = &*built {
         return Ok(program.clone());
     }
-    cargo(&["build", "--package", "wharf"])?;
+    cargo(&["build", "--workspace", "--bin", "wharf"])?;
     let program = target()?.join("debug/wharf");
     *built = Some(program.clone());
     Ok(program)

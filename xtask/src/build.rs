@@ -16,7 +16,8 @@ const TARGET: &str = "wasm32-wasip2";
 pub fn build(release: bool) -> Result<PathBuf> {
     ensure_target()?;
     let mut program = cargo();
-    program.args(["build", "--package", "wharf"]);
+    // With the features that the tests need too, so that nothing large is built twice.
+    program.args(["build", "--workspace", "--bin", "wharf"]);
     if release {
         program.arg("--release");
     }

@@ -161,7 +161,13 @@ fn json(reports: &[Report]) -> Value {
             pipeline
         })
         .collect();
-    json!({"pipelines": pipelines})
+    // Whoever asks only whether anything failed looks in one place, whatever it was.
+    let first = pipelines.iter().find_map(|pipeline| pipeline.get("error")).cloned();
+    let mut document = json!({"pipelines": pipelines});
+    if let Some(error) = first {
+        document["error"] = error;
+    }
+    document
 }
 
 fn text(reports: &[Report], mut to: impl Write) -> std::io::Result<()> {
@@ -177,7 +183,7 @@ fn text(reports: &[Report], mut to: impl Write) -> std::io::Result<()> {
             let others = [
                 (destination.warned, "of them with a remark"),
                 (destination.filtered, "filtered"),
-                (destination.dead_lettered, "dead letters"),
+                (destination.dead_lettered, if destination.dead_lettered == 1 { "dead letter" } else { "dead letters" }),
                 (destination.pending, "pending"),
                 (destination.unknown, "of them unknown"),
             ];
