@@ -275,7 +275,7 @@ mod tests {
     #[test]
     fn a_reason_says_what_stands_where() {
         let reason = |line: &[u8]| Checker::new(None).check(line).unwrap_err();
-        assert_eq!(reason(br#"{"a":01}"#), "invalid number at its byte 7");
+        assert_eq!(reason(br#"{"a":01}"#), "not JSON: invalid number at its byte 7");
         assert_eq!(reason(b"\"a\xff\""), "not UTF-8 at its byte 3");
     }
 
