@@ -296,18 +296,21 @@ impl Planner<'_> {
         if self.errors.len() > errors {
             return None;
         }
-        let scope = Scope::new([
+        // The far side's version that the connector speaks where nothing else is asked of it.
+        let version = connector.descriptor.default_version.as_deref();
+        let mut context = vec![
             ("pipeline", pipeline),
             ("destination", &destination),
             ("connector", &title),
             ("instance", "0"),
             ("instances", "1"),
             ("run", self.run),
-            ("api-version", &connector.outline.api.to_string()),
             ("actions", ""),
             ("ordered", "true"),
             ("host-version", env!("CARGO_PKG_VERSION")),
-        ]);
+        ];
+        context.extend(version.map(|version| ("api-version", version)));
+        let scope = Scope::new(context);
         Some(Destination { id: destination.into(), connector, opening: Opening { settings, directories, limits, scope } })
     }
 

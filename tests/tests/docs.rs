@@ -1,5 +1,7 @@
 //! The manual: its links lead somewhere, the tests that it names exist, and what it says that the demo prints is what the demo prints.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
 use std::{
     collections::BTreeSet,
     fs,
@@ -92,7 +94,7 @@ fn every_test_that_holds_a_promise_exists() {
 }
 
 #[test]
-fn the_demo_prints_what_the_readme_says() {
+fn the_demo_prints_what_the_readme_says_and_its_pipeline_file_is_right() {
     let readme = fs::read_to_string(checkout().join("README.md")).unwrap();
     let shown = blocks(&readme).into_iter().find(|block| block.text.starts_with("$ cargo xtask demo\n")).unwrap();
     let expected = shown.text.strip_prefix("$ cargo xtask demo\n").unwrap();
@@ -119,6 +121,11 @@ fn the_demo_prints_what_the_readme_says() {
     );
     let difference = differs(&without_time(expected), &without_time(&printed));
     assert!(difference.is_none(), "{}\n{printed}", difference.unwrap_or_default());
+
+    let shown = blocks(&readme).into_iter().find(|block| block.language == "yaml").unwrap();
+    scratch.write("examples/shown.yaml", shown.text).unwrap();
+    let checked = scratch.run(&["check", "examples/shown.yaml"]).unwrap();
+    assert_eq!(checked.code, Some(0), "{}", checked.stderr);
 }
 
 /// With the seconds left out, which are different each time.

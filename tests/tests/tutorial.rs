@@ -1,5 +1,7 @@
 //! The tutorial, followed word for word: its files are written, its commands typed, and what they print is held against the page.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
 use std::{
     fmt::Write as _,
     fs,

@@ -214,7 +214,7 @@ impl LoadError {
     pub fn hint(&self) -> Option<String> {
         match self {
             Self::Read { cause, .. } if cause.kind() == io::ErrorKind::NotFound => {
-                Some("build the connectors with `cargo xtask build`, or correct the path".into())
+                Some("build the component first, or correct the path".into())
             }
             Self::Read { .. } | Self::Host { .. } => None,
             Self::TooLarge { .. } => Some("strip it of debugging information".into()),

@@ -200,8 +200,6 @@ impl Worker {
 
     /// Hands over the records of a portion until each is settled.
     async fn deal(&mut self, portion: &Portion, account: &mut Account) -> Result<(), Left> {
-        // The source gave these up, for every destination.
-        self.counts().dead_lettered(portion.unreadable.len() as u64);
         let Some(batch) = &portion.batch else {
             return Ok(());
         };
@@ -253,7 +251,6 @@ impl Worker {
                 let failure = Failure { kind: FailureKind::Rejected, message, code: None, retry_after: None };
                 account.dead_letters.push(self.dead_letter(batch, record, label, &failure, 0));
                 account.settle(batch, Span::new(record, record + 1));
-                self.counts().dead_lettered(1);
                 start = record + 1;
             } else {
                 bytes += size;
@@ -308,7 +305,6 @@ impl Worker {
                         for record in records.start..records.end {
                             account.dead_letters.push(self.dead_letter(&batch, record, label, &failure, sent));
                         }
-                        self.counts().dead_lettered(records.len().into());
                     }
                     FailureKind::Throttled => {
                         let wait = failure.retry_after.unwrap_or(FIRST_WAIT).clamp(PATIENCE.0, PATIENCE.1);

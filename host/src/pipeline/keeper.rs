@@ -8,7 +8,7 @@ use tokio::{
 };
 
 use super::{
-    Destination, DestinationError, PipelineError,
+    Destination, DestinationError, PipelineError, Progress,
     delivery::{Dealt, Left},
     ledger::Ledger,
     reader::Read,
@@ -25,6 +25,7 @@ pub(super) struct Keeper {
     pub store: Arc<dyn Store>,
     pub clock: Clock,
     pub destinations: Vec<Destination>,
+    pub progress: Arc<Progress>,
     pub ledger: Ledger,
     /// Whether a later run can go on where this one ended.
     pub rereads: bool,
@@ -96,7 +97,13 @@ impl Keeper {
             Err(failed) => DestinationError::Worker(failed.to_string()),
         };
         let Destination { id, connector, .. } = &self.destinations[destination];
-        tracing::error!("destination {id} takes no more: finishing what others have in hand");
+        match &cause {
+            // What it wrote to its standard error stands in the log already.
+            DestinationError::Ended { ended, .. } => {
+                tracing::error!(pipeline = %self.id, "destination {id} takes no more: {} ended its instance: {}", ended.call, ended.reason);
+            }
+            cause => tracing::error!(pipeline = %self.id, "destination {id} takes no more: {cause}"),
+        }
         let failed = PipelineError::Destination { id: id.clone(), connector: connector.title(), cause };
         self.error.get_or_insert(failed);
         self.cancel.send_replace(true);
@@ -130,7 +137,15 @@ impl Keeper {
         if settled.checkpoint.is_none() && settled.dead_letters.is_empty() {
             return Ok(());
         }
-        Ok(self.store.settle(&self.id, settled).await?)
+        // Whose each is, to be counted once it is on disk and no sooner.
+        let given_up: Vec<_> = settled.dead_letters.iter().map(|letter| letter.destination.clone()).collect();
+        self.store.settle(&self.id, settled).await?;
+        for (index, destination) in self.destinations.iter().enumerate() {
+            // What the source gave up is given up for every destination.
+            let own = given_up.iter().filter(|of| of.as_deref().is_none_or(|of| *of == *destination.id));
+            self.progress.destination(index).dead_lettered(own.count() as u64);
+        }
+        Ok(())
     }
 }
 

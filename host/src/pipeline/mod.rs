@@ -151,10 +151,20 @@ impl Pipeline {
         drop(dealt);
         let ledger = Ledger::new(destinations.len());
         let rereads = source.rereads();
-        let mut keeper =
-            Keeper { id, store, clock, destinations, ledger, rereads, permits: permits.clone(), tellers, cancel, error: None };
-        let progress_ = progress.clone();
-        let reader = Reader { source, senders, permits, entered, progress: progress_, read_before, stop, cancelled };
+        let mut keeper = Keeper {
+            id,
+            store,
+            clock,
+            destinations,
+            progress: progress.clone(),
+            ledger,
+            rereads,
+            permits: permits.clone(),
+            tellers,
+            cancel,
+            error: None,
+        };
+        let reader = Reader { source, senders, permits, entered, progress: progress.clone(), read_before, stop, cancelled };
         let mut reader = tokio::spawn(reader.run());
 
         let mut read = None;

@@ -7,4 +7,5 @@ mod grants;
 mod limits;
 mod raw;
 mod receipts;
+mod store;
 mod trial;
