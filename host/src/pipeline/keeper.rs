@@ -115,7 +115,7 @@ impl Keeper {
         if matches!(self.error, Some(PipelineError::Store(_))) {
             return self.error;
         }
-        let rest = std::mem::replace(&mut self.ledger, Ledger::new(0)).rest();
+        let rest = std::mem::replace(&mut self.ledger, Ledger::new(0)).rest(self.rereads);
         let mut written = match rest {
             Some(rest) => self.settle(rest).await,
             None => Ok(()),

@@ -54,13 +54,20 @@ impl Ledger {
         settled
     }
 
-    /// What is known of portions that are not settled as a whole: the first may be up to some record, and records of all were given up.
-    pub fn rest(self) -> Option<Settled> {
-        let checkpoint = self.open.front().and_then(|entry| {
-            let to = entry.settled_to()?;
-            Some((entry.portion.partition.to_string(), entry.portion.label.to_string(), to))
+    /// What is known at the end of portions that are not settled as a whole: the first may be up to some record.
+    ///
+    /// What was given up beyond that is read again by the next run, where the source can be, and may fare otherwise then: it is
+    /// pending, and no dead letter as well. Where the source cannot be read again, all that was given up is kept.
+    pub fn rest(self, rereads: bool) -> Option<Settled> {
+        let first = self.open.front();
+        let to = first.and_then(Entry::settled_to);
+        let checkpoint =
+            first.zip(to).map(|(entry, to)| (entry.portion.partition.to_string(), entry.portion.label.to_string(), to));
+        let kept = self.open.into_iter().enumerate().flat_map(|(index, entry)| {
+            let settled = move |letter: &DeadLetter| !rereads || (index == 0 && to.is_some_and(|to| letter.sequence < to));
+            entry.dead_letters.into_iter().filter(settled)
         });
-        let dead_letters: Vec<_> = self.open.into_iter().flat_map(|entry| entry.dead_letters).collect();
+        let dead_letters: Vec<_> = kept.collect();
         (checkpoint.is_some() || !dead_letters.is_empty()).then_some(Settled { checkpoint, dead_letters })
     }
 }
@@ -105,11 +112,11 @@ mod tests {
         let number = ledger.enter(portion(10), Vec::new());
         assert!(ledger.dealt(0, Dealt { portion: number, until: Some(4), dead_letters: Vec::new() }).is_empty());
         assert!(ledger.dealt(1, Dealt { portion: number, until: None, dead_letters: Vec::new() }).is_empty());
-        assert_eq!(ledger.rest().unwrap().checkpoint, Some(("p".into(), "l".into(), 4)));
+        assert_eq!(ledger.rest(true).unwrap().checkpoint, Some(("p".into(), "l".into(), 4)));
 
         let mut ledger = Ledger::new(2);
         let number = ledger.enter(portion(10), Vec::new());
         ledger.dealt(0, Dealt { portion: number, until: Some(4), dead_letters: Vec::new() });
-        assert!(ledger.rest().is_none(), "the other has not begun");
+        assert!(ledger.rest(true).is_none(), "the other has not begun");
     }
 }
