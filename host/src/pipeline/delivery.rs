@@ -233,8 +233,8 @@ impl Worker {
             let batch = if whole { batch.clone() } else { batch.slice(records.start..records.end) };
             Part { batch, sent: 0, attempts: 0 }
         };
-        let unbounded = most_bytes == u64::MAX && largest == u64::MAX;
-        if unbounded && batch.count() <= most_records {
+        // No record has more bytes than all together: the rule, and no record is looked at for it.
+        if batch.count() <= most_records && batch.bytes() as u64 <= most_bytes.min(largest) {
             return VecDeque::from([part(Span::new(0, batch.count()))]);
         }
         let mut parts = VecDeque::new();
@@ -278,7 +278,7 @@ impl Worker {
         }
         let ended = matches!(answer.trouble, Some(Trouble::Ended(_)));
         for Run { records, fate } in answer.runs {
-            let bytes = bytes_of(&batch, records);
+            let bytes = batch.bytes_of(records) as u64;
             untried_only &= fate == Fate::Untried;
             let given_up = matches!(&fate, Fate::Failed(failure) if failure.kind == FailureKind::Rejected);
             if given_up || matches!(fate, Fate::Delivered | Fate::Warned(_)) {
@@ -457,11 +457,4 @@ impl Worker {
             at: self.clock.rfc3339(),
         }
     }
-}
-
-fn bytes_of(batch: &Batch, records: Span) -> u64 {
-    if records == Span::new(0, batch.count()) {
-        return batch.bytes() as u64;
-    }
-    (records.start..records.end).map(|record| batch.record_bytes(record) as u64).sum()
 }

@@ -2,7 +2,7 @@
 
 use std::{ops::Range, sync::Arc};
 
-use super::{Column, ColumnBuilder, ColumnFull};
+use super::{Column, ColumnBuilder, ColumnFull, Span};
 
 /// What was done to an entity.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -102,6 +102,14 @@ impl Batch {
     /// Bytes of all columns together, without offsets.
     pub fn bytes(&self) -> usize {
         self.columns().map(Column::bytes).sum()
+    }
+
+    /// Bytes of some records in all columns together, at the same cost for one and for many.
+    ///
+    /// # Panics
+    /// Where the span does not lie within the batch, as slicing a slice does.
+    pub fn bytes_of(&self, records: Span) -> usize {
+        self.columns().map(|column| column.bytes_of(records.range())).sum()
     }
 
     /// Bytes of one record in all columns together.

@@ -58,6 +58,15 @@ impl Column {
         self.data().len()
     }
 
+    /// Bytes of some of the values together.
+    ///
+    /// # Panics
+    /// Where the range does not lie within the column, as slicing a slice does.
+    pub fn bytes_of(&self, range: Range<usize>) -> usize {
+        assert!(range.start <= range.end && range.end <= self.len, "{range:?} of a column of {}", self.len);
+        (self.offsets[self.start + range.end] - self.offsets[self.start + range.start]) as usize
+    }
+
     /// A part of it, which shares the buffers.
     ///
     /// # Panics
@@ -271,6 +280,7 @@ mod tests {
             let (a, b) = (cut.0.min(values.len()), cut.1.min(values.len()));
             let range = a.min(b)..a.max(b);
             let slice = column.slice(range.clone());
+            prop_assert_eq!(column.bytes_of(range.clone()), slice.bytes());
             prop_assert!(slice.iter().eq(values[range.clone()].iter().map(Option::as_deref)));
 
             let offsets = slice.offsets();
