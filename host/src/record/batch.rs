@@ -259,8 +259,9 @@ fn cut_id(pipeline: &str, partition: &str, sequences: &[u64], ordinals: &[u32]) 
     for name in [pipeline, partition] {
         digest.update(&(name.len() as u64).to_le_bytes()).update(name.as_bytes());
     }
-    let mut numbers = [0; 8 * 128];
-    for chunk in sequences.chunks(128) {
+    // As much at a time as the digest can work on side by side.
+    let mut numbers = [0; 8 * 1024];
+    for chunk in sequences.chunks(1024) {
         for (bytes, sequence) in numbers.chunks_exact_mut(8).zip(chunk) {
             bytes.copy_from_slice(&sequence.to_le_bytes());
         }
