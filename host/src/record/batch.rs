@@ -99,6 +99,17 @@ impl Batch {
         self.content_type.as_deref()
     }
 
+    /// The same records with one more column, behind those that are there.
+    ///
+    /// # Panics
+    /// Where the column has not as many values as the batch has records.
+    #[must_use]
+    pub fn with_metadata(mut self, name: &str, column: Column) -> Self {
+        assert_eq!(column.len(), self.count() as usize, "values of {name} for so many records");
+        self.metadata = self.metadata.iter().cloned().chain([(name.into(), column)]).collect();
+        self
+    }
+
     /// Bytes of all columns together, without offsets.
     pub fn bytes(&self) -> usize {
         self.columns().map(Column::bytes).sum()
@@ -293,6 +304,16 @@ mod tests {
         assert_eq!(part.sequences(), [30]);
         assert_eq!(part.after().get(0), Some(&b"30"[..]));
         assert_eq!(part.bytes(), 3);
+    }
+
+    #[test]
+    fn a_column_that_is_added_is_sliced_and_weighed_with_the_rest() {
+        let trace = [Some(&b"one"[..]), None, Some(b"three")].into_iter().collect();
+        let whole = batch("a", &[10, 20, 30]).with_metadata("trace", trace);
+        let part = whole.slice(1..3);
+        assert_eq!(part.metadata()[0].1.iter().collect::<Vec<_>>(), [None, Some(&b"three"[..])]);
+        assert_eq!(whole.bytes_of(Span::new(1, 3)), part.bytes());
+        assert_eq!(part.bytes(), 2 * "20".len() + 2 * "k".len() + "three".len());
     }
 
     #[test]
