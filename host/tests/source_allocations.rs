@@ -2,11 +2,9 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::{
-    alloc::{GlobalAlloc, Layout, System},
-    sync::atomic::{AtomicU64, Ordering},
-    time::Duration,
-};
+mod common;
+
+use std::time::Duration;
 
 use wharf::{
     clock::Clock,
@@ -16,32 +14,7 @@ use wharf::{
     },
 };
 
-struct Counting;
-
-static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
-
-// SAFETY: hands everything on to the system's allocator as it came.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
-        // SAFETY: the caller's own.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: the caller's own.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
-        // SAFETY: the caller's own.
-        unsafe { System.realloc(pointer, layout, size) }
-    }
-}
-
-#[global_allocator]
-static COUNTING: Counting = Counting;
+use common::allocations;
 
 fn cut() -> Cut {
     Cut { records: 5000, bytes: 64 << 20, delay: Duration::from_secs(3600) }
@@ -51,13 +24,13 @@ fn cut() -> Cut {
 fn cost(mut source: impl Source) -> (u64, u64) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        let before = ALLOCATIONS.load(Ordering::Relaxed);
+        let before = allocations();
         let mut records = 0;
         while let Some(portion) = source.read().await.unwrap() {
             assert_eq!(portion.unreadable, []);
             records += u64::from(portion.batch.unwrap().count());
         }
-        (records, ALLOCATIONS.load(Ordering::Relaxed) - before)
+        (records, allocations() - before)
     })
 }
 
