@@ -38,7 +38,7 @@ const FIRST_WAIT: Duration = Duration::from_secs(1);
 const PATIENCE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(3600));
 
 /// Remarks and reasons of one portion that are logged one by one.
-const LOGGED: usize = 5;
+pub(super) const LOGGED: usize = 5;
 
 /// Why a destination takes no more records.
 #[derive(Debug, Error)]

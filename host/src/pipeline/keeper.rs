@@ -9,7 +9,7 @@ use tokio::{
 
 use super::{
     Destination, DestinationError, PipelineError, Progress,
-    delivery::{Dealt, Left},
+    delivery::{Dealt, LOGGED, Left},
     ledger::Ledger,
     reader::Read,
 };
@@ -151,23 +151,26 @@ impl Keeper {
 
 /// What a source could not read, as dead letters of the pipeline.
 fn unreadable(portion: &Portion, clock: &Clock) -> Vec<DeadLetter> {
-    let letters = portion.unreadable.iter().map(|unreadable| {
+    for unreadable in portion.unreadable.iter().take(LOGGED) {
         tracing::warn!("given up: {}", unreadable.reason);
-        DeadLetter {
-            destination: None,
-            partition: portion.partition.to_string(),
-            label: portion.label.to_string(),
-            sequence: unreadable.sequence,
-            ordinal: 0,
-            key: None,
-            record: Some(unreadable.bytes.clone()),
-            kind: "unreadable".into(),
-            code: None,
-            message: unreadable.reason.clone(),
-            connector: None,
-            attempts: 0,
-            at: clock.rfc3339(),
-        }
+    }
+    if let Some(others @ 1..) = portion.unreadable.len().checked_sub(LOGGED) {
+        tracing::warn!("given up: {others} more of {}", portion.label);
+    }
+    let letters = portion.unreadable.iter().map(|unreadable| DeadLetter {
+        destination: None,
+        partition: portion.partition.to_string(),
+        label: portion.label.to_string(),
+        sequence: unreadable.sequence,
+        ordinal: 0,
+        key: None,
+        record: Some(unreadable.bytes.clone()),
+        kind: "unreadable".into(),
+        code: None,
+        message: unreadable.reason.clone(),
+        connector: None,
+        attempts: 0,
+        at: clock.rfc3339(),
     });
     letters.collect()
 }
