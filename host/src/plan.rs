@@ -221,7 +221,13 @@ fn unreadable(pipeline: &Arc<str>, source: &config::Source) -> Option<PlanError>
     let At { value: config::PathOrGlob::Path(file), place } = path else {
         return None;
     };
-    let cause = std::fs::metadata(file).err()?;
+    // A pipe that is opened waits for whoever writes to it, so only what a file's own data tells is looked at.
+    let cause = match std::fs::metadata(file) {
+        Err(cause) => cause,
+        Ok(found) if found.is_dir() => std::io::ErrorKind::IsADirectory.into(),
+        Ok(found) if found.is_file() => std::fs::File::open(file).err()?,
+        Ok(_) => return None,
+    };
     Some(PlanError::Source { pipeline: pipeline.clone(), place: place.clone(), path: file.display().to_string(), cause })
 }
 

@@ -58,7 +58,7 @@ impl StartError {
 
 /// Pipelines that are running.
 pub struct Running {
-    pipelines: Vec<(Arc<Progress>, JoinHandle<Ended>, Duration)>,
+    pipelines: Vec<(Arc<Progress>, JoinHandle<(Ended, Duration)>, Duration)>,
     stop: watch::Sender<bool>,
     clock: Clock,
     /// Locked for as long as anything runs.
@@ -127,8 +127,13 @@ pub async fn start(plan: Plan, clock: Clock, run: &str) -> Result<Running, Start
         let pipeline = Pipeline { id, source, destinations, window, read_before };
         let progress = pipeline.progress();
         let surroundings = Surroundings { store: store.clone(), clock: clock.clone(), stop: stopped.clone() };
-        let task = tokio::spawn(pipeline.run(surroundings, progress.clone()));
-        pipelines.push((progress, task, clock.elapsed()));
+        let (started, time) = (clock.elapsed(), clock.clone());
+        let run = pipeline.run(surroundings, progress.clone());
+        let task = tokio::spawn(async move {
+            let ended = run.await;
+            (ended, time.elapsed())
+        });
+        pipelines.push((progress, task, started));
     }
     Ok(Running { pipelines, stop, clock, data_dir })
 }
@@ -153,14 +158,14 @@ impl Running {
     pub async fn ended(self) -> Vec<Report> {
         let mut reports = Vec::new();
         for (progress, task, started) in self.pipelines {
-            let Ended { counts, error, rereads } = match task.await {
+            let (Ended { counts, error, rereads }, until) = match task.await {
                 Ok(ended) => ended,
                 Err(error) => {
                     let error = Some(PipelineError::Reader(error.to_string()));
-                    Ended { counts: progress.counts(), error, rereads: true }
+                    (Ended { counts: progress.counts(), error, rereads: true }, self.clock.elapsed())
                 }
             };
-            let took = self.clock.elapsed().saturating_sub(started);
+            let took = until.saturating_sub(started);
             reports.push(Report { pipeline: progress.pipeline.clone(), counts, took, error, rereads });
         }
         reports

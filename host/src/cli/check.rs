@@ -40,7 +40,7 @@ pub async fn check(pipeline: &Path, output: Output) -> Result<u8, Refusal> {
         return Ok(SETTLED);
     }
     for remark in remarks {
-        println!("note: {}", printable(&remark, false));
+        report::print_text(&format!("note: {}\n", printable(&remark, false)));
     }
     for pipeline in pipelines {
         let destinations: Vec<_> = pipeline
@@ -48,7 +48,7 @@ pub async fn check(pipeline: &Path, output: Output) -> Result<u8, Refusal> {
             .iter()
             .map(|destination| format!("{} ({})", destination.id, destination.connector.title()))
             .collect();
-        println!("{}: ready, to {}", pipeline.id, destinations.join(", "));
+        report::print_text(&format!("{}: ready, to {}\n", pipeline.id, destinations.join(", ")));
     }
     Ok(SETTLED)
 }

@@ -22,7 +22,7 @@ pub async fn inspect(component: &Path, output: Output) -> Result<u8, Refusal> {
         loader(&Clock::system())?.load(component).await.map_err(|error| Refusal::with_hint(error.to_string(), error.hint()))?;
     match output {
         Output::Json => report::print(&document(&connector)),
-        Output::Text => print!("{}", text(&connector)),
+        Output::Text => report::print_text(&text(&connector)),
     }
     Ok(SETTLED)
 }

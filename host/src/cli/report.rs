@@ -5,7 +5,7 @@ use std::{io::Write, path::Path};
 use serde_json::{Value, json};
 
 use super::{DEAD_LETTERS, Output, REFUSED, SETTLED, STOPPED};
-use crate::{plan::PlanError, runtime::Report, sandbox::output::printable};
+use crate::{pipeline::PipelineError, plan::PlanError, runtime::Report, sandbox::output::printable};
 
 /// Why nothing was run.
 #[derive(Debug)]
@@ -79,6 +79,11 @@ impl From<Vec<PlanError>> for Refusal {
     }
 }
 
+/// Prints lines on standard output. Whoever closed it does not want them.
+pub fn print_text(text: &str) {
+    let _closed = std::io::stdout().write_all(text.as_bytes());
+}
+
 /// Prints a document on standard output. Whoever closed it does not want it.
 pub fn print(document: &Value) {
     let _closed = writeln!(std::io::stdout(), "{document:#}");
@@ -95,16 +100,12 @@ pub fn finished(reports: &[Report], store: &Path, asked: bool, output: Output) -
     let mut told = std::io::stderr().lock();
     for Report { pipeline, counts, error, rereads, .. } in reports {
         if let Some(error) = error {
-            let one = Told { what: format!("pipeline {pipeline}: {error}"), hint: Some(error.hint().into()), place: None };
+            let one =
+                Told { what: format!("pipeline {pipeline}: {error}"), hint: Some(hint(error, *rereads).into()), place: None };
             let _closed = one.print(&mut told);
-        }
-        let pending = counts.destinations.iter().map(|destination| destination.pending).max().unwrap_or_default();
-        if !rereads && pending > 0 {
-            let pending = grouped(pending);
-            let _closed = writeln!(
-                told,
-                "hint: {pipeline}: its source cannot be read again; give it the {pending} pending records once more"
-            );
+        } else if !rereads && counts.destinations.iter().any(|destination| destination.pending > 0) {
+            let _closed =
+                writeln!(told, "hint: {pipeline}: give the pending records once more: their source cannot be read again");
         }
     }
     let failed = reports.iter().any(|report| report.error.is_some());
@@ -125,6 +126,11 @@ pub fn finished(reports: &[Report], store: &Path, asked: bool, output: Output) -
     }
 }
 
+/// What to do about a pipeline that ended early.
+fn hint(error: &PipelineError, rereads: bool) -> &'static str {
+    if rereads { error.hint() } else { "mend it and give the pending records once more: their source cannot be read again" }
+}
+
 fn sum(reports: &[Report], count: impl Fn(&crate::pipeline::DestinationCounts) -> u64) -> u64 {
     reports.iter().flat_map(|report| &report.counts.destinations).map(count).sum()
 }
@@ -132,7 +138,7 @@ fn sum(reports: &[Report], count: impl Fn(&crate::pipeline::DestinationCounts) -
 fn json(reports: &[Report]) -> Value {
     let pipelines: Vec<Value> = reports
         .iter()
-        .map(|Report { pipeline, counts, took, error, .. }| {
+        .map(|Report { pipeline, counts, took, error, rereads }| {
             let destinations: Vec<Value> = counts
                 .destinations
                 .iter()
@@ -156,7 +162,7 @@ fn json(reports: &[Report]) -> Value {
                 "destinations": destinations,
             });
             if let Some(error) = error {
-                pipeline["error"] = json!({"what": error.to_string(), "hint": error.hint(), "place": null});
+                pipeline["error"] = json!({"what": error.to_string(), "hint": hint(error, *rereads), "place": null});
             }
             pipeline
         })

@@ -223,6 +223,9 @@ impl LoadError {
                 Some("build it again; a host compiles what WebAssembly 2.0 and WASI 0.2 toolchains make".into())
             }
             Self::Link { .. } => Some("build it against the contract of this host and WASI 0.2".into()),
+            Self::Describe { cause: Loading::Ended(ended), .. } if ended.reason.is_limit() => {
+                Some("raise that limit, or ask the connector's author".into())
+            }
             Self::Describe { .. } | Self::Descriptor { .. } => {
                 Some("ask the connector's author; `describe` has to work without any grant".into())
             }

@@ -188,7 +188,7 @@ impl Worker {
                 Err(ended) => Some(ended.to_string()),
             };
             if let Some(error) = failed {
-                tracing::warn!(destination = %self.destination.id, %error, "close failed; every record had been answered for");
+                tracing::warn!(pipeline = %self.progress.pipeline, destination = %self.destination.id, %error, "close failed; every record had been answered for");
             }
         }
         Ok(())
@@ -266,14 +266,14 @@ impl Worker {
     fn weigh(&mut self, part: Part, answer: Answer, label: &str, account: &mut Account) -> Result<Vec<(Part, Duration)>, Left> {
         let Part { batch, sent, attempts } = part;
         let (sent, count) = (sent + 1, batch.count());
-        let destination = self.destination.id.clone();
+        let (pipeline, destination) = (self.progress.pipeline.clone(), self.destination.id.clone());
         let mut first: Option<DestinationError> = None;
         let mut again: Vec<(Span, u32, Duration)> = Vec::new();
         let mut untried_only = true;
         let mut unknown = 0;
         if let Some(Trouble::Ended(ended)) = &answer.trouble {
             // What it wrote to its standard error stands in the log already.
-            tracing::warn!(%destination, batch = batch.id(), "{} ended the instance: {}", ended.call, ended.reason);
+            tracing::warn!(%pipeline, %destination, batch = batch.id(), "{} ended the instance: {}", ended.call, ended.reason);
             self.session = None;
         }
         let ended = matches!(answer.trouble, Some(Trouble::Ended(_)));
@@ -288,7 +288,7 @@ impl Worker {
                 Fate::Delivered => self.counts().delivered(records.len().into(), bytes),
                 Fate::Warned(remark) => {
                     if account.logged < LOGGED {
-                        tracing::warn!(%destination, batch = batch.id(), %records, "delivered with a remark: {remark}");
+                        tracing::warn!(%pipeline, %destination, batch = batch.id(), %records, "delivered with a remark: {remark}");
                     }
                     account.logged += 1;
                     self.counts().delivered(records.len().into(), bytes);
@@ -299,7 +299,7 @@ impl Worker {
                 Fate::Failed(failure) => match failure.kind {
                     FailureKind::Rejected => {
                         if account.logged < LOGGED {
-                            tracing::warn!(%destination, batch = batch.id(), %records, "given up: {failure}");
+                            tracing::warn!(%pipeline, %destination, batch = batch.id(), %records, "given up: {failure}");
                         }
                         account.logged += 1;
                         for record in records.start..records.end {
@@ -308,15 +308,15 @@ impl Worker {
                     }
                     FailureKind::Throttled => {
                         let wait = failure.retry_after.unwrap_or(FIRST_WAIT).clamp(PATIENCE.0, PATIENCE.1);
-                        tracing::info!(%destination, batch = batch.id(), %records, ?wait, "{failure}");
+                        tracing::info!(%pipeline, %destination, batch = batch.id(), %records, ?wait, "{failure}");
                         again.push((records, attempts, wait));
                     }
                     FailureKind::Transient | FailureKind::Uncertain if attempts < RETRIES => {
                         let wait = FIRST_WAIT * 2_u32.pow(attempts);
                         if ended {
-                            tracing::warn!(%destination, batch = batch.id(), %records, ?wait, "to be sent to a fresh instance");
+                            tracing::warn!(%pipeline, %destination, batch = batch.id(), %records, ?wait, "to be sent to a fresh instance");
                         } else {
-                            tracing::warn!(%destination, batch = batch.id(), %records, ?wait, "to be sent again: {failure}");
+                            tracing::warn!(%pipeline, %destination, batch = batch.id(), %records, ?wait, "to be sent again: {failure}");
                         }
                         again.push((records, attempts + 1, wait));
                     }
@@ -402,7 +402,7 @@ impl Worker {
             let Some(wait) = wait else {
                 return Err(error.into());
             };
-            tracing::warn!(destination = %self.destination.id, ?wait, %error, "to be opened again");
+            tracing::warn!(pipeline = %self.progress.pipeline, destination = %self.destination.id, ?wait, %error, "to be opened again");
             self.wait(wait).await?;
         }
         match &mut self.session {
@@ -433,7 +433,7 @@ impl Worker {
         };
         let ids: Vec<&str> = settled.iter().map(|id| &**id).collect();
         if let Err(ended) = session.ack(&ids).await {
-            tracing::warn!(destination = %self.destination.id, error = %ended, "the instance ended");
+            tracing::warn!(pipeline = %self.progress.pipeline, destination = %self.destination.id, error = %ended, "the instance ended");
             self.session = None;
         }
     }

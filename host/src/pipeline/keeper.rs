@@ -42,7 +42,7 @@ pub(super) struct Keeper {
 impl Keeper {
     /// Enters a portion that was read. Gives its number.
     pub fn enter(&mut self, portion: Arc<Portion>) -> u64 {
-        let dead_letters = unreadable(&portion, &self.clock);
+        let dead_letters = unreadable(&self.id, &portion, &self.clock);
         self.ledger.enter(portion, dead_letters)
     }
 
@@ -150,12 +150,12 @@ impl Keeper {
 }
 
 /// What a source could not read, as dead letters of the pipeline.
-fn unreadable(portion: &Portion, clock: &Clock) -> Vec<DeadLetter> {
+fn unreadable(pipeline: &str, portion: &Portion, clock: &Clock) -> Vec<DeadLetter> {
     for unreadable in portion.unreadable.iter().take(LOGGED) {
-        tracing::warn!("given up: {}", unreadable.reason);
+        tracing::warn!(pipeline, "given up: {}", unreadable.reason);
     }
     if let Some(others @ 1..) = portion.unreadable.len().checked_sub(LOGGED) {
-        tracing::warn!("given up: {others} more of {}", portion.label);
+        tracing::warn!(pipeline, "given up: {others} more of {}", portion.label);
     }
     let letters = portion.unreadable.iter().map(|unreadable| DeadLetter {
         destination: None,

@@ -169,7 +169,8 @@ impl Pipeline {
 
         let mut read = None;
         let (mut working, mut dealing) = (true, true);
-        while working || read.is_none() {
+        // Not before every report is heard: a worker that ends has sent its last, and may be noticed first.
+        while working || dealing || read.is_none() {
             tokio::select! {
                 // A portion is in the ledger before any destination has it.
                 Some(Entered { portion, number }) = entering.recv() => {

@@ -147,6 +147,13 @@ pub enum Reason {
     Abandoned,
 }
 
+impl Reason {
+    /// Whether it met a limit, which an operator can raise.
+    pub const fn is_limit(&self) -> bool {
+        !matches!(self, Self::Stack | Self::Exit(_) | Self::Trap { .. } | Self::Abandoned)
+    }
+}
+
 /// An instance ended, and why.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub struct Ended {

@@ -9,6 +9,9 @@ use std::{
 
 use thiserror::Error;
 
+/// The file by whose lock a host holds the directory, and by which the directory is known as one.
+const LOCK: &str = "lock";
+
 /// A data directory that this process alone uses, until this is dropped.
 #[derive(Debug)]
 pub struct DataDir {
@@ -28,6 +31,12 @@ pub enum DataDirError {
         /// What came back.
         cause: io::Error,
     },
+    /// It holds what is not wharf's.
+    #[error("{} holds other files than wharf's, and a data directory is wharf's alone", path.display())]
+    Foreign {
+        /// Which.
+        path: PathBuf,
+    },
     /// Somebody else has it.
     #[error("another wharf is using the data directory {}", path.display())]
     InUse {
@@ -41,6 +50,7 @@ impl DataDirError {
     pub fn hint(&self) -> &'static str {
         match self {
             Self::Unusable { .. } => "name another with --data-dir, or let the user who runs wharf write to it",
+            Self::Foreign { .. } => "name a folder that is empty or does not exist yet, such as .wharf in it",
             Self::InUse { .. } => "stop the other one, or give this one a directory of its own with --data-dir",
         }
     }
@@ -51,13 +61,18 @@ impl DataDir {
     pub fn open(path: &Path) -> Result<Self, DataDirError> {
         let unusable = |cause| DataDirError::Unusable { path: path.to_owned(), cause };
         fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(unusable)?;
+        // A folder of somebody's is not to be closed to others, nor hidden from git.
+        let is_empty = fs::read_dir(path).map_err(unusable)?.next().is_none();
+        if !is_empty && !path.join(LOCK).exists() {
+            return Err(DataDirError::Foreign { path: path.to_owned() });
+        }
         fs::set_permissions(path, fs::Permissions::from_mode(0o700)).map_err(unusable)?;
+        let mut lock = File::options();
+        let lock = lock.create(true).truncate(false).write(true).mode(0o600).open(path.join(LOCK)).map_err(unusable)?;
         let ignore = path.join(".gitignore");
         if !ignore.exists() {
             fs::write(&ignore, "*\n").map_err(unusable)?;
         }
-        let mut lock = File::options();
-        let lock = lock.create(true).truncate(false).write(true).mode(0o600).open(path.join("lock")).map_err(unusable)?;
         match lock.try_lock() {
             Ok(()) => Ok(Self { path: path.to_owned(), _lock: lock }),
             Err(TryLockError::WouldBlock) => Err(DataDirError::InUse { path: path.to_owned() }),
@@ -85,5 +100,15 @@ mod tests {
         assert!(matches!(DataDir::open(&path), Err(DataDirError::InUse { .. })));
         drop(open);
         DataDir::open(&path).unwrap();
+    }
+
+    #[test]
+    fn a_folder_of_somebody_elses_is_refused_and_left_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("notes"), "mine").unwrap();
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        assert!(matches!(DataDir::open(folder.path()), Err(DataDirError::Foreign { .. })));
+        assert_eq!(fs::metadata(folder.path()).unwrap().permissions().mode() & 0o777, 0o755);
+        assert!(!folder.path().join(".gitignore").exists());
     }
 }
