@@ -58,11 +58,20 @@ impl StartError {
 
 /// Pipelines that are running.
 pub struct Running {
-    pipelines: Vec<(Arc<Progress>, JoinHandle<(Ended, Duration)>, Duration)>,
+    pipelines: Vec<Started>,
     stop: watch::Sender<bool>,
     clock: Clock,
     /// Locked for as long as anything runs.
     data_dir: DataDir,
+}
+
+/// A pipeline that is running.
+struct Started {
+    progress: Arc<Progress>,
+    /// How it ended, and when by the clock.
+    task: JoinHandle<(Ended, Duration)>,
+    /// When it began by the clock.
+    at: Duration,
 }
 
 /// What came of a pipeline.
@@ -127,13 +136,13 @@ pub async fn start(plan: Plan, clock: Clock, run: &str) -> Result<Running, Start
         let pipeline = Pipeline { id, source, destinations, window, read_before };
         let progress = pipeline.progress();
         let surroundings = Surroundings { store: store.clone(), clock: clock.clone(), stop: stopped.clone() };
-        let (started, time) = (clock.elapsed(), clock.clone());
+        let (at, time) = (clock.elapsed(), clock.clone());
         let run = pipeline.run(surroundings, progress.clone());
         let task = tokio::spawn(async move {
             let ended = run.await;
             (ended, time.elapsed())
         });
-        pipelines.push((progress, task, started));
+        pipelines.push(Started { progress, task, at });
     }
     Ok(Running { pipelines, stop, clock, data_dir })
 }
@@ -141,7 +150,7 @@ pub async fn start(plan: Plan, clock: Clock, run: &str) -> Result<Running, Start
 impl Running {
     /// The counters of each pipeline, to be read while they run.
     pub fn progress(&self) -> Vec<Arc<Progress>> {
-        self.pipelines.iter().map(|(progress, ..)| progress.clone()).collect()
+        self.pipelines.iter().map(|started| started.progress.clone()).collect()
     }
 
     /// To ask them to stop.
@@ -157,7 +166,7 @@ impl Running {
     /// Waits until all have ended.
     pub async fn ended(self) -> Vec<Report> {
         let mut reports = Vec::new();
-        for (progress, task, started) in self.pipelines {
+        for Started { progress, task, at } in self.pipelines {
             let (Ended { counts, error, rereads }, until) = match task.await {
                 Ok(ended) => ended,
                 Err(error) => {
@@ -165,7 +174,7 @@ impl Running {
                     (Ended { counts: progress.counts(), error, rereads: true }, self.clock.elapsed())
                 }
             };
-            let took = until.saturating_sub(started);
+            let took = until.saturating_sub(at);
             reports.push(Report { pipeline: progress.pipeline.clone(), counts, took, error, rereads });
         }
         reports
