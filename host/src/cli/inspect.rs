@@ -12,7 +12,7 @@ use crate::{
     clock::Clock,
     connector::{
         Connector,
-        descriptor::{Descriptor, Order, Redelivery, Rules},
+        descriptor::{Descriptor, Kind, Order, Redelivery, Rules},
     },
 };
 
@@ -119,7 +119,7 @@ fn text(connector: &Connector) -> String {
         traits.extend(parameter.required.then(|| "required".to_owned()));
         traits.extend(parameter.secret.then(|| "secret".to_owned()));
         traits.extend(parameter.default.as_ref().map(|default| format!("default {default:?}")));
-        traits.extend(rules(&parameter.rules));
+        traits.extend(rules(parameter.kind, &parameter.rules));
         line(2, &format!("{} ({})", parameter.name, traits.join(", ")));
         if !parameter.summary.is_empty() {
             line(6, &parameter.summary);
@@ -156,7 +156,8 @@ fn text(connector: &Connector) -> String {
     text
 }
 
-fn rules(rules: &Rules) -> Vec<String> {
+fn rules(kind: Kind, rules: &Rules) -> Vec<String> {
+    let counted = if matches!(kind, Kind::List | Kind::Map) { "entries" } else { "characters" };
     let Rules { min, max, one_of, none_of, pattern, min_length, max_length } = rules;
     let mut told = Vec::new();
     told.extend(min.as_ref().map(|min| format!("at least {min}")));
@@ -164,7 +165,7 @@ fn rules(rules: &Rules) -> Vec<String> {
     told.extend((!one_of.is_empty()).then(|| format!("one of {}", one_of.join(", "))));
     told.extend((!none_of.is_empty()).then(|| format!("none of {}", none_of.join(", "))));
     told.extend(pattern.as_ref().map(|pattern| format!("matches {pattern}")));
-    told.extend(min_length.map(|length| format!("{length} characters or more")));
-    told.extend(max_length.map(|length| format!("{length} characters or fewer")));
+    told.extend(min_length.map(|length| format!("{length} {counted} or more")));
+    told.extend(max_length.map(|length| format!("{length} {counted} or fewer")));
     told
 }

@@ -91,7 +91,9 @@ impl FileSource {
         };
         let way = match options.follow {
             Some(poll) => Way::Follow(Follow::new(options.path, poll)),
-            None => Way::Once(Box::new(Once { paths: Paths::new(options.path), queue: None, current: None, seen: Vec::new() })),
+            None => {
+                Way::Once(Box::new(Once { paths: Paths::new(options.path, false), queue: None, current: None, seen: Vec::new() }))
+            }
         };
         Self { work: Work::Ready(Box::new(Worker { shared, way })), clock }
     }

@@ -53,7 +53,7 @@ impl Follow {
     pub(super) fn new(path: String, poll: Duration) -> Self {
         // Not to turn round without end.
         let poll = poll.max(Duration::from_millis(1));
-        Self { paths: Paths::new(path), poll, look: None, files: Vec::new(), turn: 0, done: HashMap::new() }
+        Self { paths: Paths::new(path, true), poll, look: None, files: Vec::new(), turn: 0, done: HashMap::new() }
     }
 
     pub(super) fn step(&mut self, shared: &mut Shared) -> Result<Step, SourceError> {

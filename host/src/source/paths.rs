@@ -11,16 +11,18 @@ use super::SourceError;
 #[derive(Debug)]
 pub(super) struct Paths {
     text: String,
-    /// Whether it is a path; `None` before the first look.
+    /// Whether it is a path; `None` before the first look that found any.
     literal: Option<bool>,
+    /// Whether there may be no file yet.
+    waits: bool,
 }
 
 impl Paths {
-    pub(super) fn new(text: String) -> Self {
-        Self { text, literal: None }
+    pub(super) fn new(text: String, waits: bool) -> Self {
+        Self { text, literal: None, waits }
     }
 
-    /// The files, sorted by path. There must be one at the first look.
+    /// The files, sorted by path. There must be one at the first look, unless it waits for one.
     pub(super) fn look(&mut self) -> Result<Vec<PathBuf>, SourceError> {
         let path = PathBuf::from(&self.text);
         let there = path.exists();
@@ -30,7 +32,7 @@ impl Paths {
         }
         let found = self.matches()?;
         if found.is_empty() && self.literal.is_none() {
-            return Err(self.wrong("matches no file".to_owned()));
+            return if self.waits { Ok(found) } else { Err(self.wrong("matches no file".to_owned())) };
         }
         self.literal = Some(false);
         Ok(found)

@@ -209,10 +209,20 @@ async fn a_rate_holds_for_all_files_together() {
 }
 
 #[tokio::test]
-async fn a_pattern_that_matches_nothing_at_first_is_an_error() {
-    let logs = Logs::new();
-    let error = logs.follow("a.log", Format::Lines, Checkpoints::new()).read().await.unwrap_err();
-    assert!(error.to_string().ends_with("a.log: matches no file"));
+async fn a_file_that_does_not_exist_yet_is_waited_for() {
+    for path in ["a.log", "*.log"] {
+        let logs = Logs::new();
+        let mut source = logs.follow(path, Format::Lines, Checkpoints::new());
+        {
+            let mut reading = std::pin::pin!(source.read());
+            tokio::select! {
+                read = &mut reading => panic!("{read:?}"),
+                () = logs.time.sleepers(1) => {}
+            }
+        }
+        logs.append("a.log", "one\n");
+        assert_eq!(logs.next(&mut source).await.1.len(), 1, "{path}");
+    }
 }
 
 #[tokio::test]
