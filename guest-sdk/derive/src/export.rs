@@ -23,7 +23,7 @@ pub fn destination(input: TokenStream) -> TokenStream {
         #[doc(hidden)]
         #[allow(missing_docs, clippy::all)]
         mod __wharf_component {
-            #[allow(dead_code)]
+            #[allow(dead_code, reason = "natively nothing is exported")]
             type Exported = super::__WharfDestination;
 
             // Only a component exports it: two connectors would otherwise clash in one native program.

@@ -71,12 +71,12 @@ fn structure<'a>(name: &Ident, fields: impl Iterator<Item = &'a syn::Field>) -> 
     Ok(quote! {
         #[automatically_derived]
         impl ::wharf_sdk::Parameters for #name {
-            #[allow(unused_variables)]
+            #[allow(unused_variables, reason = "a struct without fields uses none of them")]
             fn declare_behind(prefix: &str, into: &mut ::std::vec::Vec<::wharf_sdk::parameters::Parameter>) {
                 #(#declare)*
             }
 
-            #[allow(unused_variables)]
+            #[allow(unused_variables, reason = "a struct without fields uses none of them")]
             fn read_behind(
                 prefix: &str,
                 settings: &::wharf_sdk::Settings,

@@ -92,7 +92,9 @@ pub fn parse(text: &str, name: &str, folder: &Path, env: &dyn Fn(&str) -> Option
 fn unread(path: &Path, error: &io::Error) -> ConfigError {
     let name = path.display();
     match error.kind() {
-        io::ErrorKind::NotFound => ConfigError::new(format!("there is no file `{name}`")),
+        io::ErrorKind::NotFound => {
+            ConfigError::new(format!("there is no file `{name}`")).with_hint("correct the path of the pipeline file")
+        }
         io::ErrorKind::PermissionDenied => ConfigError::new(format!("`{name}` may not be read by this user")),
         _ => ConfigError::new(format!("cannot read `{name}`: {error}")),
     }

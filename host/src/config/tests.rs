@@ -393,7 +393,7 @@ fn a_file_that_cannot_be_read_says_why() {
         let shown = error.to_string().replace(&path.display().to_string(), "FILE");
         (shown, error.hint().map(str::to_owned))
     };
-    assert_eq!(refusal(&path), ("there is no file `FILE`".into(), None));
+    assert_eq!(refusal(&path), ("there is no file `FILE`".into(), Some("correct the path of the pipeline file".into())));
     assert_eq!(refusal(folder.path()), ("`FILE` is a directory".into(), Some("name the pipeline file in it".into())));
     std::fs::write(&path, b"version: 1\nna\xc3\xafve \xff").unwrap();
     assert_eq!(refusal(&path), ("FILE:2:7: the file is not UTF-8".into(), Some("save it as UTF-8".into())));
