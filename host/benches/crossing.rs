@@ -33,7 +33,7 @@ use wharf::{
     config::Limits,
     connector::{Connector, Loader, Opening, Session},
     record::{Batch, BatchBuilder, Column, Fate, Run},
-    sandbox::{Call, Directories, Engine, Host, Instance, Scope},
+    sandbox::{Call, Engine, Grants, Host, Instance, Scope},
 };
 
 use bindings::Sums;
@@ -202,12 +202,7 @@ fn connector(runtime: &Runtime, engine: &Engine, component: &Path) -> Connector 
 
 /// The way that records take in a pipeline.
 fn written(runtime: &Runtime, sums: &Connector, batch: &Batch, pull: bool, expected: u64) -> impl FnMut(u64) {
-    let opening = Opening {
-        settings: vec![("pull".into(), pull.to_string())],
-        directories: Directories::default(),
-        limits: Arc::new(Limits::default()),
-        scope: Scope::default(),
-    };
+    let opening = Opening { settings: vec![("pull".into(), pull.to_string())], scope: Scope::default(), ..Opening::default() };
     let mut session: Session = runtime.block_on(sums.open(&opening)).unwrap();
     let expected = format!("{expected:016x}");
     move |times| {
@@ -231,7 +226,7 @@ fn linked(engine: &wasmtime::Engine, component: &Path) -> InstancePre<Host> {
 }
 
 fn host(limits: &Limits) -> Host {
-    Host::new(Scope::default(), limits, &Directories::default(), &Clock::system()).unwrap()
+    Host::new(Scope::default(), limits, &Grants::default(), Arc::default(), &Clock::system()).unwrap()
 }
 
 /// An instance with every limit that a session has, and what it exports.

@@ -32,7 +32,7 @@
 //!     config::{Access, Directory},
 //!     connector::{Loader, Opening},
 //!     record::BatchBuilder,
-//!     sandbox::{Directories, Engine, Scope},
+//!     sandbox::{Directories, Engine, Grants, Scope},
 //! };
 //!
 //! # async fn embed() -> Result<(), Box<dyn std::error::Error>> {
@@ -42,7 +42,7 @@
 //!
 //! let out = Directory { host: "out".into(), guest: "/out".into(), access: Access::ReadWrite };
 //! let opening = Opening {
-//!     directories: Directories::find([&out]).map_err(|(_index, error)| error)?,
+//!     grants: Grants { directories: Directories::find([&out]).map_err(|(_index, error)| error)? },
 //!     scope: Scope::new([("pipeline", "embedded"), ("destination", "files")]),
 //!     ..Opening::default()
 //! };

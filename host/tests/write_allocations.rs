@@ -10,10 +10,9 @@ use std::{collections::HashMap, fmt::Write as _, path::Path, sync::Arc, time::Du
 use tokio::sync::watch;
 use wharf::{
     clock::Clock,
-    config::Limits,
     connector::{Connector, Loader, Opening},
     pipeline::{Destination, Pipeline, Surroundings},
-    sandbox::{Directories, Engine, Scope},
+    sandbox::{Engine, Scope},
     source::{Checkpoints, Compression, Cut, FileOptions, FileSource, Format, Reading},
     store::SqliteStore,
 };
@@ -43,9 +42,8 @@ async fn cost(folder: &Path, connector: &Connector, setting: &str, records: u32)
     };
     let opening = Opening {
         settings: vec![(setting.into(), "true".into())],
-        directories: Directories::default(),
-        limits: Arc::new(Limits::default()),
         scope: Scope::new([("pipeline", "pipe"), ("destination", "dest")]),
+        ..Opening::default()
     };
     let pipeline = Pipeline {
         id: "pipe".into(),

@@ -25,7 +25,7 @@ use crate::{
     clock::Clock,
     config::Limits,
     record::{Batch, Breach, Failure, Run},
-    sandbox::{Directories, DirectoryError, Ended, Engine, EngineError, Host, Scope},
+    sandbox::{DirectoryError, Ended, Engine, EngineError, Grants, Host, Scope, Usage},
 };
 
 use self::{
@@ -72,12 +72,14 @@ pub struct Standing<'a> {
 pub struct Opening {
     /// Settings, checked and with defaults filled in.
     pub settings: Vec<(String, String)>,
-    /// What it may reach of the file system.
-    pub directories: Directories,
+    /// What it may reach.
+    pub grants: Grants,
     /// What it may use.
     pub limits: Arc<Limits>,
     /// Whom it works for: what `context` answers.
     pub scope: Scope,
+    /// Counts what it uses and tries.
+    pub usage: Arc<Usage>,
 }
 
 /// A session of a destination. After a trouble that ended it, every call fails: open another.
@@ -294,7 +296,7 @@ fn hex(bytes: &[u8]) -> String {
 impl<'a> Standing<'a> {
     /// Without any grant.
     fn bare(engine: &'a Engine, clock: &Clock, limits: Arc<Limits>, connector: String) -> Result<Self, DirectoryError> {
-        let host = Host::new(Scope::new([("connector", connector)]), &limits, &Directories::default(), clock)?;
+        let host = Host::new(Scope::new([("connector", connector)]), &limits, &Grants::default(), Arc::default(), clock)?;
         Ok(Self { engine, host, limits })
     }
 }
@@ -329,8 +331,8 @@ impl Connector {
 
     /// Starts an instance with its grants and opens a session in it.
     pub async fn open(&self, opening: &Opening) -> Result<Session, OpenError> {
-        let Opening { settings, directories, limits, scope } = opening;
-        let host = Host::new(scope.clone(), limits, directories, &self.clock)?;
+        let Opening { settings, grants, limits, scope, usage } = opening;
+        let host = Host::new(scope.clone(), limits, grants, usage.clone(), &self.clock)?;
         let standing = Standing { engine: &self.engine, host, limits: limits.clone() };
         let inner = v0_1::Session::open(&self.component, standing, settings).await?;
         Ok(Session { inner, title: self.title().into() })

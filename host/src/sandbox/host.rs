@@ -7,10 +7,12 @@ use wasmtime_wasi::{HostWallClock, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiVie
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use super::{
-    directories::{Directories, DirectoryError},
+    directories::DirectoryError,
+    grants::Grants,
     http::Refuse,
     limiter::Limiter,
     output::{Captured, Stream},
+    usage::Usage,
 };
 use crate::{
     clock::{Clock, Deadline},
@@ -72,13 +74,15 @@ pub struct Host {
     pub scope: Scope,
     /// Set while a call is about records, and only then.
     pub in_hand: Option<InHand>,
+    /// What its destination used and tried so far.
+    pub usage: Arc<Usage>,
     /// The longest message of the log, in bytes.
     pub line_limit: usize,
 }
 
 impl Host {
     /// Everything that one instance reaches: clocks, randomness, captured output, and what is granted.
-    pub fn new(scope: Scope, limits: &Limits, directories: &Directories, clock: &Clock) -> Result<Self, DirectoryError> {
+    pub fn new(scope: Scope, limits: &Limits, grants: &Grants, usage: Arc<Usage>, clock: &Clock) -> Result<Self, DirectoryError> {
         let line_limit = limits.output.bytes() as usize;
         let stdout = Captured::new(Stream::Output, scope.clone(), line_limit);
         let stderr = Captured::new(Stream::Error, scope.clone(), line_limit);
@@ -91,7 +95,7 @@ impl Host {
             .allow_udp(false)
             .allow_ip_name_lookup(false)
             .allow_blocking_current_thread(false);
-        directories.add_to(&mut wasi)?;
+        grants.directories.add_to(&mut wasi)?;
         let mut table = ResourceTable::new();
         table.set_max_capacity(limits.handles as usize);
         Ok(Self {
@@ -105,6 +109,7 @@ impl Host {
             deadline: Deadline::after(Duration::ZERO),
             scope,
             in_hand: None,
+            usage,
             line_limit,
         })
     }

@@ -248,6 +248,11 @@ impl Instance {
                 Err(_) => Came::Late,
             },
         };
+        let usage = &store.data().usage;
+        usage.memory(store.data().limiter.memory_peak());
+        if records > 0 {
+            usage.computed(fuel.saturating_sub(store.get_fuel().unwrap_or_default()), records);
+        }
         let error = match came {
             Came::Back(Ok(result)) => {
                 self.store = Some(store);

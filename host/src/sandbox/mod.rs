@@ -14,16 +14,21 @@
 //! | clocks, randomness | [`host`] | ordinary; random bytes a call are bounded |
 //! | standard output and error | [`output`] | lines of the log; environment, arguments and standard input are empty |
 
+pub mod address;
 pub mod cache;
 pub mod directories;
 pub mod engine;
+pub mod grants;
 pub mod host;
 pub mod http;
 pub mod instance;
 pub mod limiter;
 pub mod output;
+pub mod usage;
 
 pub use directories::{Directories, DirectoryError};
 pub use engine::{Engine, EngineError};
+pub use grants::Grants;
 pub use host::{Host, InHand, Scope};
 pub use instance::{Call, Ended, Instance};
+pub use usage::{Event, Usage};

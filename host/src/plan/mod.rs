@@ -8,17 +8,17 @@ use std::{
     sync::Arc,
 };
 
-use thiserror::Error;
+mod error;
+mod grants;
 
+pub use error::PlanError;
+
+use self::{error::because, grants::Short};
 use crate::{
-    config::{self, Access, At, ConfigError, Limits, Place},
-    connector::{
-        Connector, LoadError, Loader, OpenError, Opening,
-        descriptor::Request,
-        settings::{Given, Problem},
-    },
+    config::{self, At, Limits},
+    connector::{Connector, Loader, Opening, settings::Given},
     pipeline::Destination,
-    sandbox::{Directories, DirectoryError, Scope},
+    sandbox::Scope,
 };
 
 /// What is to run.
@@ -43,154 +43,6 @@ pub struct PlannedPipeline {
     pub window: u32,
     /// Where they go.
     pub destinations: Vec<Destination>,
-}
-
-/// Why there is no plan.
-#[derive(Debug, Error)]
-pub enum PlanError {
-    /// The pipeline file is wrong.
-    #[error(transparent)]
-    Config(#[from] ConfigError),
-    /// A file that is to be read is not there.
-    #[error("pipeline {pipeline}: cannot read {path}: {cause}")]
-    Source {
-        /// Whose.
-        pipeline: Arc<str>,
-        /// Where it is named.
-        place: Place,
-        /// The path.
-        path: String,
-        /// What came back.
-        cause: std::io::Error,
-    },
-    /// A component cannot be used.
-    #[error("destination {destination}: {cause}")]
-    Component {
-        /// Whose.
-        destination: String,
-        /// Where it is named.
-        place: Place,
-        /// Why.
-        cause: LoadError,
-    },
-    /// A component is a connector, and not one that records can be written to.
-    #[error("destination {destination}: {connector} is {what}, and this host runs write destinations alone")]
-    NotAWriteDestination {
-        /// Whose.
-        destination: String,
-        /// Where it is named.
-        place: Place,
-        /// Name and version.
-        connector: String,
-        /// What it is.
-        what: &'static str,
-    },
-    /// A setting is wrong or missing.
-    #[error("destination {destination} ({connector}): {}", described(problem))]
-    Setting {
-        /// Whose.
-        destination: String,
-        /// Where it stands, or where it should.
-        place: Place,
-        /// Name and version.
-        connector: String,
-        /// What is wrong.
-        problem: Problem,
-    },
-    /// The component could not say whether its settings are right.
-    #[error("destination {destination} ({connector}): {cause}")]
-    Check {
-        /// Whose.
-        destination: String,
-        /// Where it stands.
-        place: Place,
-        /// Name and version.
-        connector: String,
-        /// What happened.
-        cause: OpenError,
-    },
-    /// A directory that is granted cannot be.
-    #[error("destination {destination}: {cause}")]
-    Directory {
-        /// Whose.
-        destination: String,
-        /// Where it is granted.
-        place: Place,
-        /// Why.
-        cause: DirectoryError,
-    },
-    /// A directory that the connector asks for is not granted.
-    #[error(
-        "destination {destination}: {connector} asks for the directory {guest}{}, which is {}",
-        because(reason),
-        if *read_only { "granted for reading alone" } else { "not granted" }
-    )]
-    NotGranted {
-        /// Whose.
-        destination: String,
-        /// Where it stands.
-        place: Place,
-        /// Name and version.
-        connector: String,
-        /// The guest's path.
-        guest: String,
-        /// Why the connector asks for it.
-        reason: String,
-        /// Whether a grant is there that lets it read only.
-        read_only: bool,
-    },
-}
-
-fn described(problem: &Problem) -> String {
-    match problem.parameter.as_str() {
-        "" => problem.message.clone(),
-        parameter => format!("`{parameter}` {}", problem.message),
-    }
-}
-
-fn because(reason: &str) -> String {
-    if reason.is_empty() { String::new() } else { format!(" ({reason})") }
-}
-
-impl PlanError {
-    /// What to do.
-    pub fn hint(&self) -> Option<String> {
-        match self {
-            Self::Config(error) => error.hint().map(str::to_owned),
-            Self::Source { .. } => Some("correct the path; it counts from the pipeline file's own folder".into()),
-            Self::Component { cause, .. } => cause.hint(),
-            Self::NotAWriteDestination { .. } => None,
-            Self::Setting { problem, .. } => problem.hint.clone(),
-            Self::Check { .. } => Some("ask the connector's author; `check` has to work without any grant".into()),
-            Self::Directory { cause, .. } => Some(cause.hint()),
-            Self::NotGranted { guest, read_only: true, .. } => Some(format!("add `access: read-write` to the grant of {guest}")),
-            Self::NotGranted { guest, .. } => {
-                Some(format!("add under `grants:`\n  directories:\n    - {{ host: PATH, guest: {guest}, access: read-write }}"))
-            }
-        }
-    }
-
-    /// What is wrong, without the place.
-    pub fn what(&self) -> String {
-        match self {
-            Self::Config(error) => error.what().to_owned(),
-            other => other.to_string(),
-        }
-    }
-
-    /// Where in the pipeline file.
-    pub fn place(&self) -> Option<&Place> {
-        match self {
-            Self::Config(error) => error.place(),
-            Self::Source { place, .. }
-            | Self::Component { place, .. }
-            | Self::NotAWriteDestination { place, .. }
-            | Self::Setting { place, .. }
-            | Self::Check { place, .. }
-            | Self::Directory { place, .. }
-            | Self::NotGranted { place, .. } => Some(place),
-        }
-    }
 }
 
 /// Makes a plan of a pipeline file, or tells all that is wrong with it.
@@ -250,14 +102,7 @@ impl Planner<'_> {
         let title = connector.title();
         let destination = id.value.to_string();
 
-        let mut directories = Directories::default();
-        match Directories::find(grants.directories.iter().map(|grant| &grant.value)) {
-            Ok(found) => directories = found,
-            Err((index, cause)) => {
-                let place = grants.directories.get(index).map_or(place, |grant| &grant.place).clone();
-                self.errors.push(PlanError::Directory { destination: destination.clone(), place, cause });
-            }
-        }
+        let grants = grants::granted(&destination, place, grants, &mut self.errors);
 
         let texts: BTreeMap<String, Given> = settings
             .iter()
@@ -280,23 +125,25 @@ impl Planner<'_> {
             }
         };
 
-        for Request { capability, pattern, reason } in &connector.descriptor.requests {
-            let pattern = filled_in(pattern, &settings);
-            if capability != "directory" {
-                self.remarks.push(format!(
-                    "destination {destination}: {title} asks for {capability} {pattern}{}, which this host does not grant",
-                    because(reason)
-                ));
-            } else if errors == self.errors.len() && !directories.allow(&pattern, Access::ReadWrite) {
-                let read_only = directories.allow(&pattern, Access::ReadOnly);
-                self.errors.push(PlanError::NotGranted {
+        for request in &connector.descriptor.requests {
+            let pattern = filled_in(&request.pattern, &settings);
+            match grants::short(request, &pattern, &grants) {
+                None => {}
+                Some(Err(what)) => self.remarks.push(format!(
+                    "destination {destination}: {title} asks for {what}{}, which this host does not grant",
+                    because(&request.reason)
+                )),
+                // What is wrong with a grant is told first.
+                Some(Ok(_)) if self.errors.len() > errors => {}
+                Some(Ok(Short { what, how, remedy })) => self.errors.push(PlanError::NotGranted {
                     destination: destination.clone(),
                     place: place.clone(),
                     connector: title.clone(),
-                    guest: pattern,
-                    reason: reason.clone(),
-                    read_only,
-                });
+                    what,
+                    reason: request.reason.clone(),
+                    how,
+                    remedy,
+                }),
             }
         }
         if self.errors.len() > errors {
@@ -317,7 +164,11 @@ impl Planner<'_> {
         ];
         context.extend(version.map(|version| ("api-version", version)));
         let scope = Scope::new(context);
-        Some(Destination { id: destination.into(), connector, opening: Opening { settings, directories, limits, scope } })
+        Some(Destination {
+            id: destination.into(),
+            connector,
+            opening: Opening { settings, grants, limits, scope, usage: Arc::default() },
+        })
     }
 
     /// The connector in a file, which is asked who it is once, under the limits of the destination that names it first.

@@ -1,0 +1,18 @@
+//! What a component may reach, a file per capability.
+
+mod directory;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::at::At;
+
+pub use directory::{Access, Directory};
+
+/// What a component may reach. It reaches nothing else.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default, expecting = "the grants block")]
+pub struct Grants {
+    /// Folders of the host, each with all that is in it.
+    pub directories: Vec<At<Directory>>,
+}

@@ -1,0 +1,154 @@
+//! Why there is no plan.
+
+use std::sync::Arc;
+
+use thiserror::Error;
+
+use crate::{
+    config::{ConfigError, Place},
+    connector::{LoadError, OpenError, settings::Problem},
+    sandbox::DirectoryError,
+};
+
+/// Why there is no plan.
+#[derive(Debug, Error)]
+pub enum PlanError {
+    /// The pipeline file is wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// A file that is to be read is not there.
+    #[error("pipeline {pipeline}: cannot read {path}: {cause}")]
+    Source {
+        /// Whose.
+        pipeline: Arc<str>,
+        /// Where it is named.
+        place: Place,
+        /// The path.
+        path: String,
+        /// What came back.
+        cause: std::io::Error,
+    },
+    /// A component cannot be used.
+    #[error("destination {destination}: {cause}")]
+    Component {
+        /// Whose.
+        destination: String,
+        /// Where it is named.
+        place: Place,
+        /// Why.
+        cause: LoadError,
+    },
+    /// A component is a connector, and not one that records can be written to.
+    #[error("destination {destination}: {connector} is {what}, and this host runs write destinations alone")]
+    NotAWriteDestination {
+        /// Whose.
+        destination: String,
+        /// Where it is named.
+        place: Place,
+        /// Name and version.
+        connector: String,
+        /// What it is.
+        what: &'static str,
+    },
+    /// A setting is wrong or missing.
+    #[error("destination {destination} ({connector}): {}", described(problem))]
+    Setting {
+        /// Whose.
+        destination: String,
+        /// Where it stands, or where it should.
+        place: Place,
+        /// Name and version.
+        connector: String,
+        /// What is wrong.
+        problem: Problem,
+    },
+    /// The component could not say whether its settings are right.
+    #[error("destination {destination} ({connector}): {cause}")]
+    Check {
+        /// Whose.
+        destination: String,
+        /// Where it stands.
+        place: Place,
+        /// Name and version.
+        connector: String,
+        /// What happened.
+        cause: OpenError,
+    },
+    /// A directory that is granted cannot be.
+    #[error("destination {destination}: {cause}")]
+    Directory {
+        /// Whose.
+        destination: String,
+        /// Where it is granted.
+        place: Place,
+        /// Why.
+        cause: DirectoryError,
+    },
+    /// Something that the connector asks for is not granted.
+    #[error("destination {destination}: {connector} asks for {what}{}, which is {how}", because(reason))]
+    NotGranted {
+        /// Whose.
+        destination: String,
+        /// Where it stands.
+        place: Place,
+        /// Name and version.
+        connector: String,
+        /// What it asks for.
+        what: String,
+        /// Why it asks for it.
+        reason: String,
+        /// `not granted`, or what is short of it.
+        how: &'static str,
+        /// What to write into the pipeline file.
+        remedy: String,
+    },
+}
+
+fn described(problem: &Problem) -> String {
+    match problem.parameter.as_str() {
+        "" => problem.message.clone(),
+        parameter => format!("`{parameter}` {}", problem.message),
+    }
+}
+
+pub(super) fn because(reason: &str) -> String {
+    if reason.is_empty() { String::new() } else { format!(" ({reason})") }
+}
+
+impl PlanError {
+    /// What to do.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Config(error) => error.hint().map(str::to_owned),
+            Self::Source { .. } => Some("correct the path; it counts from the pipeline file's own folder".into()),
+            Self::Component { cause, .. } => cause.hint(),
+            Self::NotAWriteDestination { .. } => None,
+            Self::Setting { problem, .. } => problem.hint.clone(),
+            Self::Check { .. } => Some("ask the connector's author; `check` has to work without any grant".into()),
+            Self::Directory { cause, .. } => Some(cause.hint()),
+            Self::NotGranted { remedy, .. } => Some(remedy.clone()),
+        }
+    }
+
+    /// What is wrong, without the place.
+    pub fn what(&self) -> String {
+        match self {
+            Self::Config(error) => error.what().to_owned(),
+            other => other.to_string(),
+        }
+    }
+
+    /// Where in the pipeline file.
+    pub fn place(&self) -> Option<&Place> {
+        match self {
+            Self::Config(error) => error.place(),
+            Self::Source { place, .. }
+            | Self::Component { place, .. }
+            | Self::NotAWriteDestination { place, .. }
+            | Self::Setting { place, .. }
+            | Self::Check { place, .. }
+            | Self::Directory { place, .. }
+            | Self::NotGranted { place, .. } => Some(place),
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! What an instance may reach: every grant, parsed and checked once.
+
+use super::Directories;
+
+/// What an instance may reach. By default nothing.
+#[derive(Clone, Debug, Default)]
+pub struct Grants {
+    /// Folders of the host.
+    pub directories: Directories,
+}
