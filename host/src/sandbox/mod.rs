@@ -24,6 +24,7 @@ pub mod http;
 pub mod instance;
 pub mod limiter;
 pub mod output;
+pub mod tokens;
 pub mod usage;
 
 pub use directories::{Directories, DirectoryError};
@@ -31,4 +32,5 @@ pub use engine::{Engine, EngineError};
 pub use grants::Grants;
 pub use host::{Host, InHand, Scope};
 pub use instance::{Call, Ended, Instance};
+pub use tokens::{TokenError, TokenSource};
 pub use usage::{Event, Usage};
