@@ -14,8 +14,9 @@ use tokio::{sync::watch, task::JoinHandle};
 use crate::{
     clock::Clock,
     config::{self, At, PathOrGlob},
-    pipeline::{Counts, Ended, Pipeline, PipelineError, Progress, Surroundings},
+    pipeline::{Counts, Destination, Ended, Pipeline, PipelineError, Progress, Surroundings},
     plan::{Plan, PlannedPipeline},
+    sandbox::Usage,
     source::{
         Checkpoints, Compression, Cut, FileOptions, FileSource, Format, GeneratorOptions, GeneratorSource, PointerError, Reading,
         Source, SourceError, StdinSource,
@@ -68,6 +69,7 @@ pub struct Running {
 /// A pipeline that is running.
 struct Started {
     progress: Arc<Progress>,
+    used: Vec<Used>,
     /// How it ended, and when by the clock.
     task: JoinHandle<(Ended, Duration)>,
     /// When it began by the clock.
@@ -81,12 +83,29 @@ pub struct Report {
     pub pipeline: Arc<str>,
     /// What became of its records.
     pub counts: Counts,
+    /// What each of its destinations used, in the order of the counts.
+    pub used: Vec<Used>,
     /// How long it ran.
     pub took: Duration,
     /// Why it ended before its source did.
     pub error: Option<PipelineError>,
     /// Whether a later run reads again what this one left pending.
     pub rereads: bool,
+}
+
+/// What a destination used over all of its instances, and of how much.
+#[derive(Clone, Debug)]
+pub struct Used {
+    /// What it used and tried.
+    pub usage: Arc<Usage>,
+    /// The most memory that an instance may hold.
+    pub memory_limit: config::Size,
+}
+
+impl From<&Destination> for Used {
+    fn from(destination: &Destination) -> Self {
+        Self { usage: destination.opening.usage.clone(), memory_limit: destination.opening.limits.memory }
+    }
 }
 
 /// Asks running pipelines to stop; clones ask the same ones.
@@ -133,6 +152,7 @@ pub async fn start(plan: Plan, clock: Clock, run: &str) -> Result<Running, Start
         let checkpoints = checkpoints.into_iter().map(|checkpoint| (checkpoint.partition, checkpoint.next)).collect();
         let source = source(&planned, checkpoints, &clock, run)?;
         let PlannedPipeline { id, destinations, window, .. } = planned;
+        let used = destinations.iter().map(Used::from).collect();
         let pipeline = Pipeline { id, source, destinations, window, read_before };
         let progress = pipeline.progress();
         let surroundings = Surroundings { store: store.clone(), clock: clock.clone(), stop: stopped.clone() };
@@ -142,7 +162,7 @@ pub async fn start(plan: Plan, clock: Clock, run: &str) -> Result<Running, Start
             let ended = run.await;
             (ended, time.elapsed())
         });
-        pipelines.push(Started { progress, task, at });
+        pipelines.push(Started { progress, used, task, at });
     }
     Ok(Running { pipelines, stop, clock, data_dir })
 }
@@ -166,7 +186,7 @@ impl Running {
     /// Waits until all have ended.
     pub async fn ended(self) -> Vec<Report> {
         let mut reports = Vec::new();
-        for Started { progress, task, at } in self.pipelines {
+        for Started { progress, used, task, at } in self.pipelines {
             let (Ended { counts, error, rereads }, until) = match task.await {
                 Ok(ended) => ended,
                 Err(error) => {
@@ -175,7 +195,7 @@ impl Running {
                 }
             };
             let took = until.saturating_sub(at);
-            reports.push(Report { pipeline: progress.pipeline.clone(), counts, took, error, rereads });
+            reports.push(Report { pipeline: progress.pipeline.clone(), counts, used, took, error, rereads });
         }
         reports
     }

@@ -24,10 +24,16 @@ fn every_event_arrives_byte_for_byte_in_the_file_of_its_day_and_a_second_run_rea
     assert_eq!(first.code, Some(0), "{}", first.stderr);
     let mut summary = first.json().unwrap();
     assert!(summary["pipelines"][0]["seconds"].take().as_f64().unwrap() > 0.0);
+    let usage = summary["pipelines"][0]["destinations"][0]["usage"].take();
+    let (peak, limit) = (usage["memory_peak"].as_u64().unwrap(), usage["memory_limit"].as_u64().unwrap());
+    assert!(1 << 20 < peak && peak < limit && limit == 256 << 20, "{usage}");
+    // Each record is some hundred bytes, and every one is looked at.
+    assert!((100..1_000_000).contains(&usage["fuel_per_record"].as_u64().unwrap()), "{usage}");
     let expected = serde_json::json!({"pipelines": [{
         "id": "earthquakes", "read": 1707, "carried": 0, "seconds": null,
         "destinations": [{
             "id": "files", "delivered": 1707, "warned": 0, "filtered": 0, "dead_lettered": 0, "pending": 0, "unknown": 0,
+            "usage": null,
         }],
     }]});
     assert_eq!(summary, expected);

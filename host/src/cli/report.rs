@@ -5,7 +5,12 @@ use std::{io::Write, path::Path};
 use serde_json::{Value, json};
 
 use super::{DEAD_LETTERS, Output, REFUSED, SETTLED, STOPPED};
-use crate::{pipeline::PipelineError, plan::PlanError, runtime::Report, sandbox::output::printable};
+use crate::{
+    pipeline::PipelineError,
+    plan::PlanError,
+    runtime::{Report, Used},
+    sandbox::output::printable,
+};
 
 /// Why nothing was run.
 #[derive(Debug)]
@@ -138,11 +143,12 @@ fn sum(reports: &[Report], count: impl Fn(&crate::pipeline::DestinationCounts) -
 fn json(reports: &[Report]) -> Value {
     let pipelines: Vec<Value> = reports
         .iter()
-        .map(|Report { pipeline, counts, took, error, rereads }| {
+        .map(|Report { pipeline, counts, used, took, error, rereads }| {
             let destinations: Vec<Value> = counts
                 .destinations
                 .iter()
-                .map(|destination| {
+                .zip(used)
+                .map(|(destination, used)| {
                     json!({
                         "id": *destination.id,
                         "delivered": destination.delivered,
@@ -151,6 +157,7 @@ fn json(reports: &[Report]) -> Value {
                         "dead_lettered": destination.dead_lettered,
                         "pending": destination.pending,
                         "unknown": destination.unknown,
+                        "usage": usage(used),
                     })
                 })
                 .collect();
@@ -176,15 +183,24 @@ fn json(reports: &[Report]) -> Value {
     document
 }
 
+/// What a destination used, so that its limits can be set from facts.
+fn usage(Used { usage, memory_limit }: &Used) -> Value {
+    json!({
+        "memory_peak": usage.memory_peak(),
+        "memory_limit": memory_limit.bytes(),
+        "fuel_per_record": usage.fuel_per_record(),
+    })
+}
+
 fn text(reports: &[Report], mut to: impl Write) -> std::io::Result<()> {
-    for Report { pipeline, counts, took, .. } in reports {
+    for Report { pipeline, counts, used, took, .. } in reports {
         let seconds = took.as_secs_f64();
         write!(to, "{pipeline}: {} read", grouped(counts.read))?;
         if counts.carried > 0 {
             write!(to, ", {} carried over", grouped(counts.carried))?;
         }
         writeln!(to, " in {seconds:.1} s")?;
-        for destination in &counts.destinations {
+        for (destination, Used { usage, memory_limit }) in counts.destinations.iter().zip(used) {
             write!(to, "  {}: {} delivered", destination.id, grouped(destination.delivered))?;
             let others = [
                 (destination.warned, "of them with a remark"),
@@ -197,9 +213,22 @@ fn text(reports: &[Report], mut to: impl Write) -> std::io::Result<()> {
                 write!(to, ", {} {what}", grouped(count))?;
             }
             writeln!(to)?;
+            if let Some(fuel) = usage.fuel_per_record() {
+                let (peak, limit) = (mebibytes(usage.memory_peak()), mebibytes(memory_limit.bytes()));
+                writeln!(to, "    memory: {peak} MiB of {limit} MiB at the most; fuel: {} a record", grouped(fuel))?;
+            }
         }
     }
     Ok(())
+}
+
+/// A number of bytes in MiB: to a tenth where that is not a whole number.
+fn mebibytes(bytes: u64) -> String {
+    const MEBIBYTE: u64 = 1 << 20;
+    match bytes.is_multiple_of(MEBIBYTE) {
+        true => grouped(bytes / MEBIBYTE),
+        false => format!("{}.{}", grouped(bytes / MEBIBYTE), bytes % MEBIBYTE * 10 / MEBIBYTE),
+    }
 }
 
 /// A number with its thousands apart.
@@ -226,6 +255,14 @@ mod tests {
         told.print(&mut printed).unwrap();
         let printed = String::from_utf8(printed).unwrap();
         assert_eq!(printed, "error: asks for \\u{1b}[2J\nhint: its settings are `\\u{202e}`\nx\n");
+    }
+
+    #[test]
+    fn memory_is_told_to_a_tenth_of_a_mebibyte() {
+        let cases = [(0, "0"), (65_536, "0.0"), (1 << 20, "1"), ((3 << 20) - 1, "2.9"), (256 << 20, "256"), (4 << 30, "4,096")];
+        for (bytes, expected) in cases {
+            assert_eq!(mebibytes(bytes), expected);
+        }
     }
 
     #[test]
