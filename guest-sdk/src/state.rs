@@ -51,7 +51,7 @@ pub fn get(key: &str) -> Result<Option<Vec<u8>>, Refused> {
     Ok(sys::state::get(key)?)
 }
 
-/// Keeps a value; it is on disk on return.
+/// Keeps a value; it is on disk on return. A key has 1 to 512 bytes: [`Refused::OverQuota`] otherwise.
 pub fn put(key: &str, value: &[u8]) -> Result<(), Refused> {
     Ok(sys::state::put(key, value)?)
 }
@@ -61,7 +61,8 @@ pub fn swap(key: &str, expected: Option<&[u8]>, value: Option<&[u8]>) -> Result<
     Ok(sys::state::swap(key, expected, value)?)
 }
 
-/// At most `limit` keys with this prefix after `after`, in order.
+/// At most `limit` keys with this prefix after `after`, in order. The host may answer with fewer: ask again after the last one, until the
+/// answer is empty.
 pub fn keys(prefix: &str, after: &str, limit: u32) -> Result<Vec<String>, Refused> {
     Ok(sys::state::keys(prefix, after, limit)?)
 }

@@ -21,7 +21,7 @@ use crate::{
         Checkpoints, Compression, Cut, FileOptions, FileSource, Format, GeneratorOptions, GeneratorSource, PointerError, Reading,
         Source, SourceError, StdinSource,
     },
-    store::{DataDir, DataDirError, SqliteStore, Store, StoreError},
+    store::{DataDir, DataDirError, SqliteState, SqliteStore, Store, StoreError},
 };
 
 /// Why nothing was started.
@@ -143,6 +143,7 @@ pub async fn start(plan: Plan, clock: Clock, run: &str) -> Result<Running, Start
         }
     };
     let store: Arc<dyn Store> = Arc::new(store);
+    let state = SqliteState::new(data_dir.state());
     let (stop, stopped) = watch::channel(false);
     let mut pipelines = Vec::new();
     for planned in plan.pipelines {
@@ -151,7 +152,12 @@ pub async fn start(plan: Plan, clock: Clock, run: &str) -> Result<Running, Start
             checkpoints.iter().map(|checkpoint| (checkpoint.partition.clone(), checkpoint.read_to)).collect();
         let checkpoints = checkpoints.into_iter().map(|checkpoint| (checkpoint.partition, checkpoint.next)).collect();
         let source = source(&planned, checkpoints, &clock, run)?;
-        let PlannedPipeline { id, destinations, window, .. } = planned;
+        let PlannedPipeline { id, mut destinations, window, .. } = planned;
+        for destination in &mut destinations {
+            if let Some(granted) = &mut destination.opening.grants.state {
+                granted.keep_in(&state, &id, &destination.id);
+            }
+        }
         let used = destinations.iter().map(Used::from).collect();
         let pipeline = Pipeline { id, source, destinations, window, read_before };
         let progress = pipeline.progress();

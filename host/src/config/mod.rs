@@ -42,7 +42,7 @@ pub use at::At;
 pub use destination::Destination;
 pub use error::{ConfigError, Place};
 pub use file::File;
-pub use grants::{Access, Directory, Grants};
+pub use grants::{Access, Directory, Grants, State};
 pub use host_name::{HostName, NotAHostName};
 pub use id::{Id, NotAnId};
 pub use interval::{Interval, NotAnInterval};

@@ -295,6 +295,12 @@ fn a_wrong_file_is_refused_with_the_line_and_what_to_do() {
             rest("        grants: { directories: [{ host: x, guest: /x, access: readonly }] }\n"),
             "p.yaml:8:63: expected `read-only` or `read-write`, found `readonly`\ndid you mean `read-only`?",
         ),
+        (rest("        grants: { state: 16MiB }\n"), "p.yaml:8:26: expected a state grant (a mapping), found `16MiB`"),
+        (rest("        grants: { state: {} }\n"), "p.yaml:8:26: missing key `bytes` in a state grant"),
+        (
+            rest("        grants: { state: { bytes: 1MiB, keys: 0 } }\n"),
+            "p.yaml:8:47: expected a whole number from 1 to 10000000, found `0`",
+        ),
         // Sources.
         (source("stdin"), "p.yaml:4:13: expected a source (a mapping), found `stdin`"),
         (source("{ path: x }"), "p.yaml:4:13: missing key `kind` in a source\nit is one of `file`, `stdin` and `generator`"),
@@ -448,7 +454,7 @@ fn blocks(schema: &Value) -> Vec<(String, &Map<String, Value>)> {
 #[test]
 fn every_key_of_the_schema_is_described() {
     let schema = schema();
-    assert_eq!(blocks(&schema).len(), 11);
+    assert_eq!(blocks(&schema).len(), 12);
     for (block, keys) in blocks(&schema) {
         for (key, value) in keys {
             let description = value["description"].as_str().unwrap_or_default();
@@ -472,6 +478,7 @@ fn every_key_stands_in_the_docs_with_its_default() {
         ("Destination", "## A destination"),
         ("Grants", "### `grants`"),
         ("Directory", "#### `directories`"),
+        ("State", "#### `state`"),
         ("Limits", "### `limits`"),
         ("Times", "#### `time`"),
     ];

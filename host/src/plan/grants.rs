@@ -2,9 +2,9 @@
 
 use super::error::PlanError;
 use crate::{
-    config::{self, Access, Place},
+    config::{self, Access, Place, Size},
     connector::descriptor::Request,
-    sandbox::{Directories, Grants},
+    sandbox::{Directories, Grants, State},
 };
 
 /// Finds out what is granted. What cannot be is told with its place.
@@ -17,6 +17,7 @@ pub(super) fn granted(destination: &str, place: &Place, given: &config::Grants, 
             errors.push(PlanError::Directory { destination: destination.to_owned(), place, cause });
         }
     }
+    grants.state = given.state.as_ref().map(State::granted);
     grants
 }
 
@@ -34,6 +35,7 @@ pub(super) struct Short {
 pub(super) fn short(request: &Request, pattern: &str, grants: &Grants) -> Option<Result<Short, String>> {
     match request.capability.as_str() {
         "directory" => directory(pattern, &grants.directories).map(Ok),
+        "state" => state(pattern, grants.state.as_ref()).map(Ok),
         other => Some(Err(format!("{other} {pattern}"))),
     }
 }
@@ -51,4 +53,47 @@ fn directory(guest: &str, granted: &Directories) -> Option<Short> {
         )
     };
     Some(Short { what: format!("the directory {guest}"), how, remedy })
+}
+
+/// A connector asks for so many bytes, or for none in particular.
+fn state(pattern: &str, granted: Option<&State>) -> Option<Short> {
+    let asked: Option<Size> = pattern.parse().ok();
+    let what = match asked {
+        Some(size) => format!("{size} of state"),
+        None => "durable state".to_owned(),
+    };
+    let size = asked.unwrap_or(Size::from_mib(1));
+    match granted {
+        None => Some(Short { what, how: "not granted", remedy: format!("add under `grants:`\n  state: {{ bytes: {size} }}") }),
+        Some(granted) if asked.is_some_and(|asked| asked > granted.bytes()) => {
+            Some(Short { what, how: "granted with less", remedy: format!("raise `bytes` of the grant `state` to {size}") })
+        }
+        Some(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_short_of_a_request_for_state_comes_with_the_lines_to_write() {
+        let request = Request { capability: "state".into(), pattern: String::new(), reason: String::new() };
+        let short = |pattern: &str, granted: Option<u64>| {
+            let grant = |mib| State::granted(&config::State { bytes: Size::from_mib(mib), keys: 1 });
+            let grants = Grants { state: granted.map(grant), ..Grants::default() };
+            short(&request, pattern, &grants).map(|short| {
+                let Short { what, how, remedy } = short.unwrap();
+                format!("{what}: {how}: {remedy}")
+            })
+        };
+        let lines = "not granted: add under `grants:`\n  state: { bytes:";
+        assert_eq!(short("", None), Some(format!("durable state: {lines} 1MiB }}")));
+        assert_eq!(short("16MiB", None), Some(format!("16MiB of state: {lines} 16MiB }}")));
+        let raise = "16MiB of state: granted with less: raise `bytes` of the grant `state` to 16MiB";
+        assert_eq!(short("16MiB", Some(15)).as_deref(), Some(raise));
+        for (pattern, granted) in [("16MiB", 16), ("", 1), ("16MiB", 17)] {
+            assert_eq!(short(pattern, Some(granted)), None);
+        }
+    }
 }

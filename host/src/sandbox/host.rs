@@ -12,11 +12,12 @@ use super::{
     http::Refuse,
     limiter::Limiter,
     output::{Captured, Stream},
+    state::State,
     usage::Usage,
 };
 use crate::{
     clock::{Clock, Deadline},
-    config::Limits,
+    config::{Limits, Size},
     record::{Batch, SpanSet},
 };
 
@@ -78,6 +79,10 @@ pub struct Host {
     pub usage: Arc<Usage>,
     /// The longest message of the log, in bytes.
     pub line_limit: usize,
+    /// Its durable state, where one is granted.
+    pub state: Option<State>,
+    /// The most bytes that the host hands over in one answer.
+    pub answer_limit: Size,
 }
 
 impl Host {
@@ -111,6 +116,8 @@ impl Host {
             in_hand: None,
             usage,
             line_limit,
+            state: grants.state.clone(),
+            answer_limit: limits.host_call_bytes,
         })
     }
 }

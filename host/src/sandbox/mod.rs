@@ -10,7 +10,9 @@
 //! | directories | [`directories`] | no preopened directory |
 //! | HTTP | [`http`] | `HTTP-request-denied` |
 //! | sockets | wasmtime's own switches, all off | `access-denied` |
-//! | state, tokens, follow-ups | the contract's own interfaces | `not-granted` |
+//! | state | [`state`] | `not-granted` |
+//! | tokens | [`tokens`] | `not-granted` |
+//! | follow-ups | the contract's own interface | `not granted` |
 //! | clocks, randomness | [`host`] | ordinary; random bytes a call are bounded |
 //! | standard output and error | [`output`] | lines of the log; environment, arguments and standard input are empty |
 
@@ -24,6 +26,7 @@ pub mod http;
 pub mod instance;
 pub mod limiter;
 pub mod output;
+pub mod state;
 pub mod tokens;
 pub mod usage;
 
@@ -32,5 +35,6 @@ pub use engine::{Engine, EngineError};
 pub use grants::Grants;
 pub use host::{Host, InHand, Scope};
 pub use instance::{Call, Ended, Instance};
+pub use state::{State, StateRefusal};
 pub use tokens::{TokenError, TokenSource};
 pub use usage::{Event, Usage};

@@ -84,6 +84,11 @@ impl DataDir {
     pub fn store(&self) -> PathBuf {
         self.path.join("wharf.db")
     }
+
+    /// The folder of the connectors' state.
+    pub fn state(&self) -> PathBuf {
+        self.path.join("state")
+    }
 }
 
 #[cfg(test)]

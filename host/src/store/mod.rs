@@ -1,9 +1,10 @@
-//! What must outlive the process: how far each source got, and which records were given up.
+//! What must outlive the process: how far each source got, which records were given up, and what connectors keep.
 //!
 //! Nothing outside this room knows the engine behind [`Store`].
 
 mod data_dir;
 mod sqlite;
+pub mod state;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -11,6 +12,7 @@ use thiserror::Error;
 
 pub use data_dir::{DataDir, DataDirError};
 pub use sqlite::SqliteStore;
+pub use state::{SqliteState, StateStore};
 
 /// Keeps what must outlive the process. Every method is durable against the end of the process when it returns; where it says
 /// so, against the end of the machine too.

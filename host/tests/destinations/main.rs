@@ -7,5 +7,6 @@ mod grants;
 mod limits;
 mod raw;
 mod receipts;
+mod state;
 mod store;
 mod trial;

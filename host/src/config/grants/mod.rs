@@ -1,6 +1,7 @@
 //! What a component may reach, a file per capability.
 
 mod directory;
+mod state;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -8,6 +9,7 @@ use serde::Deserialize;
 use super::at::At;
 
 pub use directory::{Access, Directory};
+pub use state::State;
 
 /// What a component may reach. It reaches nothing else.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
@@ -15,4 +17,6 @@ pub use directory::{Access, Directory};
 pub struct Grants {
     /// Folders of the host, each with all that is in it.
     pub directories: Vec<At<Directory>>,
+    /// Durable state of the destination's own. Default: none.
+    pub state: Option<State>,
 }

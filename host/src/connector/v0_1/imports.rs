@@ -8,7 +8,7 @@ use super::bindings::wharf::connector::{
 };
 use crate::{
     record,
-    sandbox::{Host, InHand, output::printable},
+    sandbox::{Event, Host, InHand, State, StateRefusal, output::printable},
 };
 
 /// Fields of one line of the log that are kept.
@@ -167,34 +167,52 @@ impl metrics::Host for Host {
 }
 
 impl state::Host for Host {
-    fn get(&mut self, key: String) -> wasmtime::Result<Result<Option<Vec<u8>>, state::Refusal>> {
-        Host::refused(self, "state", &key);
-        Ok(Err(state::Refusal::NotGranted))
+    async fn get(&mut self, key: String) -> wasmtime::Result<Result<Option<Vec<u8>>, state::Refusal>> {
+        Ok(match self.state_granted(&key) {
+            Ok(state) => state.get(key).await.map_err(Into::into),
+            Err(refusal) => Err(refusal),
+        })
     }
 
-    fn put(&mut self, key: String, _value: Vec<u8>) -> wasmtime::Result<Result<(), state::Refusal>> {
-        Host::refused(self, "state", &key);
-        Ok(Err(state::Refusal::NotGranted))
+    async fn put(&mut self, key: String, value: Vec<u8>) -> wasmtime::Result<Result<(), state::Refusal>> {
+        Ok(match self.state_granted(&key) {
+            Ok(state) => state.put(key, value).await.map_err(Into::into),
+            Err(refusal) => Err(refusal),
+        })
     }
 
-    fn swap(
+    async fn swap(
         &mut self,
         key: String,
-        _expected: Option<Vec<u8>>,
-        _value: Option<Vec<u8>>,
+        expected: Option<Vec<u8>>,
+        value: Option<Vec<u8>>,
     ) -> wasmtime::Result<Result<bool, state::Refusal>> {
-        Host::refused(self, "state", &key);
-        Ok(Err(state::Refusal::NotGranted))
+        Ok(match self.state_granted(&key) {
+            Ok(state) => state.swap(key, expected, value).await.map_err(Into::into),
+            Err(refusal) => Err(refusal),
+        })
     }
 
-    fn keys(&mut self, prefix: String, _: String, _: u32) -> wasmtime::Result<Result<Vec<String>, state::Refusal>> {
-        Host::refused(self, "state", &prefix);
-        Ok(Err(state::Refusal::NotGranted))
+    async fn keys(&mut self, prefix: String, after: String, limit: u32) -> wasmtime::Result<Result<Vec<String>, state::Refusal>> {
+        let most = self.answer_limit;
+        Ok(match self.state_granted(&prefix) {
+            Ok(state) => state.keys(prefix, after, limit, most).await.map_err(Into::into),
+            Err(refusal) => Err(refusal),
+        })
+    }
+}
+
+impl From<StateRefusal> for state::Refusal {
+    fn from(refusal: StateRefusal) -> Self {
+        match refusal {
+            StateRefusal::OverQuota => Self::OverQuota,
+            StateRefusal::Unavailable(why) => Self::Unavailable(why),
+        }
     }
 }
 
 impl tokens::Host for Host {
-    fn get(&mut self, provider: String) -> wasmtime::Result<Result<String, tokens::Refusal>> {
+    async fn get(&mut self, provider: String) -> wasmtime::Result<Result<String, tokens::Refusal>> {
         Host::refused(self, "tokens", &provider);
         Ok(Err(tokens::Refusal::NotGranted))
     }
@@ -215,6 +233,15 @@ impl Host {
         let what = printable(cut(what, 200), false);
         let (pipeline, destination) = (self.scope.pipeline(), self.scope.destination());
         tracing::warn!(pipeline, destination, capability, %what, "refused: not granted");
+        self.usage.note(Event::Refused);
+    }
+
+    /// The state, where one is granted; that it was asked for is noted where it is not.
+    fn state_granted(&self, key: &str) -> Result<&State, state::Refusal> {
+        self.state.as_ref().ok_or_else(|| {
+            self.refused("state", key);
+            state::Refusal::NotGranted
+        })
     }
 
     fn figure(&self, name: &str, value: std::fmt::Arguments<'_>) {

@@ -20,7 +20,12 @@ mod bindings {
     wasmtime::component::bindgen!({
         path: "../wit",
         world: "wharf:connector/write-destination",
-        imports: { default: trappable },
+        imports: {
+            // These wait for the disk or for a far side.
+            "wharf:connector/state@0.1.0": async | trappable,
+            "wharf:connector/tokens@0.1.0.get": async | trappable,
+            default: trappable,
+        },
         exports: { default: async },
         ownership: Borrowing { duplicate_if_necessary: true },
     });
