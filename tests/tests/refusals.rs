@@ -102,6 +102,24 @@ fn a_component_that_is_cut_short() {
 }
 
 #[test]
+fn a_component_that_is_too_large() {
+    let file = format!("process: {{ component-size: 1KiB }}\n{}", Given::right().file());
+    let size = fs::metadata(component("wharf-file").unwrap()).unwrap().len().to_string();
+    insta::assert_snapshot!(refused(&file, |_| {}).replace(&size, "N"));
+}
+
+#[test]
+fn a_component_that_takes_too_long_to_compile() {
+    let given = Given { component: "new.wasm".into(), ..Given::right() };
+    // No process starts in that time.
+    let file = format!("process: {{ compile-time: 1ms }}\n{}", given.file());
+    insta::assert_snapshot!(refused(&file, |scratch| {
+        let new = r#"(component (instance $i) (export "wharf:connector/connector@0.1.0" (instance $i)) (core module $new))"#;
+        scratch.write("new.wasm", wat::parse_str(new).unwrap()).unwrap();
+    }));
+}
+
+#[test]
 fn a_component_of_another_version_of_the_contract() {
     let given = Given { component: "other.wasm".into(), ..Given::right() };
     insta::assert_snapshot!(refused(&given.file(), |scratch| {

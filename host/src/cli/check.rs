@@ -20,7 +20,8 @@ use crate::{
 pub async fn check(pipeline: &Path, output: Output) -> Result<u8, Refusal> {
     let clock = Clock::system();
     let file = config::load(pipeline, &config::environment).map_err(|error| Refusal::from(vec![PlanError::from(error)]))?;
-    let Plan { pipelines, remarks, .. } = plan(file, &loader(&clock)?, &runtime::run_id(&clock)).await?;
+    let loader = loader(&clock, file.process)?;
+    let Plan { pipelines, remarks, .. } = plan(file, &loader, &runtime::run_id(&clock)).await?;
     if output == Output::Json {
         let pipelines: Vec<_> = pipelines
             .iter()

@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
+    config::Process,
     connector::{
         Connector,
         descriptor::{Descriptor, Kind, Order, Redelivery, Rules},
@@ -18,8 +19,8 @@ use crate::{
 
 /// Tells what a component is.
 pub async fn inspect(component: &Path, output: Output) -> Result<u8, Refusal> {
-    let connector =
-        loader(&Clock::system())?.load(component).await.map_err(|error| Refusal::with_hint(error.to_string(), error.hint()))?;
+    let loader = loader(&Clock::system(), Process::default())?;
+    let connector = loader.load(component).await.map_err(|error| Refusal::with_hint(error.to_string(), error.hint()))?;
     match output {
         Output::Json => report::print(&document(&connector)),
         Output::Text => report::print_text(&text(&connector)),

@@ -13,8 +13,9 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::{
     clock::Clock,
+    config::{Compile, Process},
     connector::Loader,
-    sandbox::{Engine, cache::Cache},
+    sandbox::{Compiler, Engine, cache::Cache, compile},
 };
 
 use self::report::Refusal;
@@ -99,6 +100,10 @@ const DEAD_LETTERS: u8 = 3;
 
 /// Runs the command that the process was started with.
 pub fn main() -> ExitCode {
+    // Before all else: a child that compiles has neither a log nor a runtime.
+    if let Some(code) = compile::serve(std::env::args_os()) {
+        return code;
+    }
     let Arguments { command, log } = Arguments::parse();
     let output = command.output();
     let logging = match logging::start(&log, output == Output::Text) {
@@ -126,7 +131,7 @@ pub fn main() -> ExitCode {
 }
 
 /// What loads components: compiled code is kept where the user's caches are.
-fn loader(clock: &Clock) -> Result<Loader, Refusal> {
+fn loader(clock: &Clock, process: Process) -> Result<Loader, Refusal> {
     let folder = Cache::usual_folder(crate::config::environment);
     let cache = match folder.as_deref().map(Cache::open) {
         Some(Ok(cache)) => Some(cache),
@@ -136,6 +141,10 @@ fn loader(clock: &Clock) -> Result<Loader, Refusal> {
         }
         None => None,
     };
-    let loader = Engine::new(cache).and_then(|engine| Loader::new(engine, clock.clone()));
+    let compiler = match process.compile {
+        Compile::Here => Compiler::Here,
+        Compile::Child => Compiler::this_program().map_err(|error| Refusal::new(format!("cannot find this program: {error}")))?,
+    };
+    let loader = Engine::within(cache, compiler, process).and_then(|engine| Loader::new(engine, clock.clone()));
     loader.map_err(|error| Refusal::new(error.to_string()))
 }

@@ -37,7 +37,8 @@ pub async fn run(pipeline: &Path, data_dir: Option<PathBuf>, output: Output, log
     let clock = Clock::system();
     let run = runtime::run_id(&clock);
     let file = config::load(pipeline, &config::environment).map_err(|error| Refusal::from(vec![PlanError::from(error)]))?;
-    let mut plan = plan(file, &loader(&clock)?, &run).await?;
+    let loader = loader(&clock, file.process)?;
+    let mut plan = plan(file, &loader, &run).await?;
     if let Some(data_dir) = data_dir {
         plan.data_dir = data_dir;
     }

@@ -9,6 +9,7 @@ use super::{
     at::At,
     bounded::{at_least_one, path, within},
     pipeline::Pipeline,
+    process::Process,
 };
 
 /// The version that this host reads.
@@ -26,6 +27,9 @@ pub struct File {
     #[serde(default, deserialize_with = "path")]
     #[schemars(with = "String")]
     pub data_dir: Option<PathBuf>,
+    /// What all pipelines share: how components are compiled, and how many instances there may be.
+    #[serde(default)]
+    pub process: Process,
     /// The pipelines, at least one.
     #[serde(deserialize_with = "pipelines")]
     #[schemars(length(min = 1))]

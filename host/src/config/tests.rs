@@ -50,6 +50,7 @@ fn refused(text: &str, expected: &str) {
 fn what_is_left_out_has_its_default() {
     let file = read(&with(GENERATOR, "")).unwrap();
     assert_eq!(file.data_dir(), Path::new("/etc/wharf/.wharf"));
+    assert_eq!(file.process, Process::default());
     let pipeline = &file.pipelines[0];
     assert_eq!((pipeline.window, pipeline.batch), (4, Batch::default()));
     assert_eq!(
@@ -72,6 +73,22 @@ fn a_limit_that_is_given_leaves_the_others_as_they_are() {
         ..Limits::default()
     };
     assert_eq!(file.pipelines[0].destinations[0].limits, expected);
+}
+
+#[test]
+fn what_a_process_may_spend_is_read_key_by_key() {
+    let process = "process: { component-size: 1MiB, compile-time: 50ms, compile-memory: 64MiB, instances: 2 }\n";
+    let file = read(&format!("{process}{}", with(GENERATOR, ""))).unwrap();
+    let expected = Process {
+        component_size: Size::from_mib(1),
+        compile: Compile::Child,
+        compile_time: Interval::from_millis(50),
+        compile_memory: Size::from_mib(64),
+        instances: 2,
+    };
+    assert_eq!(file.process, expected);
+    let file = read(&format!("process: {{ compile: here }}\n{}", with(GENERATOR, ""))).unwrap();
+    assert_eq!(file.process, Process { compile: Compile::Here, ..Process::default() });
 }
 
 #[test]
@@ -322,6 +339,19 @@ fn a_wrong_file_is_refused_with_the_line_and_what_to_do() {
             source("{ kind: stdin, format: json-lines, key: id }"),
             "p.yaml:4:53: `key` is not a JSON pointer\nwrite it like `/user/id`, with `~0` for `~` and `~1` for `/`",
         ),
+        (
+            "version: 1\nprocess: { compile: here, compile-memory: 1GiB }\npipelines: []".into(),
+            "p.yaml:2:43: `compile-memory` with `compile: here`\n\
+             only a child process has a memory of its own to limit; leave one of the two out",
+        ),
+        (
+            "version: 1\nprocess: { compile: there }\npipelines: []".into(),
+            "p.yaml:2:21: expected `child` or `here`, found `there`\ndid you mean `here`?",
+        ),
+        (
+            "version: 1\nprocess: { instances: 0 }\npipelines: []".into(),
+            "p.yaml:2:23: expected a whole number from 1 to 100000, found `0`",
+        ),
         (source("{ kind: stdin, format: [csv] }"), "p.yaml:4:36: expected `json-lines`, `csv` or `lines`, found a list"),
         (source("{ kind: file, path: x.csv, follow: yes }"), "p.yaml:4:48: expected `true` or `false`, found `yes`"),
         (source("{ kind: generator, count: -1 }"), "p.yaml:4:39: expected a whole number of at least 0, found `-1`"),
@@ -470,6 +500,7 @@ const DOCS: &str = include_str!("../../../docs/pipelines.md");
 fn every_key_stands_in_the_docs_with_its_default() {
     let headings = [
         ("File", "## The file"),
+        ("Process", "### `process`"),
         ("Pipeline", "## A pipeline"),
         ("Batch", "### `batch`"),
         ("Source file", "### `kind: file`"),

@@ -17,9 +17,6 @@ pub const SERVED: &[Version] = &[Version::new(0, 1, 0)];
 /// The package of the contract.
 const PACKAGE: &str = "wharf:connector/";
 
-/// The largest component file, in bytes.
-pub const LARGEST: u64 = 128 << 20;
-
 /// The names that a component's outermost level has.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outline {

@@ -13,7 +13,8 @@ mod v0_1;
 
 use std::{
     collections::BTreeMap,
-    fmt, io,
+    fmt,
+    io::{self, Read as _},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -23,7 +24,7 @@ use thiserror::Error;
 
 use crate::{
     clock::Clock,
-    config::Limits,
+    config::{Limits, Size},
     record::{Batch, Breach, Failure, Run},
     sandbox::{DirectoryError, Ended, Engine, EngineError, Grants, Host, Scope, Usage},
 };
@@ -154,12 +155,14 @@ pub enum LoadError {
         cause: io::Error,
     },
     /// It is larger than any component should be.
-    #[error("{} has {size} bytes; a component has at most {}", path.display(), binary::LARGEST)]
+    #[error("{} has {size} bytes, and a component may have {most} (process.component-size)", path.display())]
     TooLarge {
         /// Which.
         path: PathBuf,
         /// Its bytes.
         size: u64,
+        /// How large it may be.
+        most: Size,
     },
     /// It is something else.
     #[error("{} {cause}", path.display())]
@@ -219,11 +222,12 @@ impl LoadError {
                 Some("build the component first, or correct the path".into())
             }
             Self::Read { .. } | Self::Host { .. } => None,
-            Self::TooLarge { .. } => Some("strip it of debugging information".into()),
-            Self::NotAConnector { cause, .. } => Some(cause.hint().into()),
-            Self::Compile { .. } => {
-                Some("build it again; a host compiles what WebAssembly 2.0 and WASI 0.2 toolchains make".into())
+            Self::TooLarge { .. } => {
+                Some("strip it of debugging information, or raise process.component-size in the pipeline file".into())
             }
+            Self::NotAConnector { cause, .. } => Some(cause.hint().into()),
+            Self::Compile { cause: EngineError::Compile(cause), .. } => Some(cause.hint().into()),
+            Self::Compile { .. } => None,
             Self::Link { .. } => Some("build it against the contract of this host and WASI 0.2".into()),
             Self::Describe { cause: Loading::Ended(ended), .. } if ended.reason.is_limit() => {
                 Some("raise that limit, or ask the connector's author".into())
@@ -255,38 +259,52 @@ impl Loader {
     /// The same, under limits of the caller's.
     pub async fn load_within(&self, path: &Path, limits: Arc<Limits>) -> Result<Connector, LoadError> {
         let path = path.to_owned();
-        let loader = self.clone();
-        let prepared = tokio::task::spawn_blocking({
-            let path = path.clone();
-            move || loader.prepare(path)
+        let failed = |cause: &dyn fmt::Display| LoadError::Host { path: path.clone(), cause: cause.to_string() };
+        let read = tokio::task::spawn_blocking({
+            let (path, most) = (path.clone(), self.engine.process().component_size);
+            move || read(path, most)
         });
-        let (outline, digest, size, component) =
-            prepared.await.map_err(|error| LoadError::Host { path: path.clone(), cause: error.to_string() })??;
-        let standing = Standing::bare(&self.engine, &self.clock, limits, path.display().to_string())
-            .map_err(|error| LoadError::Host { path: path.clone(), cause: error.to_string() })?;
+        let Read { bytes, outline, digest } = read.await.map_err(|error| failed(&error))??;
+        let size = bytes.len() as u64;
+        let compiled = self.engine.compile(&digest, bytes).await;
+        let compiled = compiled.map_err(|cause| LoadError::Compile { path: path.clone(), cause })?;
+        let component =
+            v0_1::Component::link(&self.v0_1, &compiled).map_err(|cause| LoadError::Link { path: path.clone(), cause })?;
+        let standing =
+            Standing::bare(&self.engine, &self.clock, limits, path.display().to_string()).map_err(|error| failed(&error))?;
         let document = component.describe(standing).await.map_err(|cause| LoadError::Describe { path: path.clone(), cause })?;
         let descriptor = Descriptor::parse(&document).map_err(|cause| LoadError::Descriptor { path: path.clone(), cause })?;
         let (engine, clock) = (self.engine.clone(), self.clock.clone());
         Ok(Connector { path, digest, size, outline, descriptor: descriptor.into(), component, engine, clock })
     }
+}
 
-    fn prepare(&self, path: PathBuf) -> Result<(Outline, String, u64, v0_1::Component), LoadError> {
-        let read = |cause| LoadError::Read { path: path.clone(), cause };
-        let found = std::fs::metadata(&path).map_err(read)?;
-        if found.is_dir() {
-            return Err(read(io::ErrorKind::IsADirectory.into()));
-        }
-        if found.len() > binary::LARGEST {
-            return Err(LoadError::TooLarge { path, size: found.len() });
-        }
-        let bytes = std::fs::read(&path).map_err(read)?;
-        let outline = binary::outline(&bytes).map_err(|cause| LoadError::NotAConnector { path: path.clone(), cause })?;
-        let digest = hex(&Sha256::digest(&bytes));
-        let compiled = self.engine.compile(&digest, &bytes).map_err(|cause| LoadError::Compile { path: path.clone(), cause })?;
-        let component =
-            v0_1::Component::link(&self.v0_1, &compiled).map_err(|cause| LoadError::Link { path: path.clone(), cause })?;
-        Ok((outline, digest, bytes.len() as u64, component))
+/// A file that was read once: what was checked is what is compiled.
+struct Read {
+    bytes: Arc<[u8]>,
+    outline: Outline,
+    digest: String,
+}
+
+fn read(path: PathBuf, most: Size) -> Result<Read, LoadError> {
+    let failed = |cause| LoadError::Read { path: path.clone(), cause };
+    let found = std::fs::metadata(&path).map_err(failed)?;
+    if found.is_dir() {
+        return Err(failed(io::ErrorKind::IsADirectory.into()));
     }
+    if !found.is_file() {
+        // A pipe would wait for whoever writes to it, a device may never end.
+        return Err(failed(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")));
+    }
+    let mut bytes = Vec::new();
+    let opened = std::fs::File::open(&path).map_err(failed)?;
+    opened.take(most.bytes().saturating_add(1)).read_to_end(&mut bytes).map_err(failed)?;
+    if bytes.len() as u64 > most.bytes() {
+        return Err(LoadError::TooLarge { path, size: found.len().max(bytes.len() as u64), most });
+    }
+    let outline = binary::outline(&bytes).map_err(|cause| LoadError::NotAConnector { path: path.clone(), cause })?;
+    let digest = hex(&Sha256::digest(&bytes));
+    Ok(Read { bytes: bytes.into(), outline, digest })
 }
 
 fn hex(bytes: &[u8]) -> String {

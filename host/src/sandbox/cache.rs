@@ -126,12 +126,12 @@ mod tests {
 
     const EMPTY: &[u8] = b"\0asm\x0d\0\x01\0";
 
-    #[test]
-    fn compiled_code_is_kept_and_damaged_code_is_compiled_again() {
+    #[tokio::test]
+    async fn compiled_code_is_kept_and_damaged_code_is_compiled_again() {
         let folder = tempfile::tempdir().unwrap();
         let folder = folder.path().join("cache");
         let engine = Engine::new(Some(Cache::open(&folder).unwrap())).unwrap();
-        engine.compile("abc", EMPTY).unwrap();
+        engine.compile("abc", EMPTY.into()).await.unwrap();
         let kept = fs::read_dir(&folder).unwrap().next().unwrap().unwrap().path();
         let cache = Cache::open(&folder).unwrap();
         assert!(cache.get(engine.wasmtime(), "abc").is_some());
@@ -143,7 +143,7 @@ mod tests {
         assert!(cache.get(engine.wasmtime(), "abc").is_none());
         fs::write(&kept, &bytes[..7]).unwrap();
         assert!(cache.get(engine.wasmtime(), "abc").is_none());
-        engine.compile("abc", EMPTY).unwrap();
+        engine.compile("abc", EMPTY.into()).await.unwrap();
         assert!(cache.get(engine.wasmtime(), "abc").is_some());
     }
 

@@ -3,9 +3,14 @@
 use std::{sync::Arc, thread, time::Duration};
 
 use thiserror::Error;
+use tokio::sync::Semaphore;
 use wasmtime::{Config, OptLevel, component::Component};
 
-use super::cache::{Cache, CacheError};
+use super::{
+    cache::{Cache, CacheError},
+    compile::{CompileError, Compiler, Compiling},
+};
+use crate::config::Process;
 
 /// How often computations are interrupted, to let others run and to look at their deadline.
 pub const TICK: Duration = Duration::from_millis(10);
@@ -21,6 +26,10 @@ const CALL_STACK: usize = 2 << 20;
 pub struct Engine {
     engine: wasmtime::Engine,
     cache: Option<Arc<Cache>>,
+    compiling: Arc<Compiling>,
+    process: Arc<Process>,
+    /// One permit for each instance that there may be.
+    seats: Arc<Semaphore>,
 }
 
 /// Why there is no engine, or no compiled component.
@@ -35,14 +44,22 @@ pub enum EngineError {
     /// The place for compiled code cannot be used.
     #[error(transparent)]
     Cache(#[from] CacheError),
-    /// The component is not valid, or uses what is switched off.
-    #[error("{0:#}")]
-    Compile(wasmtime::Error),
+    /// The component has no code.
+    #[error(transparent)]
+    Compile(#[from] CompileError),
+    /// What was compiled cannot be loaded.
+    #[error("the compiled code does not fit this host: {0:#}")]
+    Code(wasmtime::Error),
 }
 
 impl Engine {
-    /// An engine that keeps compiled code in `cache`, or nowhere.
+    /// An engine that keeps compiled code in `cache`, or nowhere; it compiles in this process, and all else is by default.
     pub fn new(cache: Option<Cache>) -> Result<Self, EngineError> {
+        Self::within(cache, Compiler::Here, Process::default())
+    }
+
+    /// The same, with a compiler and what the process may spend on components.
+    pub fn within(cache: Option<Cache>, compiler: Compiler, process: Process) -> Result<Self, EngineError> {
         let engine = wasmtime::Engine::new(&configuration()).map_err(EngineError::Start)?;
         let ticking = engine.weak();
         thread::Builder::new()
@@ -57,7 +74,13 @@ impl Engine {
                 }
             })
             .map_err(EngineError::Ticker)?;
-        Ok(Self { engine, cache: cache.map(Arc::new) })
+        Ok(Self {
+            engine,
+            cache: cache.map(Arc::new),
+            compiling: Arc::new(Compiling::new(compiler, &process)),
+            seats: Arc::new(Semaphore::new(process.instances as usize)),
+            process: Arc::new(process),
+        })
     }
 
     /// wasmtime's own.
@@ -65,22 +88,45 @@ impl Engine {
         &self.engine
     }
 
-    /// Compiles a component whose bytes were checked to be one, or takes its code from the cache. Takes long: not for the threads of an
-    /// executor.
-    pub fn compile(&self, digest: &str, bytes: &[u8]) -> Result<Component, EngineError> {
-        if let Some(cache) = &self.cache
-            && let Some(component) = cache.get(&self.engine, digest)
-        {
+    /// What the process may spend on components.
+    pub fn process(&self) -> &Process {
+        &self.process
+    }
+
+    /// For the starts of instances: a permit for each that there may be at once.
+    pub(super) fn seats(&self) -> &Arc<Semaphore> {
+        &self.seats
+    }
+
+    /// Compiles a component whose bytes were checked to be one and have this digest, or takes its code from the cache.
+    pub async fn compile(&self, digest: &str, bytes: Arc<[u8]>) -> Result<Component, EngineError> {
+        let kept = self.aside({
+            let (cache, engine, digest) = (self.cache.clone(), self.engine.clone(), digest.to_owned());
+            move || cache.and_then(|cache| cache.get(&engine, &digest))
+        });
+        if let Some(component) = kept.await? {
             return Ok(component);
         }
-        let component = Component::from_binary(&self.engine, bytes).map_err(EngineError::Compile)?;
-        if let Some(cache) = &self.cache {
-            match component.serialize() {
-                Ok(code) => cache.put(&self.engine, digest, &code),
-                Err(error) => tracing::warn!(digest, error = format!("{error:#}"), "compiled code cannot be kept"),
+        let code = self.compiling.compile(&self.engine, bytes).await?;
+        let loaded = self.aside({
+            let (cache, engine, digest) = (self.cache.clone(), self.engine.clone(), digest.to_owned());
+            move || {
+                // SAFETY: the code was made by wasmtime, here or in the child process that was started to make it, and came over a pipe
+                // that nobody else holds. What that leaves open stands in `compile`.
+                let component = unsafe { Component::deserialize(&engine, &code) }.map_err(EngineError::Code)?;
+                if let Some(cache) = cache {
+                    cache.put(&engine, &digest, &code);
+                }
+                Ok(component)
             }
-        }
-        Ok(component)
+        });
+        loaded.await?
+    }
+
+    /// Runs what takes long and does not wait, away from the threads of the executor.
+    async fn aside<R: Send + 'static>(&self, run: impl FnOnce() -> R + Send + 'static) -> Result<R, EngineError> {
+        let done = tokio::task::spawn_blocking(run).await;
+        done.map_err(|error| CompileError::Failed(error.to_string()).into())
     }
 }
 
@@ -90,8 +136,9 @@ impl std::fmt::Debug for Engine {
     }
 }
 
-/// Every knob that bears on safety is set here, whatever its default is.
-fn configuration() -> Config {
+/// Every knob that bears on safety is set here, whatever its default is. What compiles has the same; a knob that takes address space
+/// when an engine is made does not belong here.
+pub(super) fn configuration() -> Config {
     let mut config = Config::new();
     config
         .consume_fuel(true)

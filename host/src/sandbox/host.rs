@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+use tokio::sync::OwnedSemaphorePermit;
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{HostWallClock, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
@@ -71,6 +72,8 @@ pub struct Host {
     pub(super) stdout: Captured,
     pub(super) stderr: Captured,
     pub(super) deadline: Deadline,
+    /// Its place among the instances that there may be; free again when the store is dropped.
+    pub(super) seat: Option<OwnedSemaphorePermit>,
     /// Whom this instance works for.
     pub scope: Scope,
     /// Set while a call is about records, and only then.
@@ -112,6 +115,7 @@ impl Host {
             stdout,
             stderr,
             deadline: Deadline::after(Duration::ZERO),
+            seat: None,
             scope,
             in_hand: None,
             usage,

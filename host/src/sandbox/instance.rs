@@ -130,6 +130,14 @@ pub enum Reason {
         /// How many it may hold.
         limit: u32,
     },
+    /// There were as many instances in the process as there may be, all the time that the call may take.
+    #[error("waited {waited:?} for one of {limit} instances in this process to end (process.instances)")]
+    Crowded {
+        /// How many there may be.
+        limit: u32,
+        /// How long it waited.
+        waited: Duration,
+    },
     /// It called itself too deeply.
     #[error("called itself too deeply: its stack has {} KiB", STACK >> 10)]
     Stack,
@@ -167,7 +175,8 @@ pub struct Ended {
 
 impl fmt::Display for Ended {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ended its instance: {}", self.call, self.reason)?;
+        let what = if matches!(self.reason, Reason::Crowded { .. }) { "got no instance" } else { "ended its instance" };
+        write!(f, "{} {what}: {}", self.call, self.reason)?;
         if let Some(stderr) = &self.stderr {
             write!(f, "; it had written: {stderr}")?;
         }
@@ -192,13 +201,22 @@ enum Came<R> {
 
 impl Instance {
     /// Starts a component. Every limit is set before its first instruction, which runs here and not in the first call.
+    ///
+    /// Where there are as many instances as there may be, it waits for another's end, as long as the call itself may take.
     pub async fn start(
         engine: &Engine,
         component: &InstancePre<Host>,
-        host: Host,
+        mut host: Host,
         limits: Arc<Limits>,
         call: Call,
     ) -> Result<(Self, wasmtime::component::Instance), Ended> {
+        let waited = call.time(&limits);
+        let seat = tokio::time::timeout(waited, engine.seats().clone().acquire_owned()).await;
+        let Ok(Ok(seat)) = seat else {
+            let reason = Reason::Crowded { limit: engine.process().instances, waited };
+            return Err(Ended { call, reason, stderr: None });
+        };
+        host.seat = Some(seat);
         let mut store = Store::new(engine.wasmtime(), host);
         store.limiter(|host| &mut host.limiter);
         store.set_hostcall_fuel(usize::try_from(limits.host_call_bytes.bytes()).unwrap_or(usize::MAX));

@@ -18,6 +18,7 @@
 
 pub mod address;
 pub mod cache;
+pub mod compile;
 pub mod directories;
 pub mod engine;
 pub mod grants;
@@ -30,6 +31,7 @@ pub mod state;
 pub mod tokens;
 pub mod usage;
 
+pub use compile::{CompileError, Compiler};
 pub use directories::{Directories, DirectoryError};
 pub use engine::{Engine, EngineError};
 pub use grants::Grants;
