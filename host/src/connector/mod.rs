@@ -26,7 +26,7 @@ use crate::{
     clock::Clock,
     config::{Limits, Size},
     record::{Batch, Breach, Failure, Run},
-    sandbox::{DirectoryError, Ended, Engine, EngineError, Grants, Host, Scope, Usage},
+    sandbox::{DirectoryError, Ended, Engine, EngineError, Grants, Host, Scope, Usage, output::told},
 };
 
 use self::{
@@ -116,7 +116,7 @@ pub enum Loading {
     #[error(transparent)]
     Ended(#[from] Ended),
     /// It lacks an export, or has it in another shape.
-    #[error("does not export what the contract names: {0:#}")]
+    #[error("does not export what the contract names, as it names it: {}", told(.0))]
     Exports(wasmtime::Error),
     /// It has ended before.
     #[error("its instance is gone")]
@@ -181,7 +181,7 @@ pub enum LoadError {
         cause: EngineError,
     },
     /// It imports what this host does not offer, or in another shape.
-    #[error("{} cannot be linked: {cause:#}", path.display())]
+    #[error("{} cannot be linked: {}", path.display(), told(cause))]
     Link {
         /// Which.
         path: PathBuf,
@@ -272,7 +272,8 @@ impl Loader {
             v0_1::Component::link(&self.v0_1, &compiled).map_err(|cause| LoadError::Link { path: path.clone(), cause })?;
         let standing =
             Standing::bare(&self.engine, &self.clock, limits, path.display().to_string()).map_err(|error| failed(&error))?;
-        let document = component.describe(standing).await.map_err(|cause| LoadError::Describe { path: path.clone(), cause })?;
+        let document =
+            component.describe(standing, &outline).await.map_err(|cause| LoadError::Describe { path: path.clone(), cause })?;
         let descriptor = Descriptor::parse(&document).map_err(|cause| LoadError::Descriptor { path: path.clone(), cause })?;
         let (engine, clock) = (self.engine.clone(), self.clock.clone());
         Ok(Connector { path, digest, size, outline, descriptor: descriptor.into(), component, engine, clock })

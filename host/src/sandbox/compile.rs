@@ -30,7 +30,10 @@ use tokio::{
     sync::Semaphore,
 };
 
-use super::{engine::configuration, output::printable};
+use super::{
+    engine::configuration,
+    output::{printable, told},
+};
 use crate::config::{Process, Size};
 
 /// The first argument with which the program starts itself to compile.
@@ -143,7 +146,7 @@ impl Compiling {
                 drop(turn);
                 compiled
             });
-            compiled.await.map_err(failed)?.map_err(|error| CompileError::Invalid(format!("{error:#}")))
+            compiled.await.map_err(failed)?.map_err(|error| CompileError::Invalid(told(&error)))
         };
         tokio::time::timeout(self.time, compiled).await.map_err(|_| CompileError::Time { limit: self.time })?
     }

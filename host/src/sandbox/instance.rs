@@ -13,6 +13,7 @@ use super::{
     engine::{Engine, STACK},
     host::{Host, InHand},
     limiter::Denied,
+    output::bounded,
 };
 use crate::{
     clock::Deadline,
@@ -339,7 +340,7 @@ impl Instance {
             return reason;
         }
         let what = trap.map_or(root, |trap| trap.to_string());
-        Reason::Trap { what: format!("{what}{}", frames(&error)) }
+        Reason::Trap { what: bounded(&format!("{what}{}", frames(&error)), 1 << 10) }
     }
 }
 
@@ -353,7 +354,7 @@ fn frames(error: &wasmtime::Error) -> String {
     let mut shown = String::new();
     for name in named.by_ref().take(SHOWN) {
         shown.push_str(if shown.is_empty() { ", in " } else { " < " });
-        shown.extend(name.chars().filter(|c| !c.is_control()).take(80));
+        shown.extend(name.chars().take(80));
     }
     shown
 }

@@ -138,6 +138,21 @@ pub fn printable(text: &str, keep_lines: bool) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
+/// What an engine says of a component, whose own names stand in it: harmless, and of a length that a person reads.
+pub fn told(error: &wasmtime::Error) -> String {
+    bounded(&format!("{error:#}"), 4 << 10)
+}
+
+/// A component's words, harmless and of a length that a person reads.
+pub fn bounded(text: &str, bytes: usize) -> String {
+    let kept = &text[..text.floor_char_boundary(bytes)];
+    let mut shown = printable(kept, true).into_owned();
+    if kept.len() < text.len() {
+        shown.push_str(" […]");
+    }
+    shown
+}
+
 impl IsTerminal for Captured {
     fn is_terminal(&self) -> bool {
         false

@@ -5,7 +5,6 @@
 mod delivery;
 mod grants;
 mod limits;
-mod raw;
 mod receipts;
 mod state;
 mod store;

@@ -2,10 +2,7 @@
 
 use wharf::pipeline::DestinationCounts;
 
-use crate::{
-    raw::Raw,
-    trial::{Trial, from_file, honest},
-};
+use crate::trial::{Trial, honest};
 
 #[tokio::test]
 async fn what_a_receipt_leaves_out_or_gets_wrong_is_unknown_and_never_taken_for_delivered() {
@@ -78,23 +75,5 @@ async fn a_very_long_message_full_of_control_characters_is_cut_and_made_harmless
     for told in [&ran.error, &trial.log()] {
         assert!(!told.contains(['\u{1b}', '\u{7}', '\u{202e}']), "{told}");
         assert!(told.len() < 32 << 10, "{} bytes", told.len());
-    }
-}
-
-#[tokio::test]
-async fn an_answer_that_is_not_of_the_contracts_types_ends_the_instance() {
-    // A failure of the kind 9, an outcome of the kind 7 for record 0, a result that is neither, a list of spans beyond the memory.
-    let cases = [
-        (r"\01\00\00\00\09\00\00\00\00\10\00\00\0c\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00", ""),
-        (r"\00\00\00\00\00\00\00\00\00\00\00\00\00\02\00\00\01\00\00\00", r"\00\00\00\00\01\00\00\00\07"),
-        (r"\05", ""),
-        (r"\00\00\00\00\00\00\ff\7f\ff\00\00\00", ""),
-    ];
-    for (index, (answer, lists)) in cases.into_iter().enumerate() {
-        let trial = Trial::new(["a"]);
-        let raw = Raw { answer: Some(answer), lists, ..Raw::default() }.component(&trial.folder, "raw.wasm");
-        let ran = trial.run(&[from_file("raw", &raw), honest()]).await;
-        assert!(ran.error.starts_with("destination raw (raw 1.2.3): write ended its instance: "), "{index}: {}", ran.error);
-        assert_eq!((ran.account(), ran.destination("honest").delivered), ([1, 0, 0, 0, 1], 1), "{index}");
     }
 }

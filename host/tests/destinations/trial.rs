@@ -3,7 +3,6 @@
 use std::{
     fs,
     io::Write,
-    path::Path,
     pin::pin,
     sync::{Arc, Mutex, OnceLock},
     time::Duration,
@@ -178,10 +177,6 @@ pub fn destination(id: &str, guest: &str, settings: Value) -> Value {
 /// A destination that does nothing wrong.
 pub fn honest() -> Value {
     destination("honest", "guest-faults", json!({}))
-}
-
-pub fn from_file(id: &str, component: &Path) -> Value {
-    json!({"id": id, "component": component})
 }
 
 /// One for all tests, as in the program.

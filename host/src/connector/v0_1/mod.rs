@@ -10,8 +10,8 @@ pub use session::Session;
 use wasmtime::component::{InstancePre, Linker};
 
 use crate::{
-    connector::{Loading, Standing, settings::Problem},
-    sandbox::{Call, Ended, Engine, Host, Instance},
+    connector::{Loading, Standing, binary::Outline, settings::Problem},
+    sandbox::{Call, Ended, Engine, Host, Instance, output::bounded},
 };
 
 /// What `write-destination` asks for and offers.
@@ -66,9 +66,14 @@ impl Component {
         Ok(Self { pre: linker.instantiate_pre(component)? })
     }
 
-    /// Starts an instance and asks who it is.
-    pub async fn describe(&self, standing: Standing<'_>) -> Result<String, Loading> {
+    /// Starts an instance and asks who it is. One that says to be a destination is held against the contract's types here, and not at
+    /// its first record.
+    pub async fn describe(&self, standing: Standing<'_>, outline: &Outline) -> Result<String, Loading> {
         let (mut instance, exports) = self.start(standing, Call::Describe).await?;
+        if outline.offers("destination") {
+            let store = instance.store().ok_or(Loading::Gone)?;
+            bindings::WriteDestination::new(store, &exports).map_err(Loading::Exports)?;
+        }
         let described = described::Described::new(instance.store().ok_or(Loading::Gone)?, &exports).map_err(Loading::Exports)?;
         let guest = described.wharf_connector_connector();
         Ok(instance.call(Call::Describe, 0, async |store| guest.call_describe(store).await).await?)
@@ -83,8 +88,8 @@ impl Component {
         let settings = borrowed(settings);
         let problems = instance.call(Call::Check, 0, async |store| guest.call_check(store, &settings).await).await?;
         let problems = problems.into_iter().take(MOST).map(|problem| Problem {
-            parameter: session::bounded(&problem.parameter, 200),
-            message: session::bounded(&problem.message, session::MESSAGE),
+            parameter: bounded(&problem.parameter, 200),
+            message: bounded(&problem.message, session::MESSAGE),
             hint: None,
         });
         Ok(problems.collect())

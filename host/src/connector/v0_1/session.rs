@@ -15,7 +15,7 @@ use super::{
 use crate::{
     connector::{Answer, Loading, OpenError, Standing, Trouble},
     record::{self, Failure, FailureKind, Fate, Outcome, Receipt, Span, SpanSet, Verdict},
-    sandbox::{Call, InHand, Instance, output::printable},
+    sandbox::{Call, InHand, Instance, output::bounded},
 };
 
 /// Bytes of a message that are kept.
@@ -141,14 +141,4 @@ fn failed(failure: types::Failure) -> Failure {
         code: failure.code.map(|code| bounded(&code, CODE)),
         retry_after: failure.retry_after_ms.map(|ms| Duration::from_millis(ms.into())),
     }
-}
-
-/// A connector's words, harmless and of a length that a person reads.
-pub(super) fn bounded(text: &str, bytes: usize) -> String {
-    let kept = &text[..text.floor_char_boundary(bytes)];
-    let mut shown = printable(kept, true).into_owned();
-    if kept.len() < text.len() {
-        shown.push_str(" […]");
-    }
-    shown
 }

@@ -1,0 +1,270 @@
+//! Runs one animal beside an honest connector, and holds it to its row.
+
+use std::{
+    fs,
+    sync::{
+        Arc, Mutex, OnceLock,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::{Duration, Instant, SystemTime},
+};
+
+use serde_json::{Value, json};
+use tracing_subscriber::fmt::MakeWriter;
+use wharf::{
+    clock::{Clock, Sleep, Time},
+    config,
+    connector::Loader,
+    plan,
+    runtime::{self, Report},
+    sandbox::{Engine, cache::Cache},
+    store::{SqliteStore, Store},
+};
+use wharf_tests::Scratch;
+
+use crate::{
+    process::{self, Holdings},
+    row::{Animal, Outcome, Row},
+};
+
+/// What the honest connector is given in each of its rounds, and in what batches.
+const HONEST: (u32, u32) = (200, 10);
+
+/// The longest that a round may take on a busy machine: it takes some tens of milliseconds.
+const ROUND: Duration = Duration::from_secs(20);
+
+/// What may be left in memory of an animal that is gone: what allocators keep back for later.
+const LEFT: u64 = 32 << 20;
+
+/// All rows of a section, each in a process of its own. Tells of all that fail.
+pub fn run_all(section: &str, rows: &[Row]) {
+    // Built before the processes would wait for each other.
+    for guest in ["guest-hostile", "guest-faults", "guest-scripted"] {
+        wharf_tests::component(guest).unwrap();
+    }
+    let mut failed = Vec::new();
+    for (index, row) in rows.iter().enumerate() {
+        let task = format!("{section} {index}");
+        match process::child("one_animal", &task, row.time_bound() + 2 * ROUND) {
+            Ok(told) => println!("{section}: {}: {}", row.name, told.lines().find(|line| line.starts_with("took ")).unwrap()),
+            Err(error) => failed.push(format!("== {section}: {}: {error}", row.name)),
+        }
+    }
+    assert!(failed.is_empty(), "{} of {} rows failed\n{}", failed.len(), rows.len(), failed.join("\n"));
+}
+
+/// What became of an animal.
+struct Came {
+    delivered: u64,
+    /// The refusal, the error and the dead letters' reasons.
+    told: String,
+    refused: bool,
+}
+
+/// Runs one row in this process.
+pub fn run(row: &Row) {
+    let log = Log::default();
+    tracing_subscriber::fmt().with_writer(log.clone()).with_ansi(false).without_time().init();
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    let runtime = runtime.worker_threads(2).enable_all().build().unwrap();
+    let folder = Scratch::new().unwrap();
+    let destination = runtime.block_on(prepare(row, &folder));
+    let honest = wharf_tests::component("guest-faults").unwrap();
+    let loader = Loader::new(engine(), Clock::system()).unwrap();
+
+    // Whatever is made once is there before anything is measured.
+    runtime.block_on(round(&loader, &honest));
+    let before = Holdings::now();
+    process::forget_peak();
+
+    let done = Arc::new(AtomicBool::new(false));
+    let neighbour = runtime.spawn({
+        let (done, loader, honest) = (done.clone(), loader.clone(), honest.clone());
+        async move {
+            let (mut rounds, mut slowest) = (0, Duration::ZERO);
+            while !done.load(Relaxed) {
+                let started = Instant::now();
+                round(&loader, &honest).await;
+                slowest = slowest.max(started.elapsed());
+                rounds += 1;
+            }
+            (rounds, slowest)
+        }
+    });
+    let started = Instant::now();
+    let came = runtime.block_on(runtime.spawn(cage(loader.clone(), folder, destination, row.batch))).unwrap();
+    let took = started.elapsed();
+    done.store(true, Relaxed);
+    let (rounds, slowest) = runtime.block_on(neighbour).unwrap();
+    runtime.block_on(round(&loader, &honest));
+    let grown = process::peak().saturating_sub(before.memory);
+    drop(loader);
+    let after = Holdings::now();
+    let left = after.memory.saturating_sub(before.memory);
+
+    let mib = |bytes: u64| bytes >> 20;
+    println!(
+        "\ntook {} of {} ms, grew by {} of {} MiB and left {} of {}; {rounds} rounds beside it, the slowest {} ms",
+        took.as_millis(),
+        row.time_bound().as_millis(),
+        mib(grown),
+        mib(row.growth_bound()),
+        mib(left),
+        mib(LEFT),
+        slowest.as_millis()
+    );
+    let (log, told) = (log.text(), &came.told);
+    let records = u64::from(row.records);
+    match &row.outcome {
+        Outcome::Refused(words) => assert!(came.refused && told.contains(words), "refused with {words:?}: {told:?}\n{log}"),
+        Outcome::Ends(words) => {
+            assert_eq!((came.delivered, came.refused), (0, false), "{told}\n{log}");
+            assert!(told.contains(words), "{words:?} not in {told:?}\n{log}");
+        }
+        Outcome::Part(delivered, words) => {
+            assert_eq!(came.delivered, *delivered, "{told}\n{log}");
+            assert!(told.contains(words), "{words:?} not in {told:?}\n{log}");
+        }
+        Outcome::Delivers(words) => {
+            assert_eq!((came.delivered, &**told), (records, ""), "{log}");
+            assert!(log.contains(words), "{words:?} not in the log:\n{log}");
+        }
+    }
+    for text in [told, &log] {
+        assert!(!text.contains(['\u{1b}', '\u{7}', '\u{202e}']), "a control character came through: {text:?}");
+    }
+    assert!(told.len() < 64 << 10, "{} bytes are more than a person reads", told.len());
+    assert!(rounds > 0 && slowest < ROUND, "the honest connector: {rounds} rounds, the slowest {slowest:?}");
+    assert!(took < row.time_bound(), "took {took:?}");
+    assert!(grown < row.growth_bound(), "grew by {grown} bytes");
+    assert!(left < LEFT, "left {left} bytes");
+    assert!(after.files <= before.files, "{before:?} {after:?}");
+}
+
+/// The animal's destination in the pipeline file. Its code is compiled here, so that this is not measured.
+async fn prepare(row: &Row, folder: &Scratch) -> Value {
+    let mut destination = json!({"id": "bad", "grants": row.grants, "limits": row.limits});
+    let bytes = match &row.animal {
+        Animal::Guest(guest, settings) => {
+            destination["settings"] = settings.clone();
+            fs::read(wharf_tests::component(guest).unwrap()).unwrap()
+        }
+        Animal::Raw(raw) => raw.component(),
+        Animal::File(make) => make(),
+    };
+    destination["component"] = json!(folder.write("animal.wasm", &bytes).unwrap());
+    fs::create_dir(folder.path("granted")).unwrap();
+    let lines: String = (0..row.records).map(|record| format!("{record}\n")).collect();
+    folder.write("records.txt", lines).unwrap();
+    if !matches!(row.animal, Animal::File(_)) {
+        use sha2::{Digest as _, Sha256};
+        // What does not compile is refused later.
+        let digest = Sha256::digest(&bytes).iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
+        let _refused = engine().compile(&digest, bytes.into()).await;
+    }
+    destination
+}
+
+/// Runs the animal's pipeline to its end.
+async fn cage(loader: Loader, folder: Scratch, destination: Value, batch: u32) -> Came {
+    let source = json!({"kind": "file", "path": "records.txt", "format": "lines"});
+    let came = pipeline(&loader, &folder, &source, &destination, batch, &hasty()).await;
+    let report = match came {
+        Ok(report) => report,
+        Err(told) => return Came { delivered: 0, told, refused: true },
+    };
+    let store = SqliteStore::open(&folder.path(".wharf/wharf.db")).unwrap();
+    let letters = store.dead_letters("zoo").await.unwrap();
+    let error = report.error.map(|error| error.to_string());
+    let told: Vec<_> = error.into_iter().chain(letters.into_iter().map(|letter| letter.message)).collect();
+    Came { delivered: report.counts.destinations[0].delivered, told: told.join("\n"), refused: false }
+}
+
+/// One run of the honest connector: all of its records arrive.
+async fn round(loader: &Loader, component: &std::path::Path) {
+    let folder = Scratch::new().unwrap();
+    let source = json!({"kind": "generator", "count": HONEST.0, "size": "100B"});
+    let destination = json!({"id": "honest", "component": component});
+    let report = pipeline(loader, &folder, &source, &destination, HONEST.1, &Clock::system()).await.unwrap();
+    let counts = &report.counts.destinations[0];
+    assert!(report.error.is_none(), "the honest connector: {:?}", report.error);
+    assert_eq!((counts.delivered, counts.dead_lettered), (HONEST.0.into(), 0), "the honest connector");
+}
+
+async fn pipeline(
+    loader: &Loader,
+    folder: &Scratch,
+    source: &Value,
+    destination: &Value,
+    batch: u32,
+    clock: &Clock,
+) -> Result<Report, String> {
+    let pipeline = json!({"id": "zoo", "source": source, "batch": {"records": batch}, "destinations": [destination]});
+    let file = json!({"version": 1, "pipelines": [pipeline]}).to_string();
+    let file = config::parse(&file, "zoo.yaml", &folder.path(""), &|_| None).map_err(|error| error.to_string())?;
+    let told = |errors: Vec<plan::PlanError>| errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+    let plan = plan::plan(file, loader, "run-1").await.map_err(told)?;
+    let running = runtime::start(plan, clock.clone(), "run-1").await.map_err(|error| error.to_string())?;
+    Ok(running.ended().await.pop().unwrap())
+}
+
+fn engine() -> Engine {
+    static ENGINE: OnceLock<Engine> = OnceLock::new();
+    ENGINE.get_or_init(|| Engine::new(Some(Cache::open(&wharf_tests::cache().unwrap()).unwrap())).unwrap()).clone()
+}
+
+/// A clock by which hours pass in a second, where something waits: restarts back off, and nobody has the time.
+fn hasty() -> Clock {
+    Clock::new(Hasty(Instant::now()))
+}
+
+#[derive(Debug)]
+struct Hasty(Instant);
+
+const HASTE: u32 = 10_000;
+
+impl Time for Hasty {
+    fn now(&self) -> SystemTime {
+        SystemTime::UNIX_EPOCH + self.elapsed()
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.0.elapsed() * HASTE
+    }
+
+    fn sleep(&self, for_: Duration) -> Sleep {
+        Box::pin(tokio::time::sleep(for_ / HASTE))
+    }
+}
+
+/// The beginning of the log: floods are not kept.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.0.lock().unwrap()).into_owned()
+    }
+}
+
+impl<'a> MakeWriter<'a> for Log {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
+}
+
+impl std::io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        const KEPT: usize = 1 << 20;
+        let mut log = self.0.lock().unwrap();
+        let room = KEPT.saturating_sub(log.len());
+        std::io::Write::write_all(&mut *log, &bytes[..bytes.len().min(room)])?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
