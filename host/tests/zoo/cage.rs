@@ -28,7 +28,7 @@ use crate::{
 };
 
 /// What the honest connector is given in each of its rounds, and in what batches.
-const HONEST: (u32, u32) = (200, 10);
+const HONEST: (u32, u32) = (100, 10);
 
 /// The longest that a round may take on a busy machine: it takes some tens of milliseconds.
 const ROUND: Duration = Duration::from_secs(20);

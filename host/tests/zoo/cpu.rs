@@ -20,7 +20,6 @@ const WAYS: &[(&str, &str)] = &[
     ("copying its memory", "(loop (memory.copy (i32.const 131072) (i32.const 131073) (i32.const 8388608)) (br 0))"),
     ("filling its table", "(loop (table.fill $filled (i32.const 0) (ref.null func) (i32.const 1000)) (br 0))"),
     ("a large table of branches", "(loop (call $branches))"),
-    ("catching what it throws", "(loop $on (block $caught (try_table (catch_all $caught) (throw $thrown))) (br $on))"),
 ];
 
 /// A function with a branch of 10,000 ways in it, called for ever.
@@ -29,7 +28,7 @@ fn branches() -> &'static str {
     format!("(func $branches (loop $on (block $out (br_table {ways} 1 (i32.wrap_i64 (call $now)))) (br $on)))").leak()
 }
 
-const FIELDS: &str = "(table $filled 1000 funcref) (tag $thrown) (func $deeper (call $deeper) (call $deeper))";
+const FIELDS: &str = "(table $filled 1000 funcref) (func $deeper (call $deeper) (call $deeper))";
 
 /// An animal that does this in a call.
 fn in_call(call: &str, does: &'static str) -> Raw {
@@ -62,7 +61,7 @@ fn ended(call: &str, why: &str) -> Outcome {
 
 /// No fuel but time.
 fn timed(call: &str) -> Value {
-    json!({"memory": "16MiB", "fuel-per-call": u64::MAX, "time": {call: "100ms"}})
+    json!({"memory": "16MiB", "fuel-per-call": u64::MAX, "time": {call: "50ms"}})
 }
 
 pub fn rows() -> Vec<Row> {
@@ -71,7 +70,7 @@ pub fn rows() -> Vec<Row> {
         // Each way out of the fuel in each call is due in the long run alone: the limits are one code for all calls.
         let ways = if call == "write" || wharf_tests::long() { WAYS } else { &WAYS[..2] };
         for (way, does) in ways {
-            let late = ended(call, &format!("took longer than 100ms (limits.time.{call})"));
+            let late = ended(call, &format!("took longer than 50ms (limits.time.{call})"));
             rows.push(Row::raw(format!("{way} in {call}, by time"), in_call(call, does), late).limits(timed(call)));
         }
         let fuel = if call == "write" { "20000001 units of fuel (limits.fuel-per-call and " } else { "20000000 units of fuel (" };
@@ -89,25 +88,25 @@ pub fn rows() -> Vec<Row> {
             "the start function",
             Raw { fields: start, ..Raw::default() },
             "describe",
-            ended("describe", "took longer than 100ms (limits.time.describe)"),
+            ended("describe", "took longer than 50ms (limits.time.describe)"),
         ),
         (
             "cabi_realloc",
             Raw { realloc: "(if (i32.eq (local.get 3) (i32.const 8)) (then (loop (br 0))))", ..Raw::default() },
             "write",
-            ended("write", "took longer than 100ms (limits.time.write)"),
+            ended("write", "took longer than 50ms (limits.time.write)"),
         ),
         (
             "post-return",
             Raw { post_return: realloc, ..Raw::default() },
             "write",
-            ended("write", "took longer than 100ms (limits.time.write)"),
+            ended("write", "took longer than 50ms (limits.time.write)"),
         ),
         (
             "a destructor",
             Raw { destructor: "(loop (br 0))", write: "(call $drop (call $new (i32.const 1)))", ..Raw::default() },
             "write",
-            ended("write", "took longer than 100ms (limits.time.write)"),
+            ended("write", "took longer than 50ms (limits.time.write)"),
         ),
     ];
     for (place, raw, call, outcome) in around {
@@ -122,7 +121,7 @@ pub fn rows() -> Vec<Row> {
     for act in
         ["log", "count", "clock", "random", "ask-for-state", "ask-for-tokens", "lines-without-end", "timer-spin", "ready-spin"]
     {
-        let late = ended("write", "took longer than 100ms (limits.time.write)");
+        let late = ended("write", "took longer than 50ms (limits.time.write)");
         rows.push(Row::hostile(act, "write", 0, late).limits(timed("write")));
     }
     rows

@@ -112,7 +112,7 @@ fn files_that_are_damaged_are_loaded_or_refused_in_one_line() {
     let limits = Arc::new(limits);
     let real = fs::read(wharf_tests::component("guest-bounded").unwrap()).unwrap();
     let (mut random, mut loaded, mut refused) = (Random(7), 0, 0);
-    let many = if wharf_tests::long() { 5000 } else { 150 };
+    let many = if wharf_tests::long() { 5000 } else { 90 };
     for (original, count) in [(Raw::default().component(), 2 * many), (real, many / 3)] {
         for round in 0..count {
             let mut bytes = original.clone();

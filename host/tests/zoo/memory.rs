@@ -101,9 +101,9 @@ fn grown() -> Vec<Row> {
         Row::raw(
             "grows again and again, though it is refused",
             Raw { write: refused_for_ever, ..Raw::default() },
-            ends("write ended its instance: took longer than 100ms (limits.time.write)"),
+            ends("write ended its instance: took longer than 50ms (limits.time.write)"),
         )
-        .limits(json!({"memory": "16MiB", "fuel-per-call": u64::MAX, "time": {"write": "100ms"}})),
+        .limits(json!({"memory": "16MiB", "fuel-per-call": u64::MAX, "time": {"write": "50ms"}})),
         Row::raw("uses all the memory that it may have", Raw { write: touched, ..Raw::default() }, delivers("")),
         Row::raw(
             "grows a table",
@@ -128,8 +128,8 @@ fn grown() -> Vec<Row> {
         Row::raw("throws exceptions", Raw { fields: "(tag $t)", write: thrown, ..Raw::default() }, ends("(limits.memory)"))
             .limits(json!({"memory": "1MiB"})),
         Row::hostile("grow", "write", 0, ends("write ended its instance: wanted ")).limits(small()),
-        Row::hostile("churn", "write", 12 << 20, ends("took longer than 100ms (limits.time.write)"))
-            .limits(json!({"memory": "16MiB", "fuel-per-call": u64::MAX, "time": {"write": "100ms"}})),
+        Row::hostile("churn", "write", 12 << 20, ends("took longer than 50ms (limits.time.write)"))
+            .limits(json!({"memory": "16MiB", "fuel-per-call": u64::MAX, "time": {"write": "50ms"}})),
         Row::faulty("memory", "write", 64 << 20, ends("bytes of memory and may have 16MiB (limits.memory)")).limits(small()),
         // What was denied before and got over is not blamed for it.
         Row::faulty("panic", "write", 0, ends("write ended its instance: wasm trap: wasm `unreachable` instruction executed"))

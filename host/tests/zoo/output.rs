@@ -52,8 +52,8 @@ pub fn rows() -> Vec<Row> {
             ends("asked for more than 64KiB of random bytes in one call (limits.random-bytes)"),
         )
         .named("4 GiB of random bytes"),
-        Row::hostile("random-bytes-without-end", "write", 64 << 10, ends("took longer than 100ms (limits.time.write)"))
-            .limits(json!({"fuel-per-call": u64::MAX, "time": {"write": "100ms"}})),
+        Row::hostile("random-bytes-without-end", "write", 64 << 10, ends("took longer than 50ms (limits.time.write)"))
+            .limits(json!({"fuel-per-call": u64::MAX, "time": {"write": "50ms"}})),
         Row::hostile("exit", "write", 0, ends("write ended its instance: called exit(0), which a connector must not")),
         Row::hostile("exit", "open", 0, ends("open ended its instance: called exit(0), which a connector must not")),
         Row::faulty("exit", "write", 0, ends("write ended its instance: called exit(1), which a connector must not")),

@@ -8,7 +8,7 @@ use crate::row::{Animal, Outcome, Row, delivers, ends, refused};
 
 /// Where a call ends its instance by time: what comes of it.
 fn late(call: &str) -> Outcome {
-    let words = format!("{call} ended its instance: took longer than 100ms (limits.time.{call})");
+    let words = format!("{call} ended its instance: took longer than 50ms (limits.time.{call})");
     match call {
         "check" => refused(words),
         "open" | "write" => ends(words),
@@ -24,7 +24,7 @@ pub fn rows() -> Vec<Row> {
                 "sleep" => Row::hostile("sleep", call, 0, late(call)),
                 _ => Row::faulty("wait", call, 0, late(call)),
             };
-            rows.push(row.limits(json!({"time": {call: "100ms"}})));
+            rows.push(row.limits(json!({"time": {call: "50ms"}})));
         }
     }
     // Nothing ever comes in: it is at its end, which is ready.
