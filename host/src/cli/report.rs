@@ -9,7 +9,7 @@ use crate::{
     pipeline::PipelineError,
     plan::PlanError,
     runtime::{Report, Used},
-    sandbox::output::printable,
+    sandbox::{Event, Usage, output::printable},
 };
 
 /// Why nothing was run.
@@ -157,6 +157,7 @@ fn json(reports: &[Report]) -> Value {
                         "dead_lettered": destination.dead_lettered,
                         "pending": destination.pending,
                         "unknown": destination.unknown,
+                        "metrics": used.usage.figures().all(),
                         "usage": usage(used),
                     })
                 })
@@ -183,13 +184,38 @@ fn json(reports: &[Report]) -> Value {
     document
 }
 
-/// What a destination used, so that its limits can be set from facts.
+/// What a destination used and tried, so that its limits and grants can be set from facts.
 fn usage(Used { usage, memory_limit }: &Used) -> Value {
-    json!({
+    let mut used = json!({
         "memory_peak": usage.memory_peak(),
         "memory_limit": memory_limit.bytes(),
         "fuel_per_record": usage.fuel_per_record(),
-    })
+    });
+    for event in Event::ALL {
+        used[event.name()] = usage.count(event).into();
+    }
+    used
+}
+
+/// What of a destination was refused and dropped, in words; `None` where nothing was.
+fn held_back(usage: &Usage) -> Option<String> {
+    let counted = |events: &[(Event, &str, &str)]| {
+        let counts = events.iter().map(|(event, one, many)| (usage.count(*event), one, many)).filter(|(count, ..)| *count > 0);
+        let words = counts.map(|(count, one, many)| format!("{} {}", grouped(count), if count == 1 { one } else { many }));
+        let words: Vec<String> = words.collect();
+        (!words.is_empty()).then(|| words.join(", "))
+    };
+    let refused = counted(&[
+        (Event::HttpRefused, "HTTP request", "HTTP requests"),
+        (Event::ConnectRefused, "connection", "connections"),
+        (Event::LookupRefused, "look-up of a name", "look-ups of names"),
+        (Event::Refused, "other attempt", "other attempts"),
+    ]);
+    let dropped =
+        counted(&[(Event::LineDropped, "line of the log", "lines of the log"), (Event::MetricDropped, "figure", "figures")]);
+    let told = [refused.map(|what| format!("refused: {what}")), dropped.map(|what| format!("dropped: {what}"))];
+    let told: Vec<String> = told.into_iter().flatten().collect();
+    (!told.is_empty()).then(|| told.join("; "))
 }
 
 fn text(reports: &[Report], mut to: impl Write) -> std::io::Result<()> {
@@ -216,6 +242,9 @@ fn text(reports: &[Report], mut to: impl Write) -> std::io::Result<()> {
             if let Some(fuel) = usage.fuel_per_record() {
                 let (peak, limit) = (mebibytes(usage.memory_peak()), mebibytes(memory_limit.bytes()));
                 writeln!(to, "    memory: {peak} MiB of {limit} MiB at the most; fuel: {} a record", grouped(fuel))?;
+            }
+            if let Some(told) = held_back(usage) {
+                writeln!(to, "    {told}")?;
             }
         }
     }
@@ -255,6 +284,22 @@ mod tests {
         told.print(&mut printed).unwrap();
         let printed = String::from_utf8(printed).unwrap();
         assert_eq!(printed, "error: asks for \\u{1b}[2J\nhint: its settings are `\\u{202e}`\nx\n");
+    }
+
+    #[test]
+    fn what_was_refused_and_dropped_is_told_where_there_is_any() {
+        let usage = Usage::default();
+        usage.note(Event::ConnectAllowed);
+        assert_eq!(held_back(&usage), None);
+        for _ in 0..1200 {
+            usage.note(Event::LineDropped);
+        }
+        assert_eq!(held_back(&usage).as_deref(), Some("dropped: 1,200 lines of the log"));
+        usage.note(Event::LookupRefused);
+        usage.note(Event::Refused);
+        usage.note(Event::Refused);
+        let told = "refused: 1 look-up of a name, 2 other attempts; dropped: 1,200 lines of the log";
+        assert_eq!(held_back(&usage).as_deref(), Some(told));
     }
 
     #[test]

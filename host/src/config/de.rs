@@ -26,6 +26,9 @@ const KIND: &str = "kind";
 /// The enums whose variants have content.
 const TAGGED: [&str; 1] = ["Source"];
 
+/// The name of a newtype that has a short form: it is given a text as it stands, and whatever else there is as a newtype's content.
+pub(super) const SHORT: &str = "$wharf::short";
+
 /// The typed value of a tree.
 pub(super) fn from_node<'de, T: Deserialize<'de>>(node: &'de Node) -> Result<T, ConfigError> {
     T::deserialize(De(node)).map_err(|fault| fault.into_error(node))
@@ -103,8 +106,11 @@ impl<'de> Deserializer<'de> for De<'de> {
         visitor.visit_some(self)
     }
 
-    fn deserialize_newtype_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, Fault> {
-        visitor.visit_newtype_struct(self)
+    fn deserialize_newtype_struct<V: Visitor<'de>>(self, name: &'static str, visitor: V) -> Result<V::Value, Fault> {
+        match self.0.scalar() {
+            Some(scalar) if name == SHORT => visitor.visit_borrowed_str(&scalar.text),
+            _ => visitor.visit_newtype_struct(self),
+        }
     }
 
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {

@@ -54,6 +54,17 @@ pub struct Limits {
     /// The most bytes kept of one line of standard output or error; the rest of the line is dropped.
     #[serde(deserialize_with = "output")]
     pub output: Size,
+    /// The most lines of the log a second, and at once: over all instances of the destination, those that the host writes of what they
+    /// try included. What is over it is dropped and counted.
+    #[serde(deserialize_with = "many")]
+    #[schemars(range(min = 1, max = 10_000))]
+    pub log_lines: u32,
+    /// The most figures of the connector's own, by name. What is over it is dropped and counted.
+    #[serde(deserialize_with = "many")]
+    #[schemars(range(min = 1, max = 10_000))]
+    pub metrics: u32,
+    /// What TCP connections may use.
+    pub tcp: TcpLimits,
 }
 
 impl Default for Limits {
@@ -71,6 +82,9 @@ impl Default for Limits {
             fuel_per_record: 100_000_000,
             time: Times::default(),
             output: Size::from_kib(64),
+            log_lines: 100,
+            metrics: 100,
+            tcp: TcpLimits::default(),
         }
     }
 }
@@ -103,6 +117,29 @@ impl Default for Times {
     fn default() -> Self {
         let secs = Interval::from_secs;
         Self { describe: secs(10), check: secs(10), open: secs(60), write: secs(60), ack: secs(10), close: secs(30) }
+    }
+}
+
+/// What the TCP connections of one instance may use, and the look-ups of its destination.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default, expecting = "the tcp block")]
+pub struct TcpLimits {
+    /// The most sockets that the instance may hold at once, connected or not.
+    #[serde(deserialize_with = "many")]
+    #[schemars(range(min = 1, max = 10_000))]
+    pub sockets: u32,
+    /// The most look-ups of names a second, and under way at once: over all instances of the destination.
+    #[serde(deserialize_with = "many")]
+    #[schemars(range(min = 1, max = 10_000))]
+    pub lookups: u32,
+    /// The longest that a look-up may take.
+    #[serde(deserialize_with = "time")]
+    pub lookup_time: Interval,
+}
+
+impl Default for TcpLimits {
+    fn default() -> Self {
+        Self { sockets: 64, lookups: 8, lookup_time: Interval::from_secs(10) }
     }
 }
 

@@ -138,6 +138,8 @@ fn check(file: &File) -> Result<(), ConfigError> {
         for destination in &pipeline.destinations {
             let grants = &destination.grants.directories;
             unique("directory of the guest", grants.iter().map(|grant| (grant.guest.as_str(), &grant.place)))?;
+            let tcp: Vec<_> = destination.grants.tcp.iter().map(|grant| (grant.to.to_string(), &grant.place)).collect();
+            unique("TCP grant", tcp.iter().map(|(to, place)| (to.as_str(), *place)))?;
         }
     }
     Ok(())

@@ -365,6 +365,23 @@ fn a_wrong_file_is_refused_with_the_line_and_what_to_do() {
             "p.yaml:8:34: the setting `a.b` stands here again, first on line 8\nkeep one of the two",
         ),
         (
+            rest("        grants: { tcp: [db.example.com] }\n"),
+            "p.yaml:8:25: this grant names no port\nwrite it like `db.example.com:5432`",
+        ),
+        (
+            rest("        grants: { tcp: [{ to: \"127.1:80\" }] }\n"),
+            "p.yaml:8:31: this grant names a host that ends with a number and is not an IPv4 address of four decimal numbers\nwrite it like `db.example.com:5432`",
+        ),
+        (rest("        grants: { tcp: [[]] }\n"), "p.yaml:8:25: expected a TCP grant (a mapping), found an empty list"),
+        (
+            rest("        grants: { tcp: [{ to: \"a:1\", privat: true }] }\n"),
+            "p.yaml:8:38: unknown key `privat` in a TCP grant\ndid you mean `private`?",
+        ),
+        (
+            rest("        grants: { tcp: [\"a:1\", { to: \"A:1\", private: true }] }\n"),
+            "p.yaml:8:32: the TCP grant `a:1` stands here again, first on line 8\ngive each a name of its own",
+        ),
+        (
             rest("        grants: { directories: [{ host: x, guest: /x }, { host: y, guest: /x }] }\n"),
             "p.yaml:8:57: the directory of the guest `/x` stands here again, first on line 8\ngive each a name of its own",
         ),
@@ -510,8 +527,10 @@ fn every_key_stands_in_the_docs_with_its_default() {
         ("Grants", "### `grants`"),
         ("Directory", "#### `directories`"),
         ("State", "#### `state`"),
+        ("TcpGrant", "#### `tcp`"),
         ("Limits", "### `limits`"),
         ("Times", "#### `time`"),
+        ("TcpLimits", "#### `limits.tcp`"),
     ];
     let schema = schema();
     let blocks: BTreeMap<_, _> = blocks(&schema).into_iter().collect();

@@ -26,7 +26,11 @@ use crate::{
     clock::Clock,
     config::{Limits, Size},
     record::{Batch, Breach, Failure, Run},
-    sandbox::{DirectoryError, Ended, Engine, EngineError, Grants, Host, Scope, Usage, output::told},
+    sandbox::{
+        DirectoryError, Ended, Engine, EngineError, Grants, Host, Scope, Usage,
+        address::{Resolver, SystemResolver},
+        output::told,
+    },
 };
 
 use self::{
@@ -40,6 +44,7 @@ use self::{
 pub struct Loader {
     engine: Engine,
     clock: Clock,
+    resolver: Arc<dyn Resolver>,
     v0_1: wasmtime::component::Linker<Host>,
 }
 
@@ -243,7 +248,17 @@ impl Loader {
     /// Loads with an engine; instances see the time of the clock.
     pub fn new(engine: Engine, clock: Clock) -> Result<Self, EngineError> {
         let v0_1 = v0_1::linker(&engine).map_err(EngineError::Start)?;
-        Ok(Self { engine, clock, v0_1 })
+        Ok(Self { engine, clock, resolver: Arc::new(SystemResolver), v0_1 })
+    }
+
+    /// Has granted names looked up with another resolver than the system's.
+    pub fn with_resolver(self, resolver: Arc<dyn Resolver>) -> Self {
+        Self { resolver, ..self }
+    }
+
+    /// What looks up granted names.
+    pub fn resolver(&self) -> &Arc<dyn Resolver> {
+        &self.resolver
     }
 
     /// The clock that instances see.

@@ -1,14 +1,22 @@
 //! What the pipeline file grants, held against what the connector asks for.
 
+use std::sync::Arc;
+
 use super::error::PlanError;
 use crate::{
-    config::{self, Access, Place, Size},
+    config::{self, Access, HostPort, Place, Size},
     connector::descriptor::Request,
-    sandbox::{Directories, Grants, State},
+    sandbox::{Directories, Grants, Sockets, State, address::Resolver},
 };
 
 /// Finds out what is granted. What cannot be is told with its place.
-pub(super) fn granted(destination: &str, place: &Place, given: &config::Grants, errors: &mut Vec<PlanError>) -> Grants {
+pub(super) fn granted(
+    destination: &str,
+    place: &Place,
+    given: &config::Grants,
+    resolver: &Arc<dyn Resolver>,
+    errors: &mut Vec<PlanError>,
+) -> Grants {
     let mut grants = Grants::default();
     match Directories::find(given.directories.iter().map(|grant| &grant.value)) {
         Ok(found) => grants.directories = found,
@@ -18,6 +26,7 @@ pub(super) fn granted(destination: &str, place: &Place, given: &config::Grants, 
         }
     }
     grants.state = given.state.as_ref().map(State::granted);
+    grants.sockets = Sockets::granted(given.tcp.iter().map(|grant| &grant.value), resolver.clone());
     grants
 }
 
@@ -36,6 +45,7 @@ pub(super) fn short(request: &Request, pattern: &str, grants: &Grants) -> Option
     match request.capability.as_str() {
         "directory" => directory(pattern, &grants.directories).map(Ok),
         "state" => state(pattern, grants.state.as_ref()).map(Ok),
+        "tcp" => tcp(pattern, &grants.sockets).map(Ok),
         other => Some(Err(format!("{other} {pattern}"))),
     }
 }
@@ -69,6 +79,22 @@ fn state(pattern: &str, granted: Option<&State>) -> Option<Short> {
             Some(Short { what, how: "granted with less", remedy: format!("raise `bytes` of the grant `state` to {size}") })
         }
         Some(_) => None,
+    }
+}
+
+fn tcp(pattern: &str, granted: &Sockets) -> Option<Short> {
+    let what = format!("TCP connections to {pattern}");
+    match pattern.parse::<HostPort>() {
+        Ok(to) if granted.allow(&to) => None,
+        Ok(to) => {
+            let private = "a name that leads into a private network is granted as `{ to: …, private: true }`";
+            Some(Short { what, how: "not granted", remedy: format!("add under `grants:`\n  tcp:\n    - \"{to}\"\n{private}") })
+        }
+        // A setting that was filled in, or the connector's own fault.
+        Err(cause) => {
+            let remedy = format!("correct the settings that it is made of, or ask the connector's author: it {cause}");
+            Some(Short { what, how: "nothing that can be granted", remedy })
+        }
     }
 }
 

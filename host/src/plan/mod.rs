@@ -102,7 +102,7 @@ impl Planner<'_> {
         let title = connector.title();
         let destination = id.value.to_string();
 
-        let grants = grants::granted(&destination, place, grants, &mut self.errors);
+        let grants = grants::granted(&destination, place, grants, self.loader.resolver(), &mut self.errors);
 
         let texts: BTreeMap<String, Given> = settings
             .iter()

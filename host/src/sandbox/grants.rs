@@ -1,6 +1,6 @@
 //! What an instance may reach: every grant, parsed and checked once.
 
-use super::{Directories, State};
+use super::{Directories, Sockets, State};
 
 /// What an instance may reach. By default nothing.
 #[derive(Clone, Debug, Default)]
@@ -9,4 +9,6 @@ pub struct Grants {
     pub directories: Directories,
     /// Durable state; `None` where none is granted.
     pub state: Option<State>,
+    /// Hosts and ports to connect to.
+    pub sockets: Sockets,
 }

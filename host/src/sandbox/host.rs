@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use tokio::sync::OwnedSemaphorePermit;
-use wasmtime::component::ResourceTable;
+use wasmtime::component::{Resource, ResourceTable};
 use wasmtime_wasi::{HostWallClock, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
@@ -12,7 +12,9 @@ use super::{
     grants::Grants,
     http::Refuse,
     limiter::Limiter,
+    log::Log,
     output::{Captured, Stream},
+    sockets::{Dialer, Open},
     state::State,
     usage::Usage,
 };
@@ -74,6 +76,9 @@ pub struct Host {
     pub(super) deadline: Deadline,
     /// Its place among the instances that there may be; free again when the store is dropped.
     pub(super) seat: Option<OwnedSemaphorePermit>,
+    pub(super) dialer: Dialer,
+    /// What its sockets are children of; `None` before the first.
+    pub(super) open_sockets: Option<Resource<Open>>,
     /// Whom this instance works for.
     pub scope: Scope,
     /// Set while a call is about records, and only then.
@@ -86,23 +91,27 @@ pub struct Host {
     pub state: Option<State>,
     /// The most bytes that the host hands over in one answer.
     pub answer_limit: Size,
+    /// Its share of the log.
+    pub log: Log,
+    /// The most names of figures.
+    pub metrics_limit: u32,
 }
 
 impl Host {
     /// Everything that one instance reaches: clocks, randomness, captured output, and what is granted.
     pub fn new(scope: Scope, limits: &Limits, grants: &Grants, usage: Arc<Usage>, clock: &Clock) -> Result<Self, DirectoryError> {
         let line_limit = limits.output.bytes() as usize;
-        let stdout = Captured::new(Stream::Output, scope.clone(), line_limit);
-        let stderr = Captured::new(Stream::Error, scope.clone(), line_limit);
+        let log = Log::new(scope.clone(), usage.clone(), clock.clone(), limits.log_lines);
+        let stdout = Captured::new(Stream::Output, log.clone(), line_limit);
+        let stderr = Captured::new(Stream::Error, log.clone(), line_limit);
+        let dialer = Dialer::new(grants.sockets.clone(), limits.tcp, clock.clone(), log.clone());
         let mut wasi = WasiCtxBuilder::new();
         wasi.stdout(stdout.clone())
             .stderr(stderr.clone())
             .max_random_size(limits.random_bytes.bytes())
             .wall_clock(WallClock(clock.clone()))
-            .allow_tcp(false)
-            .allow_udp(false)
-            .allow_ip_name_lookup(false)
             .allow_blocking_current_thread(false);
+        dialer.add_to(&mut wasi);
         grants.directories.add_to(&mut wasi)?;
         let mut table = ResourceTable::new();
         table.set_max_capacity(limits.handles as usize);
@@ -116,13 +125,24 @@ impl Host {
             stderr,
             deadline: Deadline::after(Duration::ZERO),
             seat: None,
+            dialer,
+            open_sockets: None,
             scope,
             in_hand: None,
             usage,
             line_limit,
             state: grants.state.clone(),
             answer_limit: limits.host_call_bytes,
+            log,
+            metrics_limit: limits.metrics,
         })
+    }
+}
+
+/// What of its lines was dropped, and not told yet, is told at the end.
+impl Drop for Host {
+    fn drop(&mut self) {
+        self.log.finish();
     }
 }
 

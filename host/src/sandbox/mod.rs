@@ -9,24 +9,29 @@
 //! | --- | --- | --- |
 //! | directories | [`directories`] | no preopened directory |
 //! | HTTP | [`http`] | `HTTP-request-denied` |
-//! | sockets | wasmtime's own switches, all off | `access-denied` |
+//! | sockets | [`sockets`] | `access-denied` |
 //! | state | [`state`] | `not-granted` |
 //! | tokens | [`tokens`] | `not-granted` |
 //! | follow-ups | the contract's own interface | `not granted` |
 //! | clocks, randomness | [`host`] | ordinary; random bytes a call are bounded |
+//! | log, metrics | [`log`], [`figures`] | within a rate, and so many names |
 //! | standard output and error | [`output`] | lines of the log; environment, arguments and standard input are empty |
 
 pub mod address;
+pub mod bucket;
 pub mod cache;
 pub mod compile;
 pub mod directories;
 pub mod engine;
+pub mod figures;
 pub mod grants;
 pub mod host;
 pub mod http;
 pub mod instance;
 pub mod limiter;
+pub mod log;
 pub mod output;
+pub mod sockets;
 pub mod state;
 pub mod tokens;
 pub mod usage;
@@ -34,9 +39,12 @@ pub mod usage;
 pub use compile::{CompileError, Compiler};
 pub use directories::{Directories, DirectoryError};
 pub use engine::{Engine, EngineError};
+pub use figures::{Figure, Figures};
 pub use grants::Grants;
 pub use host::{Host, InHand, Scope};
 pub use instance::{Call, Ended, Instance};
+pub use log::Log;
+pub use sockets::Sockets;
 pub use state::{State, StateRefusal};
 pub use tokens::{TokenError, TokenSource};
 pub use usage::{Event, Usage};

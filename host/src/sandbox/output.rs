@@ -1,7 +1,7 @@
 //! What a component writes to its standard output and error: lines of the log.
 //!
 //! **Threat.** Floods, endless lines, control characters that rewrite a terminal. **Answer.** A line is kept up to a bound and the rest
-//! of it counted, control characters are escaped, and the last bytes of standard error are kept for the error in which a trap ends:
+//! of it counted, lines come at a rate ([`super::log`]), control characters are escaped, and the last bytes of standard error are kept for the error in which a trap ends:
 //! a panic's message, or a traceback, stands only there.
 
 use std::{
@@ -20,7 +20,7 @@ use wasmtime_wasi::{
     p2::{OutputStream, Pollable, StreamResult},
 };
 
-use super::host::Scope;
+use super::log::Log;
 
 /// Bytes that a component may hand over in one call.
 const CHUNK: usize = 64 << 10;
@@ -44,7 +44,7 @@ pub struct Captured(Arc<Mutex<Lines>>);
 #[derive(Debug)]
 struct Lines {
     stream: Stream,
-    scope: Scope,
+    log: Log,
     /// The line so far, up to `limit` bytes.
     line: Vec<u8>,
     /// Bytes of the line that were not kept.
@@ -55,8 +55,8 @@ struct Lines {
 
 impl Captured {
     /// Keeps at most `limit` bytes of a line.
-    pub fn new(stream: Stream, scope: Scope, limit: usize) -> Self {
-        Self(Arc::new(Mutex::new(Lines { stream, scope, line: Vec::new(), cut: 0, limit, tail: VecDeque::new() })))
+    pub fn new(stream: Stream, log: Log, limit: usize) -> Self {
+        Self(Arc::new(Mutex::new(Lines { stream, log, line: Vec::new(), cut: 0, limit, tail: VecDeque::new() })))
     }
 
     /// Passes on a line that has not ended, and returns what was written last.
@@ -96,10 +96,11 @@ impl Lines {
     }
 
     fn end_of_line(&mut self) {
-        if !self.line.is_empty() {
+        if !self.line.is_empty() && tracing::enabled!(tracing::Level::INFO) && self.log.admits() {
             let text = String::from_utf8_lossy(&self.line);
             let line = printable(text.trim_end_matches('\r'), false);
-            let (pipeline, destination) = (self.scope.pipeline(), self.scope.destination());
+            let scope = self.log.scope();
+            let (pipeline, destination) = (scope.pipeline(), scope.destination());
             let cut = (self.cut > 0).then_some(self.cut);
             match self.stream {
                 Stream::Output => tracing::info!(target: "wharf::stdout", pipeline, destination, cut, "{line}"),
@@ -210,7 +211,9 @@ mod tests {
 
     #[test]
     fn the_last_of_standard_error_is_kept_and_made_harmless() {
-        let error = Captured::new(Stream::Error, Scope::default(), 16);
+        let clock = crate::clock::VirtualClock::new().clock();
+        let log = Log::new(crate::sandbox::Scope::default(), Arc::default(), clock, 10);
+        let error = Captured::new(Stream::Error, log, 16);
         for _ in 0..10_000 {
             error.lines().write(b"flood without an end ");
         }

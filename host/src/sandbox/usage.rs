@@ -1,7 +1,15 @@
 //! What a destination used and tried so far, over all of its instances: shown when a run ends, so that limits and grants can be set
 //! from facts.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU32, AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use super::{bucket::Bucket, figures::Figures, log::Flow};
 
 /// Something that is counted and not only logged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +71,10 @@ pub struct Usage {
     memory_peak: AtomicU64,
     fuel: AtomicU64,
     records: AtomicU64,
+    figures: Figures,
+    lines: Mutex<Flow>,
+    lookups: Mutex<Bucket>,
+    looking_up: AtomicU32,
 }
 
 impl Usage {
@@ -96,6 +108,35 @@ impl Usage {
     pub fn fuel_per_record(&self) -> Option<u64> {
         self.fuel.load(Relaxed).checked_div(self.records.load(Relaxed))
     }
+
+    /// The connector's own figures.
+    pub fn figures(&self) -> &Figures {
+        &self.figures
+    }
+
+    /// Its lines of the log.
+    pub(super) fn lines(&self) -> MutexGuard<'_, Flow> {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Begins a look-up where no more than `most` were begun within a second and no more are under way; `now` is a clock's elapsed time.
+    pub(super) fn look_up(self: &Arc<Self>, now: Duration, most: u32) -> Option<LookingUp> {
+        // Taken back where it was one too many.
+        let looking_up = LookingUp(self.clone());
+        let others = self.looking_up.fetch_add(1, Relaxed);
+        let mut lookups = self.lookups.lock().unwrap_or_else(PoisonError::into_inner);
+        (others < most && lookups.take(now, most)).then_some(looking_up)
+    }
+}
+
+/// A look-up that is under way until this is dropped.
+#[derive(Debug)]
+pub(super) struct LookingUp(Arc<Usage>);
+
+impl Drop for LookingUp {
+    fn drop(&mut self) {
+        self.0.looking_up.fetch_sub(1, Relaxed);
+    }
 }
 
 #[cfg(test)]
@@ -111,5 +152,19 @@ mod tests {
             assert_eq!(usage.count(event), 1);
             assert!(Event::ALL.into_iter().filter(|other| other.name() == event.name()).count() == 1);
         }
+    }
+
+    #[test]
+    fn look_ups_are_bounded_by_the_second_and_by_what_is_under_way() {
+        let (usage, second) = (Arc::new(Usage::default()), Duration::from_secs(1));
+        let under_way: Vec<_> = (0..5).map_while(|_| usage.look_up(second, 3)).collect();
+        assert_eq!(under_way.len(), 3);
+        assert!(usage.look_up(second * 9, 3).is_none(), "three are under way");
+        drop(under_way);
+        assert!(usage.look_up(second * 9, 3).is_some());
+        assert!(usage.look_up(second * 9, 3).is_some());
+        assert!(usage.look_up(second * 9, 3).is_some());
+        assert!(usage.look_up(second * 9, 3).is_none(), "three were begun in this second");
+        assert_eq!(usage.looking_up.load(Relaxed), 0);
     }
 }

@@ -6,6 +6,7 @@ mod delivery;
 mod grants;
 mod limits;
 mod receipts;
+mod sockets;
 mod state;
 mod store;
 mod trial;

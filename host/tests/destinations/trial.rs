@@ -17,7 +17,11 @@ use wharf::{
     pipeline::{Counts, DestinationCounts},
     plan,
     runtime::{self, Running},
-    sandbox::{Engine, cache::Cache},
+    sandbox::{
+        Engine,
+        address::{Resolver, SystemResolver},
+        cache::Cache,
+    },
     store::{Checkpoint, DeadLetter, SqliteStore, Store},
 };
 use wharf_tests::Scratch;
@@ -28,6 +32,8 @@ pub struct Trial {
     pub time: VirtualClock,
     /// The most records in a batch.
     pub batch: u32,
+    /// What looks up names.
+    pub resolver: Arc<dyn Resolver>,
     log: Log,
     _log: tracing::subscriber::DefaultGuard,
 }
@@ -49,6 +55,7 @@ impl Trial {
             folder: Scratch::new().unwrap(),
             time: VirtualClock::new(),
             batch: 1000,
+            resolver: Arc::new(SystemResolver),
             log,
             _log: tracing::subscriber::set_default(subscriber),
         };
@@ -77,7 +84,7 @@ impl Trial {
         let file = json!({"version": 1, "pipelines": [pipeline]}).to_string();
         let file = config::parse(&file, "trial.yaml", &self.folder.path(""), &|_| None).unwrap();
         let clock = self.time.clock();
-        let loader = Loader::new(engine(), clock.clone()).unwrap();
+        let loader = Loader::new(engine(), clock.clone()).unwrap().with_resolver(self.resolver.clone());
         let told = |errors: Vec<plan::PlanError>| errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
         let plan = plan::plan(file, &loader, "run-1").await.map_err(told)?;
         runtime::start(plan, clock, "run-1").await.map_err(|error| error.to_string())

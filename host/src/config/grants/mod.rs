@@ -2,6 +2,7 @@
 
 mod directory;
 mod state;
+mod tcp;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -10,6 +11,7 @@ use super::at::At;
 
 pub use directory::{Access, Directory};
 pub use state::State;
+pub use tcp::{HostPort, NotAHostPort, TcpGrant};
 
 /// What a component may reach. It reaches nothing else.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
@@ -19,4 +21,6 @@ pub struct Grants {
     pub directories: Vec<At<Directory>>,
     /// Durable state of the destination's own. Default: none.
     pub state: Option<State>,
+    /// Where TCP connections may go: `host:port`, or blocks where there is more to say.
+    pub tcp: Vec<At<TcpGrant>>,
 }

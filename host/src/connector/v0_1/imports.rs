@@ -8,7 +8,7 @@ use super::bindings::wharf::connector::{
 };
 use crate::{
     record,
-    sandbox::{Event, Host, InHand, State, StateRefusal, output::printable},
+    sandbox::{Event, Figure, Host, InHand, State, StateRefusal, output::printable},
 };
 
 /// Fields of one line of the log that are kept.
@@ -110,6 +110,16 @@ impl staged::Host for Host {
 
 impl log::Host for Host {
     fn write(&mut self, level: log::Level, message: String, fields: Vec<(String, String)>) -> wasmtime::Result<()> {
+        let enabled = match level {
+            log::Level::Trace => tracing::enabled!(target: "wharf::connector", tracing::Level::TRACE),
+            log::Level::Debug => tracing::enabled!(target: "wharf::connector", tracing::Level::DEBUG),
+            log::Level::Info => tracing::enabled!(target: "wharf::connector", tracing::Level::INFO),
+            log::Level::Warn => tracing::enabled!(target: "wharf::connector", tracing::Level::WARN),
+            log::Level::Error => tracing::enabled!(target: "wharf::connector", tracing::Level::ERROR),
+        };
+        if !enabled || !self.log.admits() {
+            return Ok(());
+        }
         let mut line = cut(&message, self.line_limit).to_owned();
         for (name, value) in fields.iter().take(FIELDS) {
             if line.len() + name.len() >= self.line_limit {
@@ -148,20 +158,20 @@ fn cut(text: &str, bytes: usize) -> &str {
     &text[..text.floor_char_boundary(bytes)]
 }
 
-/// A connector's own figures, seen with the log's level at `debug`.
+/// A connector's own figures: kept for the end of the run, and seen with the log's level at `debug`.
 impl metrics::Host for Host {
     fn count(&mut self, name: String, by: u64) -> wasmtime::Result<()> {
-        self.figure(&name, format_args!("+{by}"));
+        self.figure(&name, Figure::Count(by), format_args!("+{by}"));
         Ok(())
     }
 
     fn gauge(&mut self, name: String, value: f64) -> wasmtime::Result<()> {
-        self.figure(&name, format_args!("{value}"));
+        self.figure(&name, Figure::Gauge(value), format_args!("{value}"));
         Ok(())
     }
 
     fn observe(&mut self, name: String, value: f64) -> wasmtime::Result<()> {
-        self.figure(&name, format_args!("{value}"));
+        self.figure(&name, Figure::observed(value), format_args!("{value}"));
         Ok(())
     }
 }
@@ -231,9 +241,7 @@ impl Host {
     /// Notes that something was tried that is not granted.
     fn refused(&self, capability: &str, what: &str) {
         let what = printable(cut(what, 200), false);
-        let (pipeline, destination) = (self.scope.pipeline(), self.scope.destination());
-        tracing::warn!(pipeline, destination, capability, %what, "refused: not granted");
-        self.usage.note(Event::Refused);
+        self.log.refused(Event::Refused, &format!("{capability} {what}: not granted"));
     }
 
     /// The state, where one is granted; that it was asked for is noted where it is not.
@@ -244,9 +252,10 @@ impl Host {
         })
     }
 
-    fn figure(&self, name: &str, value: std::fmt::Arguments<'_>) {
-        if tracing::enabled!(target: "wharf::metrics", tracing::Level::DEBUG) {
-            let name = printable(cut(name, 200), false);
+    fn figure(&self, name: &str, figure: Figure, value: std::fmt::Arguments<'_>) {
+        if !self.usage.figures().take(name, figure, self.metrics_limit) {
+            self.usage.note(Event::MetricDropped);
+        } else if tracing::enabled!(target: "wharf::metrics", tracing::Level::DEBUG) && self.log.admits() {
             let (pipeline, destination) = (self.scope.pipeline(), self.scope.destination());
             tracing::debug!(target: "wharf::metrics", pipeline, destination, "{name} {value}");
         }
