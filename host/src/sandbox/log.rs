@@ -4,7 +4,7 @@
 //! of which the host notes each. **Answer.** All lines that a component causes, over all instances of its destination, share one rate; what is
 //! over it is dropped, counted, and told in one line a second at the most.
 
-use std::{sync::Arc, time::Duration};
+use std::{fmt::Display, sync::Arc, time::Duration};
 
 use super::{
     bucket::Bucket,
@@ -90,21 +90,21 @@ impl Log {
         self.tell(dropped);
     }
 
-    /// Notes that something was tried and refused.
-    pub fn refused(&self, event: Event, what: &str) {
+    /// Notes that something of a capability was tried and refused, and why. What it was is harmless to print.
+    pub fn refused(&self, event: Event, capability: &str, what: impl Display, why: impl Display) {
         self.usage.note(event);
         if tracing::enabled!(tracing::Level::WARN) && self.admits() {
             let (pipeline, destination) = (self.scope.pipeline(), self.scope.destination());
-            tracing::warn!(pipeline, destination, "refused: {what}");
+            tracing::warn!(pipeline, destination, capability, %what, "refused: {why}");
         }
     }
 
-    /// Notes that something was tried and let through.
-    pub fn allowed(&self, event: Event, what: &str) {
+    /// Notes that something of a capability was tried and let through. What it was is harmless to print.
+    pub fn allowed(&self, event: Event, capability: &str, what: impl Display) {
         self.usage.note(event);
         if tracing::enabled!(tracing::Level::INFO) && self.admits() {
             let (pipeline, destination) = (self.scope.pipeline(), self.scope.destination());
-            tracing::info!(pipeline, destination, "allowed: {what}");
+            tracing::info!(pipeline, destination, capability, %what, "allowed");
         }
     }
 

@@ -241,7 +241,7 @@ impl Host {
     /// Notes that something was tried that is not granted.
     fn refused(&self, capability: &str, what: &str) {
         let what = printable(cut(what, 200), false);
-        self.log.refused(Event::Refused, &format!("{capability} {what}: not granted"));
+        self.log.refused(Event::Refused, capability, what, "not granted");
     }
 
     /// The state, where one is granted; that it was asked for is noted where it is not.

@@ -44,7 +44,7 @@ impl Dialer {
     /// Begins a look-up.
     fn look_up(&self, name: &str) -> Result<Lookup, ErrorCode> {
         let shown = || printable(&name[..name.floor_char_boundary(SHOWN)], false).into_owned();
-        let refused = |why: &str| self.log.refused(Event::LookupRefused, &format!("look-up of {}: {why}", shown()));
+        let refused = |why: &str| self.log.refused(Event::LookupRefused, "look-up", shown(), why);
         // The interface gives an address back as it stands; one that is not granted is no use, and says nothing either.
         if let Some(address) = literal(name) {
             if !self.sockets.0.addresses.iter().any(|(granted, _)| *granted == address) {
@@ -63,7 +63,7 @@ impl Dialer {
             refused("too many a second or at once (limits.tcp.lookups)");
             return Err(ErrorCode::TemporaryResolverFailure);
         };
-        self.log.allowed(Event::LookupAllowed, &format!("look-up of {name}"));
+        self.log.allowed(Event::LookupAllowed, "look-up", &name);
         let (sender, answer) = oneshot::channel();
         let (resolver, asked) = (self.sockets.0.resolver.clone(), name.clone());
         // A task of its own, which nobody cuts short: the system's resolver cannot be, and what it holds counts until it is done.

@@ -122,12 +122,15 @@ impl fmt::Display for Verdict {
     }
 }
 
+/// An address, and the name that it was returned for.
+type Returned = (IpAddr, Arc<str>);
+
 /// What one instance may connect to at this moment. Clones share it.
 #[derive(Clone, Debug)]
 pub(super) struct Dialer {
     sockets: Sockets,
-    /// What its look-ups returned: addresses with the names that they are of, the newest last.
-    returned: Arc<Mutex<VecDeque<(IpAddr, Arc<str>)>>>,
+    /// What its look-ups returned, the newest last.
+    returned: Arc<Mutex<VecDeque<Returned>>>,
     limits: TcpLimits,
     clock: Clock,
     log: Log,
@@ -148,27 +151,29 @@ impl Dialer {
     }
 
     fn check(&self, address: SocketAddr, used: SocketAddrUse) -> bool {
-        let refused = |what: &str| {
-            self.log.refused(Event::Refused, &format!("{what} {address}"));
+        let refused = |why: &str| {
+            self.log.refused(Event::Refused, "tcp", address, why);
             false
         };
         match used {
             SocketAddrUse::TcpConnect => match self.connect(address) {
                 Ok(()) => {
-                    self.log.allowed(Event::ConnectAllowed, &format!("TCP connection to {address}"));
+                    self.log.allowed(Event::ConnectAllowed, "tcp", address);
                     true
                 }
                 Err(why) => {
-                    self.log.refused(Event::ConnectRefused, &format!("TCP connection to {address}: {why}"));
+                    self.log.refused(Event::ConnectRefused, "tcp", address, why);
                     false
                 }
             },
             // Asked for before every connection.
             SocketAddrUse::TcpBind if address.ip().is_unspecified() && address.port() == 0 => true,
-            SocketAddrUse::TcpBind => refused("binding to"),
-            SocketAddrUse::TcpListen => refused("listening on"),
-            SocketAddrUse::TcpAccept => refused("a connection from"),
-            SocketAddrUse::UdpBind | SocketAddrUse::UdpSend | SocketAddrUse::UdpReceive => refused("UDP with"),
+            SocketAddrUse::TcpBind => refused("nothing is bound to an address"),
+            SocketAddrUse::TcpListen => refused("nothing is listened on"),
+            SocketAddrUse::TcpAccept => refused("nothing is accepted"),
+            SocketAddrUse::UdpBind | SocketAddrUse::UdpSend | SocketAddrUse::UdpReceive => {
+                refused("no datagrams are sent or received")
+            }
         }
     }
 
@@ -197,7 +202,7 @@ impl Dialer {
             let verdicts = ports.iter().map(|port| self.sockets.judge(name, address, *port));
             match verdicts.reduce(Result::or).unwrap_or(Err(Verdict::NotGranted)) {
                 Ok(()) => passed.push(address),
-                Err(why) => self.log.refused(Event::LookupRefused, &format!("{name} is {address}: {why}")),
+                Err(why) => self.log.refused(Event::LookupRefused, "look-up", format_args!("{name} at {address}"), why),
             }
         }
         let mut returned = self.returned.lock().unwrap_or_else(PoisonError::into_inner);

@@ -21,7 +21,7 @@ pub(in crate::sandbox) struct Open;
 impl tcp_create_socket::Host for Host {
     fn create_tcp_socket(&mut self, family: IpAddressFamily) -> SocketResult<Resource<TcpSocket>> {
         if self.dialer.sockets.is_empty() {
-            self.log.refused(Event::ConnectRefused, "a TCP socket: not granted");
+            self.log.refused(Event::ConnectRefused, "tcp", "a socket", "not granted");
             return Err(ErrorCode::AccessDenied.into());
         }
         let parent = match &self.open_sockets {
@@ -34,7 +34,7 @@ impl tcp_create_socket::Host for Host {
             }
         };
         if self.table.iter_children(&parent)?.count() >= self.dialer.limits.sockets as usize {
-            self.log.refused(Event::ConnectRefused, "a TCP socket: too many are open (limits.tcp.sockets)");
+            self.log.refused(Event::ConnectRefused, "tcp", "a socket", "too many are open (limits.tcp.sockets)");
             return Err(ErrorCode::NewSocketLimit.into());
         }
         let socket = self.sockets().create_tcp_socket(family)?;
@@ -45,7 +45,7 @@ impl tcp_create_socket::Host for Host {
 
 impl udp_create_socket::Host for Host {
     async fn create_udp_socket(&mut self, _: IpAddressFamily) -> SocketResult<Resource<UdpSocket>> {
-        self.log.refused(Event::Refused, "a UDP socket: no connector has any");
+        self.log.refused(Event::Refused, "udp", "a socket", "no datagrams are sent or received");
         Err(ErrorCode::AccessDenied.into())
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{
     io::{Read as _, Write as _},
-    net::{SocketAddr, TcpListener, TcpStream, ToSocketAddrs as _, UdpSocket},
+    net::{TcpListener, TcpStream, ToSocketAddrs as _, UdpSocket},
 };
 
 use wharf_sdk::{Batch, Context, Descriptor, Destination, Failure, Parameters, Receipt, export_destination};
@@ -99,7 +99,8 @@ fn greet(mut stream: TcpStream) -> std::io::Result<String> {
 /// The interfaces themselves: they say more than the standard library lets through.
 #[cfg(target_os = "wasi")]
 mod raw {
-    use super::SocketAddr;
+    use std::net::SocketAddr;
+
     use wasip2::sockets::{
         instance_network::instance_network,
         ip_name_lookup::{ResolveAddressStream, resolve_addresses},
