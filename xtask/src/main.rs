@@ -2,6 +2,7 @@
 
 mod build;
 mod demo;
+mod fuzz;
 mod lint;
 mod shell;
 mod test;
@@ -22,6 +23,14 @@ enum Task {
     },
     /// Delivers a real file to a connector, and looks at what arrived.
     Demo,
+    /// Looks for inputs that a parser of the host's gets wrong: see host/fuzz/README.md.
+    Fuzz {
+        /// One target rather than all.
+        target: Option<String>,
+        /// How long for each.
+        #[arg(long, default_value_t = 600)]
+        seconds: u32,
+    },
     /// Checks the formatting, the lints and the documentation.
     Lint,
     /// Runs every check and every test.
@@ -36,6 +45,7 @@ fn main() -> ExitCode {
     let done = match Task::parse() {
         Task::Build { release } => build::build(release).map(drop),
         Task::Demo => demo::demo(),
+        Task::Fuzz { target, seconds } => fuzz::fuzz(target.as_deref(), seconds),
         Task::Lint => lint::lint(),
         Task::Test { long } => test::test(long),
     };

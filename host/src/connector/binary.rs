@@ -1,15 +1,21 @@
 //! What can be told from a component's bytes before anything is compiled.
 //!
-//! **Threat.** A file that is no component, is cut short, or is made for another contract. **Answer.** The whole structure is walked
-//! once, sections and nested components included, so that a cut or a made-up length is found here; the names of the outermost
-//! imports and exports tell the version of the contract. Nothing is compiled, and compiled code is never loaded from a file that a
-//! person names.
+//! **Threat.** A file that is no component, is cut short, is made for another contract, or is made to wear out whoever reads or compiles
+//! it. **Answer.** The whole structure is walked once, sections and nested components included, so that a cut, a made-up length, and more
+//! of anything than any component needs are found here ([`Bound`]); the names of the outermost imports and exports tell the version
+//! of the contract. Nothing is compiled, and compiled code is never loaded from a file that a person names.
+
+mod tally;
 
 use std::fmt;
 
 use semver::Version;
 use thiserror::Error;
 use wasmparser::{Encoding, Parser, Payload};
+
+use self::tally::{Stop, Tally};
+
+pub use self::tally::Bound;
 
 /// The versions of `wharf:connector` that this host serves, oldest first.
 pub const SERVED: &[Version] = &[Version::new(0, 1, 0)];
@@ -54,6 +60,9 @@ pub enum NotAConnector {
         /// Bytes of the file.
         size: u64,
     },
+    /// A component of more than any needs.
+    #[error("has more than {} {}", .0.most(), .0.what())]
+    Beyond(Bound),
     /// A component that exports nothing of the contract.
     #[error("is made for no version of wharf:connector (it exports {exports}); this host serves {}", Served)]
     NoContract {
@@ -75,6 +84,8 @@ impl NotAConnector {
             Self::Other(_) => "give the .wasm file that building a connector for wasm32-wasip2 makes",
             Self::Module => "build the connector for wasm32-wasip2, which makes a component",
             Self::Damaged { .. } => "copy or build the file again",
+            Self::Beyond(Bound::NameBytes) => "strip it of the names of its functions",
+            Self::Beyond(_) => "ask the connector's author; no toolchain makes such a component of an ordinary program",
             Self::NoContract { .. } => "a connector exports wharf:connector/connector; the SDK's export_destination! does that",
             Self::OtherVersion { .. } => "build it against the contract of this host, or run a host that serves its version",
         }
@@ -97,34 +108,54 @@ pub fn outline(bytes: &[u8]) -> Result<Outline, NotAConnector> {
     if let Some(other) = something_else(bytes) {
         return Err(NotAConnector::Other(other));
     }
-    let size = bytes.len() as u64;
-    let damaged = |error: wasmparser::BinaryReaderError| NotAConnector::Damaged {
-        what: error.message().to_owned(),
-        at: error.offset() as u64,
-        size,
-    };
     let (mut imports, mut exports) = (Vec::new(), Vec::new());
-    let mut depth = 0_usize;
-    for payload in Parser::new(0).parse_all(bytes) {
-        match payload.map_err(damaged)? {
-            Payload::Version { encoding: Encoding::Module, .. } if depth == 0 => return Err(NotAConnector::Module),
-            Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
-            Payload::End(_) => depth = depth.saturating_sub(1),
-            Payload::ComponentImportSection(section) if depth == 0 => {
-                for import in section {
-                    imports.push(import.map_err(damaged)?.name.name.to_owned());
-                }
-            }
-            Payload::ComponentExportSection(section) if depth == 0 => {
-                for export in section {
-                    exports.push(export.map_err(damaged)?.name.name.to_owned());
-                }
-            }
-            _ => {}
-        }
-    }
+    walk(bytes, &mut imports, &mut exports).map_err(|error| match error {
+        Walked::Module => NotAConnector::Module,
+        Walked::Stopped(stop) => stop.of(bytes.len() as u64),
+    })?;
     let api = version(&imports, &exports)?;
     Ok(Outline { imports, exports, api })
+}
+
+/// Why a walk ended early.
+enum Walked {
+    /// It is a module from the outset.
+    Module,
+    Stopped(Stop),
+}
+
+impl<E: Into<Stop>> From<E> for Walked {
+    fn from(error: E) -> Self {
+        Self::Stopped(error.into())
+    }
+}
+
+/// Reads all there is, and gathers the names at the outermost level.
+fn walk(bytes: &[u8], imports: &mut Vec<String>, exports: &mut Vec<String>) -> Result<(), Walked> {
+    let mut tally = Tally::default();
+    for payload in Parser::new(0).parse_all(bytes) {
+        let payload = payload?;
+        if tally.levels() == 0 {
+            match &payload {
+                Payload::Version { encoding: Encoding::Module, .. } => return Err(Walked::Module),
+                Payload::ComponentImportSection(section) => {
+                    for import in section.clone() {
+                        tally.add(Bound::Names, 1)?;
+                        imports.push(import?.name.name.to_owned());
+                    }
+                }
+                Payload::ComponentExportSection(section) => {
+                    for export in section.clone() {
+                        tally.add(Bound::Names, 1)?;
+                        exports.push(export?.name.name.to_owned());
+                    }
+                }
+                _ => {}
+            }
+        }
+        tally.take(bytes, payload)?;
+    }
+    Ok(())
 }
 
 /// The one version of the contract that all names agree on and this host serves.

@@ -2,8 +2,12 @@
 //!
 //! Its shape stands in `wit/descriptor.schema.json`. A reader passes over what it does not know; what it does know has to be right,
 //! since the host acts on it.
+//!
+//! **Threat.** It is a stranger's: as long as it may be, with names that rewrite a terminal, lists that take hours to compare and
+//! patterns that take gigabytes to compile. **Answer.** Length, lists, names and patterns are bounded; what is wrong is told in a line of
+//! harmless characters.
 
-use std::{fmt, time::Duration};
+use std::{collections::HashSet, fmt, time::Duration};
 
 use semver::Version;
 use serde::{Deserialize, Serialize};
@@ -19,6 +23,18 @@ pub const FORMAT: u64 = 1;
 
 /// The longest descriptor, in bytes.
 const LONGEST: usize = 1 << 20;
+
+/// The most entries in each of its lists.
+const MOST: usize = 1000;
+
+/// The longest name, in characters: of the connector, its version, a parameter.
+const LONGEST_NAME: usize = 100;
+
+/// The most that a pattern may take, compiled, in bytes.
+const PATTERN: usize = 256 << 10;
+
+/// Characters of what is wrong.
+const SAID: usize = 300;
 
 /// Who a connector is and what it can do.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -327,7 +343,7 @@ impl Descriptor {
         struct Numbered {
             format: u64,
         }
-        let shape = |error: serde_json::Error| DescriptorError::Shape(error.to_string());
+        let shape = |error: serde_json::Error| DescriptorError::Shape(said(&error.to_string()));
         let Numbered { format } = serde_json::from_str(document).map_err(shape)?;
         if format != FORMAT {
             return Err(DescriptorError::Format(format));
@@ -335,7 +351,7 @@ impl Descriptor {
         let descriptor: Self = serde_json::from_str(document).map_err(shape)?;
         match descriptor.fault() {
             None => Ok(descriptor),
-            Some(fault) => Err(DescriptorError::Wrong(fault)),
+            Some(fault) => Err(DescriptorError::Wrong(said(&fault))),
         }
     }
 
@@ -346,24 +362,40 @@ impl Descriptor {
 
     /// The first thing that makes no sense.
     fn fault(&self) -> Option<String> {
-        // It stands at the head of every error.
-        let harmless = |name: &str| *printable(name, false) == *name && !name.contains(char::is_whitespace);
+        let Self { parameters, actions, versions, requests, .. } = self;
+        let lists = [
+            ("parameters", parameters.len()),
+            ("actions", actions.len()),
+            ("versions", versions.len()),
+            ("requests", requests.len()),
+        ];
+        if let Some((list, entries)) = lists.into_iter().find(|(_, entries)| *entries > MOST) {
+            return Some(format!("{list} has {entries} entries; {MOST} are the most"));
+        }
+        // They stand in errors.
+        let harmless = |name: &str| {
+            let short = name.chars().nth(LONGEST_NAME).is_none();
+            short && *printable(name, false) == *name && !name.contains(char::is_whitespace)
+        };
         if self.about.name.is_empty() || !harmless(&self.about.name) {
             return Some(format!("about.name is {:?}", self.about.name));
         }
-        if let Err(error) = Version::parse(&self.about.version) {
-            return Some(format!("about.version {:?} is not semver: {error}", self.about.version));
+        match Version::parse(&self.about.version) {
+            Err(error) => return Some(format!("about.version {:?} is not semver: {error}", self.about.version)),
+            Ok(_) if !harmless(&self.about.version) => return Some(format!("about.version is {:?}", self.about.version)),
+            Ok(_) => {}
         }
-        for (index, parameter) in self.parameters.iter().enumerate() {
-            let name = &parameter.name;
-            if name.is_empty() || name.split('.').any(str::is_empty) {
+        let mut declared = HashSet::new();
+        for (index, parameter) in parameters.iter().enumerate() {
+            let name = parameter.name.as_str();
+            if name.split('.').any(str::is_empty) || !harmless(name) {
                 return Some(format!("parameters[{index}].name is {name:?}"));
             }
-            if self.parameters[..index].iter().any(|other| other.name == *name) {
+            if !declared.insert(name) {
                 return Some(format!("the parameter {name} is declared twice"));
             }
             if let Some(pattern) = &parameter.rules.pattern
-                && let Err(error) = regex_lite::Regex::new(pattern)
+                && let Err(error) = regex_lite::RegexBuilder::new(pattern).size_limit(PATTERN).build()
             {
                 return Some(format!("the pattern of {name} is no regular expression: {error}"));
             }
@@ -383,6 +415,16 @@ impl Descriptor {
         }
         None
     }
+}
+
+/// A line of what is wrong, harmless and of a length that a person reads.
+fn said(what: &str) -> String {
+    let mut shown: String = printable(what, false).chars().take(SAID + 1).collect();
+    if let Some((end, _)) = shown.char_indices().nth(SAID) {
+        shown.truncate(end);
+        shown.push_str(" […]");
+    }
+    shown
 }
 
 impl Bounds {
@@ -441,6 +483,34 @@ mod tests {
         for (document, expected) in cases {
             let fault = fault(&document);
             assert!(fault.contains(expected), "{fault}");
+        }
+    }
+
+    #[test]
+    fn a_descriptor_that_is_made_to_wear_out_its_reader_is_refused_in_a_line() {
+        let about = r#""about": {"name": "a", "version": "1.0.0"}"#;
+        let parameters = |each: &dyn Fn(usize) -> String, count| {
+            let list: Vec<_> = (0..count).map(each).collect();
+            format!(r#"{{"format":1,{about},"parameters":[{}]}}"#, list.join(","))
+        };
+        let long = "x".repeat(500_000);
+        let cases = [
+            (parameters(&|n| format!(r#"{{"name":"{n}"}}"#), 60_000), "parameters has 60000 entries; 1000 are the most"),
+            (format!(r#"{{"format":1,"about":{{"name":"{long}","version":"1.0.0"}}}}"#), "about.name is"),
+            (format!(r#"{{"format":1,"about":{{"name":"a","version":"1.0.0-{long}"}}}}"#), "about.version is"),
+            (parameters(&|_| format!(r#"{{"name":"{long}"}}"#), 1), "parameters[0].name is"),
+            (parameters(&|_| r#"{"name":"a\u001b[2J"}"#.to_owned(), 2), r#"parameters[0].name is "a\u{1b}[2J""#),
+            (parameters(&|_| format!(r#"{{"name":"a","type":"{long}"}}"#), 1), "unknown variant `xxx"),
+            (
+                parameters(&|n| format!(r#"{{"name":"p{n}","rules":{{"pattern":"(((x{{100}}){{100}}){{100}}){{100}}"}}}}"#), 900),
+                "the pattern of p0 is no regular expression",
+            ),
+            (format!("{{\"format\":1,{about},\"x\":{}1", "[".repeat(400_000)), "cannot be read"),
+        ];
+        for (document, expected) in cases {
+            let fault = fault(&document);
+            assert!(fault.contains(expected), "{fault:.600}");
+            assert!(fault.chars().count() < SAID + 100 && !fault.contains(char::is_control), "{fault:.600}");
         }
     }
 }

@@ -4,7 +4,7 @@ use std::{sync::Arc, thread, time::Duration};
 
 use thiserror::Error;
 use tokio::sync::Semaphore;
-use wasmtime::{Config, OptLevel, component::Component};
+use wasmtime::{Config, OptLevel, WasmBacktraceDetails, component::Component};
 
 use super::{
     cache::{Cache, CacheError},
@@ -167,7 +167,9 @@ pub(super) fn configuration() -> Config {
         .wasm_custom_page_sizes(false)
         .wasm_wide_arithmetic(false)
         .shared_memory(false)
-        // Traps name the functions that they passed through.
-        .generate_address_map(true);
+        // Traps name the functions that they passed through, and no lines: what a component says of those is not read, whatever the
+        // environment asks for.
+        .generate_address_map(true)
+        .wasm_backtrace_details(WasmBacktraceDetails::Disable);
     config
 }
