@@ -10,6 +10,7 @@ use std::{collections::HashMap, fmt::Write as _, path::Path, sync::Arc, time::Du
 use tokio::sync::watch;
 use wharf::{
     clock::Clock,
+    config::Isolation,
     connector::{Connector, Loader, Opening},
     pipeline::{Destination, Pipeline, Surroundings},
     sandbox::{Engine, Scope},
@@ -48,7 +49,12 @@ async fn cost(folder: &Path, connector: &Connector, setting: &str, records: u32)
     let pipeline = Pipeline {
         id: "pipe".into(),
         source: Box::new(FileSource::new(options, "pipe", Checkpoints::new(), clock.clone())),
-        destinations: vec![Destination { id: "dest".into(), connector: connector.clone(), opening }],
+        destinations: vec![Destination {
+            id: "dest".into(),
+            connector: connector.clone(),
+            opening,
+            isolation: Isolation::default(),
+        }],
         window: 4,
         read_before: HashMap::new(),
     };

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{at::At, bounded, grants::Grants, id::Id, limits::Limits, settings::Settings};
 
@@ -26,6 +26,20 @@ pub struct Destination {
     /// What one instance of the component may use.
     #[serde(default)]
     pub limits: Limits,
+    /// How long an instance of the component lives.
+    #[serde(default)]
+    pub isolation: Isolation,
+}
+
+/// How long an instance of a component lives.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", expecting = "`destination` or `batch`")]
+pub enum Isolation {
+    /// From the first batch to the last, unless it ends before.
+    #[default]
+    Destination,
+    /// For one batch: its session is opened, written to and closed, and nothing that it remembers outlives that.
+    Batch,
 }
 
 fn component<'de, D: Deserializer<'de>>(deserializer: D) -> Result<At<PathBuf>, D::Error> {

@@ -40,7 +40,7 @@ mod yaml;
 mod tests;
 
 pub use at::At;
-pub use destination::Destination;
+pub use destination::{Destination, Isolation};
 pub use error::{ConfigError, Place};
 pub use file::File;
 pub use grants::{Access, Directory, Grants, HostPort, NotAHostPort, State, TcpGrant};

@@ -94,6 +94,15 @@ pub struct Session {
     title: Arc<str>,
 }
 
+/// How much memory is left to an instance, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Room {
+    /// At its start: the limit without what it is made of. Nothing larger can be handed to it.
+    pub most: u64,
+    /// Once its session was open: what is left for records, where it gives back what it takes for them.
+    pub usual: u64,
+}
+
 /// What became of records handed over: a run for every one, and what else there is to say.
 #[derive(Debug)]
 pub struct Answer {
@@ -398,6 +407,11 @@ impl Session {
     /// Brings the session to an end, and its instance with it.
     pub async fn close(self) -> Result<Result<(), Failure>, Ended> {
         self.inner.close().await
+    }
+
+    /// How much memory is left to the instance for records.
+    pub fn room(&self) -> Room {
+        self.inner.room()
     }
 
     /// The most memory that the instance held so far, in bytes.

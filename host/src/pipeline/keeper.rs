@@ -10,7 +10,7 @@ use tokio::{
 use super::{
     Destination, DestinationError, PipelineError, Progress,
     delivery::{Dealt, LOGGED, Left},
-    ledger::Ledger,
+    ledger::{Ledger, Outcome},
     reader::Read,
 };
 use crate::{
@@ -27,9 +27,7 @@ pub(super) struct Keeper {
     pub destinations: Vec<Destination>,
     pub progress: Arc<Progress>,
     pub ledger: Ledger,
-    /// Whether a later run can go on where this one ended.
-    pub rereads: bool,
-    /// One is given back for every portion that is settled.
+    /// One is given back for every portion that is settled, or let go.
     pub permits: Arc<Semaphore>,
     /// Tell the workers which cuts are settled.
     pub tellers: Vec<mpsc::UnboundedSender<Arc<str>>>,
@@ -48,7 +46,15 @@ impl Keeper {
 
     /// Notes how far a destination has dealt with a portion, and settles what is settled by that.
     pub async fn dealt(&mut self, destination: usize, dealt: Dealt) {
-        for (portion, settled) in self.ledger.dealt(destination, dealt) {
+        let outcome = self.ledger.dealt(destination, dealt);
+        self.settle_all(outcome).await;
+    }
+
+    async fn settle_all(&mut self, outcome: Outcome) {
+        let Outcome { settled, given_up, permits } = outcome;
+        let beyond = Settled { checkpoint: None, dead_letters: given_up };
+        let settled = settled.into_iter().map(|(portion, settled)| (Some(portion), settled)).chain([(None, beyond)]);
+        for (portion, settled) in settled {
             // Nothing is acknowledged that is not in the store.
             if matches!(self.error, Some(PipelineError::Store(_))) {
                 return;
@@ -58,8 +64,7 @@ impl Keeper {
                 self.cancel.send_replace(true);
                 return;
             }
-            self.permits.add_permits(1);
-            if let Some(batch) = &portion.batch {
+            if let Some(batch) = portion.as_ref().and_then(|portion| portion.batch.as_ref()) {
                 let id: Arc<str> = batch.id().into();
                 for teller in &self.tellers {
                     // A worker that has ended need not be told.
@@ -67,6 +72,7 @@ impl Keeper {
                 }
             }
         }
+        self.permits.add_permits(permits);
     }
 
     /// The workers are done with their portions, and wait to be told of what they settled last.
@@ -89,24 +95,35 @@ impl Keeper {
         to
     }
 
-    /// Notes how a worker ended. Where its destination takes no more, reading ends; the others finish what they have in hand.
-    pub fn worker_ended(&mut self, destination: usize, ended: Result<Result<(), Left>, JoinError>) {
+    /// Notes how a worker ended. Where its destination is quarantined, the others go on without it. Where it takes no more for another
+    /// reason, or none is left, reading ends, and the others finish what they have in hand.
+    pub async fn worker_ended(&mut self, destination: usize, ended: Result<Result<(), Left>, JoinError>) {
         let cause = match ended {
             Ok(Ok(()) | Err(Left::Asked)) => return,
             Ok(Err(Left::Destination(cause))) => cause,
             Err(failed) => DestinationError::Worker(failed.to_string()),
         };
         let Destination { id, connector, .. } = &self.destinations[destination];
+        let connector = connector.title();
+        let quarantined = matches!(cause, DestinationError::Quarantined { .. });
         match &cause {
             // What it wrote to its standard error stands in the log already.
-            DestinationError::Ended { ended, .. } => {
-                tracing::error!(pipeline = %self.id, "destination {id} takes no more: {} ended its instance: {}", ended.call, ended.reason);
+            DestinationError::Quarantined { ended, instances } => {
+                let (call, reason) = (ended.call, &ended.reason);
+                let why = format!("{instances} instances in a row ended and no record came through; the last: {call}: {reason}");
+                tracing::error!(pipeline = %self.id, %connector, "destination {id} is quarantined: {why}");
             }
-            cause => tracing::error!(pipeline = %self.id, "destination {id} takes no more: {cause}"),
+            cause => tracing::error!(pipeline = %self.id, %connector, "destination {id} takes no more: {cause}"),
         }
-        let failed = PipelineError::Destination { id: id.clone(), connector: connector.title(), cause };
+        let failed = PipelineError::Destination { id: id.clone(), connector, cause };
         self.error.get_or_insert(failed);
-        self.cancel.send_replace(true);
+        if quarantined {
+            let outcome = self.ledger.quarantine(destination);
+            self.settle_all(outcome).await;
+        }
+        if !quarantined || !self.ledger.goes_on() {
+            self.cancel.send_replace(true);
+        }
     }
 
     /// Writes down what is known at the end: what was given up beyond the checkpoints, and how far the source was read. Gives what
@@ -115,12 +132,13 @@ impl Keeper {
         if matches!(self.error, Some(PipelineError::Store(_))) {
             return self.error;
         }
-        let rest = std::mem::replace(&mut self.ledger, Ledger::new(0)).rest(self.rereads);
+        let rereads = self.ledger.rereads();
+        let rest = std::mem::replace(&mut self.ledger, Ledger::new(0, rereads)).rest();
         let mut written = match rest {
             Some(rest) => self.settle(rest).await,
             None => Ok(()),
         };
-        if written.is_ok() && self.rereads && !read.is_empty() {
+        if written.is_ok() && rereads && !read.is_empty() {
             written = self.store.read_to(&self.id, read.into_iter().collect()).await.map_err(PipelineError::from);
         }
         if let Err(failed) = written {
@@ -130,7 +148,7 @@ impl Keeper {
     }
 
     async fn settle(&self, mut settled: Settled) -> Result<(), PipelineError> {
-        if !self.rereads {
+        if !self.ledger.rereads() {
             // No run will ever ask for it.
             settled.checkpoint = None;
         }

@@ -1,6 +1,9 @@
 //! Which portions are settled: a portion counts once every destination has dealt with it and all before it count.
 //!
 //! Upholds the second promise: a checkpoint moves past a record only when that record is delivered or on disk as a dead letter.
+//!
+//! A destination that is quarantined deals with nothing more. From there on no portion is settled as a whole; those that all others dealt
+//! with are let go, so that the others can go on within the window and nothing is kept of what they went past.
 
 use std::{collections::VecDeque, sync::Arc};
 
@@ -13,52 +16,113 @@ use crate::{
 /// The portions that are read and not settled, in the order in which they were read.
 #[derive(Debug)]
 pub(super) struct Ledger {
-    destinations: usize,
-    /// The number of the first open portion.
-    first: u64,
+    /// Which destinations are quarantined.
+    quarantined: Vec<bool>,
+    /// Whether a later run can read again what this one does not settle.
+    rereads: bool,
+    /// The number of the next portion.
+    next: u64,
     open: VecDeque<Entry>,
 }
 
 #[derive(Debug)]
 struct Entry {
+    number: u64,
     portion: Arc<Portion>,
     /// For each destination, the first sequence that it has not dealt with; `None` where it has not begun.
     dealt: Vec<Option<u64>>,
     dead_letters: Vec<DeadLetter>,
+    /// Whether all but those in quarantine have dealt with it.
+    let_go: bool,
+}
+
+/// What a report brought about.
+#[derive(Debug, Default)]
+pub(super) struct Outcome {
+    /// What is settled by it, in order, each with its portion.
+    pub settled: Vec<(Arc<Portion>, Settled)>,
+    /// What is to be written of portions that are let go, though they are not settled.
+    pub given_up: Vec<DeadLetter>,
+    /// How many portions more may be read.
+    pub permits: usize,
 }
 
 impl Ledger {
-    pub fn new(destinations: usize) -> Self {
-        Self { destinations, first: 0, open: VecDeque::new() }
+    pub fn new(destinations: usize, rereads: bool) -> Self {
+        Self { quarantined: vec![false; destinations], rereads, next: 0, open: VecDeque::new() }
+    }
+
+    /// Whether a later run can read again what this one does not settle.
+    pub fn rereads(&self) -> bool {
+        self.rereads
     }
 
     /// Enters a portion that was read, together with what the source itself gave up of it. Gives its number.
     pub fn enter(&mut self, portion: Arc<Portion>, dead_letters: Vec<DeadLetter>) -> u64 {
-        self.open.push_back(Entry { portion, dealt: vec![None; self.destinations], dead_letters });
-        self.first + self.open.len() as u64 - 1
+        let number = self.next;
+        self.next += 1;
+        self.open.push_back(Entry { number, portion, dealt: vec![None; self.quarantined.len()], dead_letters, let_go: false });
+        number
     }
 
-    /// Notes how far a destination has dealt with a portion. Gives what is settled by that, in order, each with its portion.
-    pub fn dealt(&mut self, destination: usize, dealt: Dealt) -> Vec<(Arc<Portion>, Settled)> {
-        if let Some(entry) = dealt.portion.checked_sub(self.first).and_then(|at| self.open.get_mut(at as usize)) {
+    /// Notes how far a destination has dealt with a portion.
+    pub fn dealt(&mut self, destination: usize, dealt: Dealt) -> Outcome {
+        if let Ok(at) = self.open.binary_search_by_key(&dealt.portion, |entry| entry.number) {
+            let entry = &mut self.open[at];
             entry.dealt[destination] = Some(dealt.until.unwrap_or(entry.portion.next));
             entry.dead_letters.extend(dealt.dead_letters);
         }
-        let mut settled = Vec::new();
+        self.outcome()
+    }
+
+    /// Notes that a destination deals with nothing more. The others need not wait for it.
+    pub fn quarantine(&mut self, destination: usize) -> Outcome {
+        self.quarantined[destination] = true;
+        self.outcome()
+    }
+
+    /// Whether there is a destination that is not in quarantine.
+    pub fn goes_on(&self) -> bool {
+        self.quarantined.contains(&false)
+    }
+
+    fn outcome(&mut self) -> Outcome {
+        let mut outcome = Outcome::default();
         while let Some(entry) = self.open.pop_front_if(|entry| entry.settled_to() == Some(entry.portion.next)) {
-            self.first += 1;
+            outcome.permits += usize::from(!entry.let_go);
             let Entry { portion, dead_letters, .. } = entry;
             let checkpoint = Some((portion.partition.to_string(), portion.label.to_string(), portion.next));
-            settled.push((portion, Settled { checkpoint, dead_letters }));
+            outcome.settled.push((portion, Settled { checkpoint, dead_letters }));
         }
-        settled
+        if !self.quarantined.contains(&true) || !self.goes_on() {
+            return outcome;
+        }
+        for entry in &mut self.open {
+            let mut others = entry.dealt.iter().zip(&self.quarantined).filter(|(_, quarantined)| !**quarantined);
+            if !entry.let_go && others.all(|(dealt, _)| *dealt == Some(entry.portion.next)) {
+                entry.let_go = true;
+                outcome.permits += 1;
+            }
+        }
+        // The first is where the checkpoint will stand. Of what lies behind it nothing is known to the next run.
+        let first = self.open.front().map(|entry| entry.number);
+        let rereads = self.rereads;
+        self.open.retain_mut(|entry| {
+            let kept = !entry.let_go || Some(entry.number) == first;
+            if !kept && !rereads {
+                outcome.given_up.append(&mut entry.dead_letters);
+            }
+            kept
+        });
+        outcome
     }
 
     /// What is known at the end of portions that are not settled as a whole: the first may be up to some record.
     ///
     /// What was given up beyond that is read again by the next run, where the source can be, and may fare otherwise then: it is
     /// pending, and no dead letter as well. Where the source cannot be read again, all that was given up is kept.
-    pub fn rest(self, rereads: bool) -> Option<Settled> {
+    pub fn rest(self) -> Option<Settled> {
+        let rereads = self.rereads;
         let first = self.open.front();
         let to = first.and_then(Entry::settled_to);
         let checkpoint =
@@ -87,16 +151,22 @@ mod tests {
         Arc::new(Portion { partition: "p".into(), label: "l".into(), batch: None, unreadable: Vec::new(), next })
     }
 
+    fn all(portion: u64) -> Dealt {
+        Dealt { portion, until: None, dead_letters: Vec::new() }
+    }
+
+    fn up_to(portion: u64, until: u64) -> Dealt {
+        Dealt { portion, until: Some(until), dead_letters: Vec::new() }
+    }
+
     #[test]
     fn a_portion_is_settled_once_all_destinations_dealt_with_it_and_with_all_before_it() {
-        let mut ledger = Ledger::new(2);
+        let mut ledger = Ledger::new(2, true);
         let numbers: Vec<u64> = [10, 20, 30].into_iter().map(|next| ledger.enter(portion(next), Vec::new())).collect();
         let mut settled = |destination, number| -> Vec<u64> {
-            ledger
-                .dealt(destination, Dealt { portion: number, until: None, dead_letters: Vec::new() })
-                .iter()
-                .map(|(portion, _)| portion.next)
-                .collect()
+            let outcome = ledger.dealt(destination, all(number));
+            assert_eq!(outcome.permits, outcome.settled.len());
+            outcome.settled.iter().map(|(portion, _)| portion.next).collect()
         };
         assert!(settled(0, numbers[1]).is_empty());
         assert!(settled(1, numbers[1]).is_empty());
@@ -108,15 +178,65 @@ mod tests {
 
     #[test]
     fn a_portion_that_is_left_in_the_middle_is_settled_up_to_the_first_record_that_is_open() {
-        let mut ledger = Ledger::new(2);
+        let mut ledger = Ledger::new(2, true);
         let number = ledger.enter(portion(10), Vec::new());
-        assert!(ledger.dealt(0, Dealt { portion: number, until: Some(4), dead_letters: Vec::new() }).is_empty());
-        assert!(ledger.dealt(1, Dealt { portion: number, until: None, dead_letters: Vec::new() }).is_empty());
-        assert_eq!(ledger.rest(true).unwrap().checkpoint, Some(("p".into(), "l".into(), 4)));
+        assert!(ledger.dealt(0, up_to(number, 4)).settled.is_empty());
+        assert!(ledger.dealt(1, all(number)).settled.is_empty());
+        assert_eq!(ledger.rest().unwrap().checkpoint, Some(("p".into(), "l".into(), 4)));
 
-        let mut ledger = Ledger::new(2);
+        let mut ledger = Ledger::new(2, true);
         let number = ledger.enter(portion(10), Vec::new());
-        ledger.dealt(0, Dealt { portion: number, until: Some(4), dead_letters: Vec::new() });
-        assert!(ledger.rest(true).is_none(), "the other has not begun");
+        ledger.dealt(0, up_to(number, 4));
+        assert!(ledger.rest().is_none(), "the other has not begun");
+    }
+
+    #[test]
+    fn the_others_go_on_past_one_in_quarantine_and_nothing_is_kept_of_what_they_went_past() {
+        let mut ledger = Ledger::new(2, true);
+        let numbers: Vec<u64> = [10, 20, 30].into_iter().map(|next| ledger.enter(portion(next), Vec::new())).collect();
+        assert_eq!(ledger.dealt(0, all(numbers[0])).permits, 0);
+        assert_eq!(ledger.dealt(0, up_to(numbers[1], 14)).permits, 0);
+        assert_eq!(ledger.dealt(1, all(numbers[2])).permits, 0);
+        assert_eq!(ledger.quarantine(0).permits, 1, "the other had dealt with one of them");
+        // The first is dealt with by both.
+        let outcome = ledger.dealt(1, all(numbers[0]));
+        assert_eq!((outcome.permits, outcome.settled[0].0.next), (1, 10));
+        assert_eq!(ledger.dealt(1, all(numbers[1])).permits, 1);
+        for next in 4..1000 {
+            let number = ledger.enter(portion(10 * next), Vec::new());
+            let outcome = ledger.dealt(1, all(number));
+            assert_eq!((outcome.permits, outcome.settled.len()), (1, 0));
+            assert!(ledger.open.len() <= 2);
+        }
+        assert!(ledger.goes_on() && ledger.quarantine(1).permits == 0 && !ledger.goes_on());
+        assert_eq!(ledger.rest().unwrap().checkpoint, Some(("p".into(), "l".into(), 14)));
+    }
+
+    #[test]
+    fn what_the_others_gave_up_is_written_at_once_only_where_nobody_reads_it_again() {
+        let letter = DeadLetter {
+            destination: Some("other".into()),
+            partition: "p".into(),
+            label: "l".into(),
+            sequence: 15,
+            ordinal: 0,
+            key: None,
+            record: None,
+            kind: "rejected".into(),
+            code: None,
+            message: String::new(),
+            connector: None,
+            attempts: 1,
+            at: String::new(),
+        };
+        for (rereads, written) in [(true, 0), (false, 1)] {
+            let mut ledger = Ledger::new(2, rereads);
+            let numbers: Vec<u64> = [10, 20].into_iter().map(|next| ledger.enter(portion(next), Vec::new())).collect();
+            ledger.quarantine(0);
+            ledger.dealt(1, all(numbers[0]));
+            let outcome = ledger.dealt(1, Dealt { dead_letters: vec![letter.clone()], ..all(numbers[1]) });
+            assert_eq!(outcome.given_up.len(), written);
+            assert!(ledger.rest().is_none());
+        }
     }
 }

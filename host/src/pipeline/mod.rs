@@ -2,7 +2,8 @@
 //!
 //! One task reads ahead, one works for each destination, and this one keeps the ledger: reading and writing overlap, with a bounded
 //! number of portions (the window) that are read and not settled. A portion is settled in the store once every destination has
-//! dealt with it, in the order of reading.
+//! dealt with it, in the order of reading. A destination that is quarantined is left behind: the others go on, and the checkpoint stays
+//! where it left off.
 
 mod delivery;
 mod keeper;
@@ -27,6 +28,7 @@ use self::{
 };
 use crate::{
     clock::Clock,
+    config::Isolation,
     connector::{Connector, Opening},
     source::{Source, SourceError},
     store::{Store, StoreError},
@@ -55,6 +57,8 @@ pub struct Destination {
     pub connector: Connector,
     /// What its sessions are opened with.
     pub opening: Opening,
+    /// How long an instance lives.
+    pub isolation: Isolation,
 }
 
 /// What a pipeline works with.
@@ -98,7 +102,7 @@ impl PipelineError {
         match self {
             Self::Source(_) => "mend the source and run again: it goes on where it stood",
             Self::Store(_) => "see that the data directory can be written to and has room, then run again",
-            Self::Destination { .. } => "mend the destination and run again: what is pending is sent again",
+            Self::Destination { cause, .. } => cause.hint(),
             Self::Reader(_) => "run again: it goes on where it stood; and report this as a fault of wharf",
         }
     }
@@ -134,23 +138,15 @@ impl Pipeline {
         for (index, destination) in destinations.iter().enumerate() {
             let (sender, portions) = mpsc::channel(window);
             let (teller, settled) = mpsc::unbounded_channel();
-            let worker = Worker {
-                destination: destination.clone(),
-                clock: clock.clone(),
-                stop: stop.clone(),
-                progress: progress.clone(),
-                index,
-                session: None,
-                settled,
-            };
+            let worker = Worker::new(destination.clone(), index, (clock.clone(), stop.clone()), progress.clone(), settled);
             senders.push(sender);
             tellers.push(teller);
             let worker = tokio::spawn(worker.run(portions, dealt.clone()));
             workers.push(async move { (index, worker.await) });
         }
         drop(dealt);
-        let ledger = Ledger::new(destinations.len());
         let rereads = source.rereads();
+        let ledger = Ledger::new(destinations.len(), rereads);
         let mut keeper = Keeper {
             id,
             store,
@@ -158,7 +154,6 @@ impl Pipeline {
             destinations,
             progress: progress.clone(),
             ledger,
-            rereads,
             permits: permits.clone(),
             tellers,
             cancel,
@@ -169,9 +164,10 @@ impl Pipeline {
 
         let mut read = None;
         let (mut working, mut dealing) = (true, true);
-        // Not before every report is heard: a worker that ends has sent its last, and may be noticed first.
+        // Not before every report is heard: a worker that ends has sent its last, which counts first.
         while working || dealing || read.is_none() {
             tokio::select! {
+                biased;
                 // A portion is in the ledger before any destination has it.
                 Some(Entered { portion, number }) = entering.recv() => {
                     // Where the reader is gone, nothing was handed on.
@@ -186,7 +182,7 @@ impl Pipeline {
                 },
                 ended = &mut reader, if read.is_none() => read = Some(keeper.reader_ended(ended)),
                 ended = workers.next(), if working => match ended {
-                    Some((destination, ended)) => keeper.worker_ended(destination, ended),
+                    Some((destination, ended)) => keeper.worker_ended(destination, ended).await,
                     None => working = false,
                 },
             }

@@ -95,7 +95,7 @@ struct Planner<'a> {
 impl Planner<'_> {
     /// A destination that can be opened; `None` where something is wrong with it, which is noted.
     async fn destination(&mut self, pipeline: &str, given: &At<config::Destination>) -> Option<Destination> {
-        let At { value: config::Destination { id, component, settings, grants, limits }, place } = given;
+        let At { value: config::Destination { id, component, settings, grants, limits, isolation }, place } = given;
         let errors = self.errors.len();
         let limits = Arc::new(*limits);
         let connector = self.connector(id.value.as_str(), component, &limits).await?;
@@ -168,6 +168,7 @@ impl Planner<'_> {
             id: destination.into(),
             connector,
             opening: Opening { settings, grants, limits, scope, usage: Arc::default() },
+            isolation: *isolation,
         })
     }
 

@@ -298,6 +298,11 @@ impl Instance {
         self.store.as_ref().map_or(0, |store| store.data().limiter.memory_peak())
     }
 
+    /// How much more memory it may take, in bytes; 0 once it has ended.
+    pub fn memory_left(&self) -> u64 {
+        self.store.as_ref().map_or(0, |store| store.data().limiter.memory_left())
+    }
+
     /// Tells from what came back, and from what the host remembers, which limit was met; by type wherever there is one.
     fn reason(&self, call: Call, out_of_fuel: Reason, denied: Option<Denied>, error: Option<wasmtime::Error>) -> Reason {
         let limits = &self.limits;

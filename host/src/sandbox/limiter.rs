@@ -54,6 +54,11 @@ impl Limiter {
         self.memory_peak
     }
 
+    /// How much more memory may be taken, in bytes.
+    pub fn memory_left(&self) -> u64 {
+        self.memory_limit.saturating_sub(self.memory)
+    }
+
     /// What was denied last, and forgets it.
     pub fn take_denied(&mut self) -> Option<Denied> {
         self.denied.take()

@@ -70,7 +70,7 @@ pub struct DeadLetter {
     pub key: Option<Bytes>,
     /// The record itself; `None` where it is absent.
     pub record: Option<Bytes>,
-    /// What kind of failure: the contract's word, `unreadable`, or `too-large`.
+    /// What kind of failure: the contract's word, `unreadable`, `too-large`, `limit`, or `trapped`.
     pub kind: String,
     /// The far side's code.
     pub code: Option<String>,

@@ -2,20 +2,12 @@
 
 use serde_json::{Value, json};
 
-use crate::trial::{Ran, Trial, destination, honest};
+use crate::trial::{Trial, destination};
 
 fn faulty(settings: Value, limits: Value) -> Value {
     let mut destination = destination("bad", "guest-faults", settings);
     destination["limits"] = limits;
     destination
-}
-
-/// Runs it beside an honest destination, which has to come through.
-async fn beside_an_honest_one(trial: &Trial, bad: Value) -> Ran {
-    let ran = trial.run(&[bad, honest()]).await;
-    let honest = ran.destination("honest");
-    assert_eq!((honest.delivered, honest.pending), (ran.counts.read, 0));
-    ran
 }
 
 #[tokio::test]
@@ -28,13 +20,6 @@ async fn a_batch_of_many_records_may_compute_more_than_one_of_few() {
     let trial = Trial::new(["a"]);
     let ran = trial.run(&[faulty(json!({"fault": "per-record", "amount": 25_000_000}), limits)]).await;
     assert!(ran.error.contains("computed more than 20000000 units of fuel"), "{}", ran.error);
-}
-
-#[tokio::test]
-async fn a_batch_that_the_components_memory_cannot_hold_is_told_as_that() {
-    let trial = Trial::new(["x".repeat(3 << 20)]);
-    let ran = beside_an_honest_one(&trial, faulty(json!({}), json!({"memory": "2MiB"}))).await;
-    assert!(ran.error.contains("bytes of memory and may have 2MiB (limits.memory)"), "{}", ran.error);
 }
 
 #[tokio::test]

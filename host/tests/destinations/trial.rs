@@ -34,6 +34,10 @@ pub struct Trial {
     pub batch: u32,
     /// What looks up names.
     pub resolver: Arc<dyn Resolver>,
+    /// The most bytes in a batch.
+    pub bytes: &'static str,
+    /// How many batches may be read and not settled.
+    pub window: u32,
     log: Log,
     _log: tracing::subscriber::DefaultGuard,
 }
@@ -56,6 +60,8 @@ impl Trial {
             time: VirtualClock::new(),
             batch: 1000,
             resolver: Arc::new(SystemResolver),
+            bytes: "4MiB",
+            window: 4,
             log,
             _log: tracing::subscriber::set_default(subscriber),
         };
@@ -80,8 +86,18 @@ impl Trial {
 
     /// The same with another source.
     pub async fn start_from(&self, source: &Value, destinations: &[Value]) -> Result<Running, String> {
-        let pipeline = json!({"id": "trial", "source": source, "batch": {"records": self.batch}, "destinations": destinations});
-        let file = json!({"version": 1, "pipelines": [pipeline]}).to_string();
+        self.start_all(&[self.pipeline("trial", source, destinations)]).await
+    }
+
+    pub fn pipeline(&self, id: &str, source: &Value, destinations: &[Value]) -> Value {
+        let Self { batch, bytes, window, .. } = self;
+        let batch = json!({"records": batch, "bytes": bytes});
+        json!({"id": id, "source": source, "batch": batch, "window": window, "destinations": destinations})
+    }
+
+    /// Starts pipelines side by side.
+    pub async fn start_all(&self, pipelines: &[Value]) -> Result<Running, String> {
+        let file = json!({"version": 1, "pipelines": pipelines}).to_string();
         let file = config::parse(&file, "trial.yaml", &self.folder.path(""), &|_| None).unwrap();
         let clock = self.time.clock();
         let loader = Loader::new(engine(), clock.clone()).unwrap().with_resolver(self.resolver.clone());
@@ -97,10 +113,15 @@ impl Trial {
 
     /// Runs what was started to its end.
     pub async fn end(&self, running: Running) -> Ran {
+        self.end_all(running).await.pop().unwrap()
+    }
+
+    /// The same for several pipelines. The waits are those of all together.
+    pub async fn end_all(&self, running: Running) -> Vec<Ran> {
         let clock = self.time.clock();
         let mut waits = Vec::new();
         let mut ended = pin!(running.ended());
-        let mut reports = loop {
+        let reports = loop {
             tokio::select! {
                 reports = &mut ended => break reports,
                 () = self.time.sleepers(1) => {
@@ -110,8 +131,12 @@ impl Trial {
                 }
             }
         };
-        let report = reports.pop().unwrap();
-        Ran { counts: report.counts, error: report.error.map(|error| error.to_string()).unwrap_or_default(), waits }
+        let ran = reports.into_iter().map(|report| Ran {
+            counts: report.counts,
+            error: report.error.map(|error| error.to_string()).unwrap_or_default(),
+            waits: waits.clone(),
+        });
+        ran.collect()
     }
 
     /// What was logged so far.
@@ -155,11 +180,24 @@ impl Trial {
     }
 
     pub fn scripted_with(&self, settings: Value) -> Value {
+        self.with_journal(destination("scripted", "guest-scripted", settings))
+    }
+
+    /// A `guest-poison`.
+    pub fn poison(&self, settings: Value) -> Value {
+        self.with_journal(destination("poison", "guest-poison", settings))
+    }
+
+    fn with_journal(&self, mut destination: Value) -> Value {
         fs::create_dir_all(self.folder.path("journal")).unwrap();
-        let journal = json!({"host": "journal", "guest": "/journal", "access": "read-write"});
-        let mut destination = destination("scripted", "guest-scripted", settings);
-        destination["grants"] = json!({"directories": [journal]});
+        destination["grants"] = json!({"directories": [{"host": "journal", "guest": "/journal", "access": "read-write"}]});
         destination
+    }
+
+    /// The lines of a file of the journal.
+    pub fn lines(&self, name: &str) -> Vec<String> {
+        let lines = fs::read_to_string(self.folder.path("journal").join(name)).unwrap_or_default();
+        lines.lines().map(str::to_owned).collect()
     }
 }
 

@@ -13,7 +13,7 @@ use super::{
     borrowed,
 };
 use crate::{
-    connector::{Answer, Loading, OpenError, Standing, Trouble},
+    connector::{Answer, Loading, OpenError, Room, Standing, Trouble},
     record::{self, Failure, FailureKind, Fate, Outcome, Receipt, Span, SpanSet, Verdict},
     sandbox::{Call, InHand, Instance, output::bounded},
 };
@@ -29,19 +29,24 @@ pub struct Session {
     instance: Instance,
     exports: WriteDestination,
     session: ResourceAny,
+    room: Room,
 }
 
 impl Session {
     /// Starts an instance and opens a session in it.
     pub async fn open(component: &Component, standing: Standing<'_>, settings: &[(String, String)]) -> Result<Self, OpenError> {
         let (mut instance, started) = component.start(standing, Call::Open).await?;
+        let most = instance.memory_left();
         let store = instance.store().ok_or(Loading::Gone)?;
         let exports = WriteDestination::new(store, &started).map_err(Loading::Exports)?;
         let guest = exports.wharf_connector_destination().session();
         let settings = borrowed(settings);
         let opened = instance.call(Call::Open, 0, async |store| guest.call_open(store, &settings).await).await?;
         match opened {
-            Ok(session) => Ok(Self { instance, exports, session }),
+            Ok(session) => {
+                let room = Room { most, usual: instance.memory_left() };
+                Ok(Self { instance, exports, session, room })
+            }
             Err(failure) => Err(OpenError::Failed(failed(failure))),
         }
     }
@@ -100,6 +105,11 @@ impl Session {
         let session = self.session;
         let closed = self.instance.call(Call::Close, 0, async |store| guest.call_close(store, session).await).await?;
         Ok(closed.map_err(failed))
+    }
+
+    /// How much memory is left to the instance for records.
+    pub fn room(&self) -> Room {
+        self.room
     }
 
     /// The most memory that the instance held so far, in bytes.

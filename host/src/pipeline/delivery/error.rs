@@ -1,0 +1,87 @@
+//! Why a destination takes no more records.
+
+use std::sync::Arc;
+
+use thiserror::Error;
+
+use crate::{
+    connector::OpenError,
+    record::{Breach, Failure},
+    sandbox::Ended,
+};
+
+/// Why a destination takes no more records.
+#[derive(Debug, Error)]
+pub enum DestinationError {
+    /// It could not be opened.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// It said that nothing can succeed, or refused the credentials.
+    #[error("{0}")]
+    Failed(Arc<Failure>),
+    /// It failed for now, too often.
+    #[error("{failure} (sent {sent} times)")]
+    TooOften {
+        /// What it said last.
+        failure: Arc<Failure>,
+        /// How often the records were handed over.
+        sent: u32,
+    },
+    /// Its instances keep ending, and no record comes through: it is let alone, and the rest of its pipeline goes on.
+    #[error("{ended}; quarantined, since {instances} instances in a row ended and no record came through")]
+    Quarantined {
+        /// What happened last.
+        ended: Ended,
+        /// How many instances ended since a record came through last.
+        instances: u32,
+    },
+    /// It did not answer for some records.
+    #[error("the receipt leaves out {records} of {count} records; what became of them is unknown")]
+    Silent {
+        /// How many.
+        records: u32,
+        /// Of how many.
+        count: u32,
+    },
+    /// Its receipt breaks the contract.
+    #[error("{breach}; what became of {unknown} records is unknown")]
+    Breach {
+        /// How.
+        breach: Breach,
+        /// How many records that `progress` had not reported.
+        unknown: u32,
+    },
+    /// The host's own fault.
+    #[error("the host's worker ended unexpectedly: {0}")]
+    Worker(String),
+}
+
+impl DestinationError {
+    /// What to do.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::Quarantined { ended, .. } if ended.reason.is_limit() => {
+                "raise that limit if its use is honest, else ask the connector's author; then run again: what is pending is sent again"
+            }
+            Self::Quarantined { .. } => {
+                "ask the connector's author, or name another version of it; then run again: what is pending is sent again"
+            }
+            _ => "mend the destination and run again: what is pending is sent again",
+        }
+    }
+}
+
+/// Why a worker left off.
+#[derive(Debug)]
+pub(in crate::pipeline) enum Left {
+    /// It was asked to stop while something was to be sent again.
+    Asked,
+    /// The destination takes no more.
+    Destination(DestinationError),
+}
+
+impl<E: Into<DestinationError>> From<E> for Left {
+    fn from(error: E) -> Self {
+        Self::Destination(error.into())
+    }
+}
