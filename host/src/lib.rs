@@ -40,9 +40,9 @@
 //! let loader = Loader::new(Engine::new(None)?, Clock::system())?;
 //! let connector = loader.load(Path::new("target/connectors/file.wasm")).await?;
 //!
-//! let out = Directory { host: "out".into(), guest: "/out".into(), access: Access::ReadWrite };
+//! let out = Directory { host: "out".into(), guest: "/out".into(), access: Access::ReadWrite, quota: None };
 //! let opening = Opening {
-//!     grants: Grants { directories: Directories::find([&out]).map_err(|(_index, error)| error)? },
+//!     grants: Grants { directories: Directories::find([&out]).map_err(|(_index, error)| error)?, ..Grants::default() },
 //!     scope: Scope::new([("pipeline", "embedded"), ("destination", "files")]),
 //!     ..Opening::default()
 //! };

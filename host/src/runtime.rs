@@ -17,6 +17,7 @@ use crate::{
     pipeline::{Counts, Destination, Ended, Pipeline, PipelineError, Progress, Surroundings},
     plan::{Plan, PlannedPipeline},
     sandbox::Usage,
+    sandbox::files::scratch,
     source::{
         Checkpoints, Compression, Cut, FileOptions, FileSource, Format, GeneratorOptions, GeneratorSource, PointerError, Reading,
         Source, SourceError, StdinSource,
@@ -132,6 +133,9 @@ pub async fn start(plan: Plan, clock: Clock, run: &str) -> Result<Running, Start
         move || -> Result<_, StartError> {
             let data_dir = DataDir::open(&path)?;
             let store = SqliteStore::open(&data_dir.store())?;
+            // A process that was killed left its own behind.
+            let (scratch, unusable) = (data_dir.scratch(), |cause| DataDirError::Unusable { path: path.clone(), cause });
+            scratch::sweep(&scratch).map_err(unusable)?;
             Ok((data_dir, store))
         }
     });
@@ -157,6 +161,7 @@ pub async fn start(plan: Plan, clock: Clock, run: &str) -> Result<Running, Start
             if let Some(granted) = &mut destination.opening.grants.state {
                 granted.keep_in(&state, &id, &destination.id);
             }
+            destination.opening.grants.directories.scratch_in(&data_dir.scratch());
         }
         let used = destinations.iter().map(Used::from).collect();
         let pipeline = Pipeline { id, source, destinations, window, read_before };
@@ -202,6 +207,11 @@ impl Running {
             };
             let took = until.saturating_sub(at);
             reports.push(Report { pipeline: progress.pipeline.clone(), counts, used, took, error, rereads });
+        }
+        // What instances leave is removed beside everything else, and a process that ends does not wait for that.
+        let scratch = self.data_dir.scratch();
+        if let Ok(Err(error)) = tokio::task::spawn_blocking(move || scratch::sweep(&scratch)).await {
+            tracing::warn!(%error, "scratch directories cannot be removed");
         }
         reports
     }

@@ -36,12 +36,12 @@ const LINES: Duration = Duration::from_secs(10);
 pub async fn run(pipeline: &Path, data_dir: Option<PathBuf>, output: Output, logging: &Logging) -> Result<u8, Refusal> {
     let clock = Clock::system();
     let run = runtime::run_id(&clock);
-    let file = config::load(pipeline, &config::environment).map_err(|error| Refusal::from(vec![PlanError::from(error)]))?;
+    let mut file = config::load(pipeline, &config::environment).map_err(|error| Refusal::from(vec![PlanError::from(error)]))?;
     let loader = loader(&clock, file.process)?;
-    let mut plan = plan(file, &loader, &run).await?;
-    if let Some(data_dir) = data_dir {
-        plan.data_dir = data_dir;
+    if data_dir.is_some() {
+        file.data_dir = data_dir;
     }
+    let plan = plan(file, &loader, &run).await?;
     for remark in &plan.remarks {
         tracing::warn!("{}", printable(remark, false));
     }

@@ -14,6 +14,7 @@ use super::{
     destination::Destination,
     error::{ConfigError, Place},
     file::{File, VERSION},
+    grants::Access,
     interpolate::interpolate,
     node::Node,
     pipeline::Pipeline,
@@ -140,6 +141,11 @@ fn check(file: &File) -> Result<(), ConfigError> {
             unique("directory of the guest", grants.iter().map(|grant| (grant.guest.as_str(), &grant.place)))?;
             let tcp: Vec<_> = destination.grants.tcp.iter().map(|grant| (grant.to.to_string(), &grant.place)).collect();
             unique("TCP grant", tcp.iter().map(|(to, place)| (to.as_str(), *place)))?;
+            if let Some(grant) = grants.iter().find(|grant| grant.quota.is_some() && grant.access == Access::ReadOnly) {
+                return Err(ConfigError::new(format!("`quota` bounds what is written, and `{}` is only read", grant.guest))
+                    .with_hint("leave it out, or grant `access: read-write`")
+                    .with_place(grant.place.clone()));
+            }
         }
     }
     Ok(())

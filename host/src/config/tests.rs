@@ -137,7 +137,7 @@ fn paths_count_from_the_folder_of_the_file() {
     let destination = &file.pipelines[0].destinations[0];
     assert_eq!(destination.component.value, PathBuf::from("/etc/wh[a]rf/d.wasm"));
     let directories: Vec<_> = destination.grants.directories.iter().map(|at| at.value.clone()).collect();
-    let directory = |host: &str, guest: &str, access| Directory { host: host.into(), guest: guest.into(), access };
+    let directory = |host: &str, guest: &str, access| Directory { host: host.into(), guest: guest.into(), access, quota: None };
     assert_eq!(directories, [directory("/etc/wh[a]rf/out", "/out", Access::ReadWrite), directory("/srv", "/", Access::ReadOnly)]);
 }
 

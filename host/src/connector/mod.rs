@@ -270,6 +270,11 @@ impl Loader {
         &self.resolver
     }
 
+    /// The folder of compiled components, where there is one.
+    pub fn compiled(&self) -> Option<&Path> {
+        self.engine.compiled()
+    }
+
     /// The clock that instances see.
     pub fn clock(&self) -> &Clock {
         &self.clock

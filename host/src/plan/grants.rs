@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use super::error::PlanError;
 use crate::{
-    config::{self, Access, HostPort, Place, Size},
+    config::{self, Access, At, HostPort, Place, Size},
     connector::descriptor::Request,
-    sandbox::{Directories, Grants, Sockets, State, address::Resolver},
+    pipeline::Destination,
+    sandbox::{Directories, Grants, Kept, Sockets, State, address::Resolver},
 };
 
 /// Finds out what is granted. What cannot be is told with its place.
@@ -15,10 +16,17 @@ pub(super) fn granted(
     place: &Place,
     given: &config::Grants,
     resolver: &Arc<dyn Resolver>,
+    kept: &[Kept],
     errors: &mut Vec<PlanError>,
 ) -> Grants {
     let mut grants = Grants::default();
-    match Directories::find(given.directories.iter().map(|grant| &grant.value)) {
+    let found = Directories::find(given.directories.iter().map(|grant| &grant.value));
+    let found = found.and_then(|found| found.apart_from(kept).map(|()| found));
+    let found = found.and_then(|found| match given.scratch {
+        Some(quota) => found.with_scratch(quota).map_err(|cause| (usize::MAX, cause)),
+        None => Ok(found),
+    });
+    match found {
         Ok(found) => grants.directories = found,
         Err((index, cause)) => {
             let place = given.directories.get(index).map_or(place, |grant| &grant.place).clone();
@@ -28,6 +36,14 @@ pub(super) fn granted(
     grants.state = given.state.as_ref().map(State::granted);
     grants.sockets = Sockets::granted(given.tcp.iter().map(|grant| &grant.value), resolver.clone());
     grants
+}
+
+/// What a destination is granted and one before it in the pipeline is granted as well, where it must not be.
+pub(super) fn beside(planned: &Destination, given: &At<config::Destination>, before: &[Destination]) -> Option<PlanError> {
+    let granted = &planned.opening.grants.directories;
+    let (index, cause) = before.iter().find_map(|other| granted.beside(&other.opening.grants.directories).err())?;
+    let place = given.grants.directories.get(index).map_or(&given.place, |grant| &grant.place).clone();
+    Some(PlanError::Directory { destination: planned.id.to_string(), place, cause })
 }
 
 /// What is short of a request.
@@ -46,6 +62,7 @@ pub(super) fn short(request: &Request, pattern: &str, grants: &Grants) -> Option
         "directory" => directory(pattern, &grants.directories).map(Ok),
         "state" => state(pattern, grants.state.as_ref()).map(Ok),
         "tcp" => tcp(pattern, &grants.sockets).map(Ok),
+        "scratch" => scratch(pattern, &grants.directories).map(Ok),
         other => Some(Err(format!("{other} {pattern}"))),
     }
 }
@@ -96,6 +113,19 @@ fn tcp(pattern: &str, granted: &Sockets) -> Option<Short> {
             Some(Short { what, how: "nothing that can be granted", remedy })
         }
     }
+}
+
+/// A private directory, of at least so many bytes where the pattern is a size.
+fn scratch(pattern: &str, granted: &Directories) -> Option<Short> {
+    let wanted: Option<Size> = pattern.parse().ok();
+    let how = match granted.scratch() {
+        Some(granted) if wanted.is_none_or(|wanted| wanted <= granted) => return None,
+        Some(_) => "granted, but smaller",
+        None => "not granted",
+    };
+    let size = wanted.map_or_else(|| "1GiB".to_owned(), |wanted| wanted.to_string());
+    let remedy = format!("write under `grants:`\n  scratch: {size}");
+    Some(Short { what: format!("a scratch directory of {size}"), how, remedy })
 }
 
 #[cfg(test)]

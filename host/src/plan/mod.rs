@@ -4,7 +4,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::Arc,
 };
 
@@ -18,7 +18,7 @@ use crate::{
     config::{self, At, Limits},
     connector::{Connector, Loader, Opening, settings::Given},
     pipeline::Destination,
-    sandbox::Scope,
+    sandbox::{Kept, Scope},
 };
 
 /// What is to run.
@@ -48,14 +48,18 @@ pub struct PlannedPipeline {
 /// Makes a plan of a pipeline file, or tells all that is wrong with it.
 pub async fn plan(file: config::File, loader: &Loader, run: &str) -> Result<Plan, Vec<PlanError>> {
     let data_dir = file.data_dir();
-    let mut planner = Planner { loader, run, loaded: HashMap::new(), errors: Vec::new(), remarks: Vec::new() };
+    let kept = kept(&file, loader);
+    let mut planner = Planner { loader, run, kept, loaded: HashMap::new(), errors: Vec::new(), remarks: Vec::new() };
     let mut pipelines = Vec::new();
     for At { value: pipeline, .. } in file.pipelines {
         let id: Arc<str> = pipeline.id.value.as_str().into();
         planner.errors.extend(unreadable(&id, &pipeline.source.value));
-        let mut destinations = Vec::new();
+        let mut destinations: Vec<Destination> = Vec::new();
         for destination in &pipeline.destinations {
-            destinations.extend(planner.destination(&id, destination).await);
+            if let Some(planned) = planner.destination(&id, destination).await {
+                planner.errors.extend(grants::beside(&planned, destination, &destinations));
+                destinations.push(planned);
+            }
         }
         let config::Pipeline { source, batch, window, .. } = pipeline;
         pipelines.push(PlannedPipeline { id, source: source.value, batch, window, destinations });
@@ -83,9 +87,25 @@ fn unreadable(pipeline: &Arc<str>, source: &config::Source) -> Option<PlanError>
     Some(PlanError::Source { pipeline: pipeline.clone(), place: place.clone(), path: file.display().to_string(), cause })
 }
 
+/// What no component is granted: the store, compiled code, and what says what is granted.
+fn kept(file: &config::File, loader: &Loader) -> Vec<Kept> {
+    let mut kept = vec![
+        Kept { path: file.data_dir(), what: "the data directory", readable: false },
+        Kept { path: file.folder().to_owned(), what: "the folder of the pipeline file", readable: true },
+    ];
+    let compiled = loader.compiled().map(Path::to_owned);
+    kept.extend(compiled.map(|path| Kept { path, what: "the folder of compiled components", readable: false }));
+    let destinations = file.pipelines.iter().flat_map(|pipeline| &pipeline.destinations);
+    let components = destinations.map(|destination| destination.component.value.clone());
+    kept.extend(components.map(|path| Kept { path, what: "a component", readable: true }));
+    kept
+}
+
 struct Planner<'a> {
     loader: &'a Loader,
     run: &'a str,
+    /// The host's own.
+    kept: Vec<Kept>,
     /// Several destinations may be of one component.
     loaded: HashMap<PathBuf, Connector>,
     errors: Vec<PlanError>,
@@ -102,7 +122,7 @@ impl Planner<'_> {
         let title = connector.title();
         let destination = id.value.to_string();
 
-        let grants = grants::granted(&destination, place, grants, self.loader.resolver(), &mut self.errors);
+        let grants = grants::granted(&destination, place, grants, self.loader.resolver(), &self.kept, &mut self.errors);
 
         let texts: BTreeMap<String, Given> = settings
             .iter()

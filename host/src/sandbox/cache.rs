@@ -78,6 +78,11 @@ impl Cache {
             .or_else(|| given("HOME").map(|home| home.join(".cache/wharf")))
     }
 
+    /// The folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     /// The compiled component, where it is kept and whole.
     pub(super) fn get(&self, engine: &wasmtime::Engine, digest: &str) -> Option<Component> {
         let path = self.path(engine, digest);

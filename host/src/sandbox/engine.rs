@@ -1,6 +1,6 @@
 //! One wasmtime engine for the whole process, with the clock tick that ends or yields long computations.
 
-use std::{sync::Arc, thread, time::Duration};
+use std::{path::Path, sync::Arc, thread, time::Duration};
 
 use thiserror::Error;
 use tokio::sync::Semaphore;
@@ -81,6 +81,11 @@ impl Engine {
             seats: Arc::new(Semaphore::new(process.instances as usize)),
             process: Arc::new(process),
         })
+    }
+
+    /// The folder in which compiled code is kept, where it is.
+    pub fn compiled(&self) -> Option<&Path> {
+        self.cache.as_deref().map(Cache::folder)
     }
 
     /// wasmtime's own.

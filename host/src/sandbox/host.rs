@@ -4,11 +4,15 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use tokio::sync::OwnedSemaphorePermit;
 use wasmtime::component::{Resource, ResourceTable};
-use wasmtime_wasi::{HostWallClock, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
+use wasmtime_wasi::{
+    HostWallClock, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView,
+    filesystem::{WasiFilesystemCtx, WasiFilesystemCtxView},
+};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use super::{
     directories::DirectoryError,
+    files::{Files, Layer},
     grants::Grants,
     http::Refuse,
     limiter::Limiter,
@@ -67,6 +71,8 @@ pub struct InHand {
 /// The data of an instance's store.
 pub struct Host {
     pub(super) wasi: WasiCtx,
+    filesystem: WasiFilesystemCtx,
+    files: Files,
     pub(super) table: ResourceTable,
     pub(super) http: WasiHttpCtx,
     pub(super) refuse: Refuse,
@@ -112,11 +118,13 @@ impl Host {
             .wall_clock(WallClock(clock.clone()))
             .allow_blocking_current_thread(false);
         dialer.add_to(&mut wasi);
-        grants.directories.add_to(&mut wasi)?;
+        let (roots, scratch) = grants.directories.open()?;
         let mut table = ResourceTable::new();
         table.set_max_capacity(limits.handles as usize);
         Ok(Self {
             wasi: wasi.build(),
+            filesystem: WasiFilesystemCtx::default(),
+            files: Files::new(roots, scratch, scope.clone(), usage.clone()),
             table,
             http: WasiHttpCtx::new(),
             refuse: Refuse(scope.clone()),
@@ -136,6 +144,13 @@ impl Host {
             log,
             metrics_limit: limits.metrics,
         })
+    }
+}
+
+impl Host {
+    /// Its files, for a linker.
+    pub fn files(&mut self) -> Layer<'_> {
+        Layer { wasi: WasiFilesystemCtxView { ctx: &mut self.filesystem, table: &mut self.table }, files: &mut self.files }
     }
 }
 

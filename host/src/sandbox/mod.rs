@@ -7,7 +7,7 @@
 //!
 //! | capability | file | without a grant |
 //! | --- | --- | --- |
-//! | directories | [`directories`] | no preopened directory |
+//! | directories, scratch | [`directories`], [`files`] | no preopened directory |
 //! | HTTP | [`http`] | `HTTP-request-denied` |
 //! | sockets | [`sockets`] | `access-denied` |
 //! | state | [`state`] | `not-granted` |
@@ -24,12 +24,14 @@ pub mod compile;
 pub mod directories;
 pub mod engine;
 pub mod figures;
+pub mod files;
 pub mod grants;
 pub mod host;
 pub mod http;
 pub mod instance;
 pub mod limiter;
 pub mod log;
+mod mounts;
 pub mod output;
 pub mod sockets;
 pub mod state;
@@ -37,7 +39,7 @@ pub mod tokens;
 pub mod usage;
 
 pub use compile::{CompileError, Compiler};
-pub use directories::{Directories, DirectoryError};
+pub use directories::{Directories, DirectoryError, Kept};
 pub use engine::{Engine, EngineError};
 pub use figures::{Figure, Figures};
 pub use grants::Grants;

@@ -80,6 +80,11 @@ impl DataDir {
         }
     }
 
+    /// Where instances' private directories are.
+    pub fn scratch(&self) -> PathBuf {
+        self.path.join("scratch")
+    }
+
     /// Where the embedded store is.
     pub fn store(&self) -> PathBuf {
         self.path.join("wharf.db")

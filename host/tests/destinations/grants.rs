@@ -68,15 +68,7 @@ async fn a_granted_directory_cannot_be_left() {
     let granted = json!([{"host": "granted", "guest": "/granted", "access": "read-write"}]);
     let answers = tried(&trial, &intruder(granted), &attempts).await;
     let worked: Vec<_> = answers.iter().filter(|(_, answer)| answer == "worked").map(|(attempt, _)| *attempt).collect();
-    assert_eq!(
-        worked,
-        [
-            "read /granted/own",
-            "read /granted/below/../own",
-            "read /granted/inner-link",
-            "symlink ../secret /granted/made-relative"
-        ]
-    );
+    assert_eq!(worked, ["read /granted/own", "read /granted/below/../own", "read /granted/inner-link",]);
     assert_eq!(fs::read_to_string(&secret).unwrap(), "secret");
     assert!(!trial.folder.path("written").exists());
 }

@@ -4,6 +4,7 @@
 
 mod delivery;
 mod failures;
+mod directories;
 mod grants;
 mod limits;
 mod receipts;

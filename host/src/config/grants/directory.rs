@@ -5,7 +5,10 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::config::bounded::{parsed, path};
+use crate::config::{
+    Size,
+    bounded::{parsed, path, within},
+};
 
 /// A folder of the host that a component sees.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -21,6 +24,16 @@ pub struct Directory {
     /// Whether the component may change what is in it.
     #[serde(default)]
     pub access: Access,
+    /// The most bytes that may stand in it for the component to add any: the length of every file and 4 KiB for every name. Only with
+    /// `access: read-write`. Default: as many as the disk has room for.
+    #[serde(default, deserialize_with = "quota")]
+    #[schemars(with = "Size")]
+    pub quota: Option<Size>,
+}
+
+/// A bound on what stands in a directory: at least one file with a byte.
+pub(super) fn quota<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Size>, D::Error> {
+    within(deserializer, Size::from_kib(8)..=Size::from_bytes(u64::MAX)).map(Some)
 }
 
 /// What a component may do with a folder.

@@ -7,7 +7,7 @@ mod tcp;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::at::At;
+use super::{at::At, size::Size};
 
 pub use directory::{Access, Directory};
 pub use state::State;
@@ -23,4 +23,8 @@ pub struct Grants {
     pub state: Option<State>,
     /// Where TCP connections may go: `host:port`, or blocks where there is more to say.
     pub tcp: Vec<At<TcpGrant>>,
+    /// A private, empty directory at `/scratch` for each instance, gone with it: the most bytes that may stand in it. Default: none.
+    #[serde(deserialize_with = "directory::quota")]
+    #[schemars(with = "Size")]
+    pub scratch: Option<Size>,
 }
