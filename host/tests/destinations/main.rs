@@ -3,8 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod delivery;
-mod failures;
 mod directories;
+mod failures;
 mod grants;
 mod limits;
 mod receipts;
