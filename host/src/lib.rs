@@ -36,7 +36,8 @@
 //! };
 //!
 //! # async fn embed() -> Result<(), Box<dyn std::error::Error>> {
-//! // Compiled code is kept nowhere; `Cache::open` names a folder for it.
+//! // Components are compiled in this process and their code is kept nowhere. For a stranger's, `Engine::within` names a program that
+//! // compiles in a child process, and `Cache::open` a folder.
 //! let loader = Loader::new(Engine::new(None)?, Clock::system())?;
 //! let connector = loader.load(Path::new("target/connectors/file.wasm")).await?;
 //!

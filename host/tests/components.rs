@@ -139,6 +139,11 @@ fn a_file_that_is_made_to_wear_out_its_reader_is_refused_in_a_sentence() {
         ("tables", of_module(&[list(4, 100_000, b"\x70\0\x01")]), "has more than 256 tables"),
         ("memories", of_module(&[list(5, 100_000, b"\0\x01")]), "has more than 256 memories"),
         ("names", of_component(&[list(11, 100_000, &export("a"))]), "has more than 1000 imports and exports"),
+        (
+            "a long name",
+            of_component(&[list(11, 1, &export(&"a".repeat(99_999)))]),
+            "has more than 1000 bytes in the name of an import or export",
+        ),
         ("a million empty sections", of_component(&[custom("", 0).repeat(1_000_000)]), "has more than 100000 sections"),
         ("names of functions", of_module(&[custom("name", 50 << 20)]), "has more than 16777216 bytes of names of functions"),
         ("components in components", nested, "has more than 32 levels of components and types in each other"),

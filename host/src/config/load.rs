@@ -133,6 +133,14 @@ fn version(tree: &Node) -> Result<(), ConfigError> {
 
 /// What no single key can tell.
 fn check(file: &File) -> Result<(), ConfigError> {
+    let instances = file.process.instances as usize;
+    let destinations = || file.pipelines.iter().flat_map(|pipeline| &pipeline.destinations);
+    if let Some(At { place, .. }) = destinations().nth(instances) {
+        let count = destinations().count();
+        return Err(ConfigError::new(format!("`process.instances` is {instances}, and each of {count} destinations needs one"))
+            .with_hint(format!("set it to {count} at the least"))
+            .with_place(place.clone()));
+    }
     unique("pipeline", file.pipelines.iter().map(|pipeline| (pipeline.id.as_str(), &pipeline.id.place)))?;
     for At { value: pipeline, .. } in &file.pipelines {
         unique("destination", pipeline.destinations.iter().map(|destination| (destination.id.as_str(), &destination.id.place)))?;

@@ -349,6 +349,10 @@ fn a_wrong_file_is_refused_with_the_line_and_what_to_do() {
             "p.yaml:2:21: expected `child` or `here`, found `there`\ndid you mean `here`?",
         ),
         (
+            format!("process: {{ instances: 1 }}\n{}", rest("      - { id: e, component: e.wasm }\n")),
+            "p.yaml:9:9: `process.instances` is 1, and each of 2 destinations needs one\nset it to 2 at the least",
+        ),
+        (
             "version: 1\nprocess: { instances: 0 }\npipelines: []".into(),
             "p.yaml:2:23: expected a whole number from 1 to 100000, found `0`",
         ),

@@ -140,14 +140,12 @@ fn walk(bytes: &[u8], imports: &mut Vec<String>, exports: &mut Vec<String>) -> R
                 Payload::Version { encoding: Encoding::Module, .. } => return Err(Walked::Module),
                 Payload::ComponentImportSection(section) => {
                     for import in section.clone() {
-                        tally.add(Bound::Names, 1)?;
-                        imports.push(import?.name.name.to_owned());
+                        imports.push(tally.name(import?.name.name)?);
                     }
                 }
                 Payload::ComponentExportSection(section) => {
                     for export in section.clone() {
-                        tally.add(Bound::Names, 1)?;
-                        exports.push(export?.name.name.to_owned());
+                        exports.push(tally.name(export?.name.name)?);
                     }
                 }
                 _ => {}

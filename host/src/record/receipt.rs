@@ -193,9 +193,8 @@ impl Receipt {
         }
         if progress.spans() > 0 {
             let said = |fate: &Fate| *fate == Fate::Delivered;
-            if let Some(run) = runs.iter().find(|run| !said(&run.fate) && progress.intersects(run.records)) {
-                let record = (run.records.start..run.records.end).find(|record| progress.contains(*record));
-                return Err(Breach::TakenBack(record.unwrap_or(run.records.start)));
+            if let Some(record) = runs.iter().filter(|run| !said(&run.fate)).find_map(|run| progress.first_of(run.records)) {
+                return Err(Breach::TakenBack(record));
             }
             let mut delivered = progress.clone();
             for run in runs.iter().filter(|run| said(&run.fate)) {

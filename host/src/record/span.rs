@@ -67,8 +67,14 @@ impl SpanSet {
 
     /// Whether any of the records is in.
     pub fn intersects(&self, span: Span) -> bool {
+        self.first_of(span).is_some()
+    }
+
+    /// The first of the records that is in.
+    pub fn first_of(&self, span: Span) -> Option<u32> {
         let at = self.0.partition_point(|kept| kept.end <= span.start);
-        !span.is_empty() && self.0.get(at).is_some_and(|kept| kept.start < span.end)
+        let first = self.0.get(at)?.start.max(span.start);
+        (first < span.end).then_some(first)
     }
 
     /// The spans, in order.
@@ -122,7 +128,9 @@ mod tests {
             }
             for record in 0..80 {
                 prop_assert_eq!(set.contains(record), records.contains(&record));
-                prop_assert_eq!(set.intersects(Span::new(record, record + 3)), (record..record + 3).any(|r| records.contains(&r)));
+                let span = Span::new(record, record + 3);
+                prop_assert_eq!(set.first_of(span), (record..record + 3).find(|r| records.contains(r)));
+                prop_assert_eq!(set.intersects(span), set.first_of(span).is_some());
             }
             prop_assert_eq!(set.records(), records.len() as u64);
             let gaps: Vec<u32> = set.gaps(70).into_iter().flat_map(|gap| gap.start..gap.end).collect();

@@ -1,14 +1,16 @@
 //! Compiled code, kept between runs.
 //!
 //! **Threat.** Whoever can write compiled code can run anything in the host: it is machine code, and loading it does not check what
-//! it does. **Answer.** It is kept in a directory that belongs to the user who runs the host and that nobody else may enter;
-//! another's is refused. Every file bears a digest of its content, so that one that was cut short or has rotted is compiled anew. A
-//! file's name is the component's digest and a hash of the engine's version, configuration and target.
+//! it does. **Answer.** It is kept in a directory that belongs to the user who runs the host and that nobody else may enter, below
+//! none in which others may put another in its place; any other is refused. A file in it that belongs to somebody else, or that others may
+//! write to, is passed over. Every file bears a digest of its name and content, so that one that was cut short, has rotted or is another
+//! component's is compiled anew; it is read once, and what was checked is what is loaded. A file's name is the component's digest and a hash of the engine's version,
+//! configuration and target.
 
 use std::{
-    fs,
+    fs::{self, File},
     hash::{BuildHasher, BuildHasherDefault, DefaultHasher},
-    io::{self, Write},
+    io::{self, Read, Write},
     os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt},
     path::{Path, PathBuf},
 };
@@ -24,6 +26,8 @@ const DIGEST: usize = 32;
 #[derive(Debug)]
 pub struct Cache {
     folder: PathBuf,
+    /// Who runs the host.
+    owner: u32,
 }
 
 /// Why a directory cannot hold compiled code.
@@ -47,6 +51,16 @@ pub enum CacheError {
         /// Who owns it.
         owner: u32,
     },
+    /// Somebody else could put another in its place.
+    #[error("{} holds compiled components, and everybody may change what is in {} (mode {mode:o})", folder.display(), above.display())]
+    Replaceable {
+        /// Which.
+        folder: PathBuf,
+        /// The folder above it.
+        above: PathBuf,
+        /// That folder's permission bits.
+        mode: u32,
+    },
 }
 
 impl Cache {
@@ -66,7 +80,16 @@ impl Cache {
         if owner != me || mode & 0o077 != 0 {
             return Err(CacheError::Open { folder: folder.to_owned(), mode, owner });
         }
-        Ok(Self { folder: folder.to_owned() })
+        // Through links, to where it is.
+        let folder = fs::canonicalize(folder).map_err(unusable)?;
+        for above in folder.ancestors().skip(1) {
+            const STICKY: u32 = 0o1000;
+            let mode = fs::metadata(above).map_err(unusable)?.permissions().mode();
+            if mode & 0o002 != 0 && mode & STICKY == 0 {
+                return Err(CacheError::Replaceable { folder: folder.clone(), above: above.to_owned(), mode: mode & 0o7777 });
+            }
+        }
+        Ok(Self { folder, owner: me })
     }
 
     /// Where the compiled code of all of a user's pipelines goes: `$WHARF_CACHE_DIR`, else `wharf` in `$XDG_CACHE_HOME`, else in
@@ -86,9 +109,16 @@ impl Cache {
     /// The compiled component, where it is kept and whole.
     pub(super) fn get(&self, engine: &wasmtime::Engine, digest: &str) -> Option<Component> {
         let path = self.path(engine, digest);
-        let kept = fs::read(&path).ok()?;
+        let mut file = File::open(&path).ok()?;
+        let found = file.metadata().ok()?;
+        if !found.is_file() || found.uid() != self.owner || found.permissions().mode() & 0o022 != 0 {
+            tracing::warn!(file = %path.display(), "compiled code that others may have written; compiling again");
+            return None;
+        }
+        let mut kept = Vec::new();
+        file.read_to_end(&mut kept).ok()?;
         let (expected, code) = kept.split_at_checked(DIGEST)?;
-        if Sha256::digest(code)[..] != *expected {
+        if seal(&path, code)[..] != *expected {
             tracing::warn!(file = %path.display(), "compiled code is damaged; compiling again");
             return None;
         }
@@ -107,9 +137,10 @@ impl Cache {
     pub(super) fn put(&self, engine: &wasmtime::Engine, digest: &str, code: &[u8]) {
         let write = || -> io::Result<()> {
             let mut file = tempfile::NamedTempFile::new_in(&self.folder)?;
-            file.write_all(&Sha256::digest(code))?;
+            let path = self.path(engine, digest);
+            file.write_all(&seal(&path, code))?;
             file.write_all(code)?;
-            file.persist(self.path(engine, digest))?;
+            file.persist(path)?;
             Ok(())
         };
         if let Err(error) = write() {
@@ -122,6 +153,12 @@ impl Cache {
         let engine = BuildHasherDefault::<DefaultHasher>::default().hash_one(engine.precompile_compatibility_hash());
         self.folder.join(format!("{digest}-{engine:016x}.cwasm"))
     }
+}
+
+/// What a file begins with.
+fn seal(path: &Path, code: &[u8]) -> [u8; DIGEST] {
+    let name = path.file_name().unwrap_or_default();
+    Sha256::new().chain_update(name.as_encoded_bytes()).chain_update([0]).chain_update(code).finalize().into()
 }
 
 #[cfg(test)]
@@ -150,6 +187,39 @@ mod tests {
         assert!(cache.get(engine.wasmtime(), "abc").is_none());
         engine.compile("abc", EMPTY.into()).await.unwrap();
         assert!(cache.get(engine.wasmtime(), "abc").is_some());
+    }
+
+    #[tokio::test]
+    async fn code_that_others_may_have_written_is_not_run() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path().join("cache");
+        let engine = Engine::new(Some(Cache::open(&folder).unwrap())).unwrap();
+        engine.compile("abc", EMPTY.into()).await.unwrap();
+        let kept = fs::read_dir(&folder).unwrap().next().unwrap().unwrap().path();
+        let cache = Cache::open(&folder).unwrap();
+        assert!(cache.get(engine.wasmtime(), "abc").is_some());
+        fs::set_permissions(&kept, fs::Permissions::from_mode(0o666)).unwrap();
+        assert!(cache.get(engine.wasmtime(), "abc").is_none());
+        fs::set_permissions(&kept, fs::Permissions::from_mode(0o600)).unwrap();
+        // As if somebody else ran the host.
+        let others = Cache { folder: cache.folder.clone(), owner: cache.owner + 1 };
+        assert!(others.get(engine.wasmtime(), "abc").is_none());
+        // One component's code under another's name.
+        assert!(cache.get(engine.wasmtime(), "abc").is_some());
+        fs::copy(&kept, kept.with_file_name(kept.file_name().unwrap().to_str().unwrap().replace("abc", "abd"))).unwrap();
+        assert!(cache.get(engine.wasmtime(), "abd").is_none());
+    }
+
+    #[test]
+    fn a_folder_that_others_may_replace_is_refused() {
+        let above = tempfile::tempdir().unwrap();
+        let folder = above.path().join("cache");
+        Cache::open(&folder).unwrap();
+        fs::set_permissions(above.path(), fs::Permissions::from_mode(0o777)).unwrap();
+        assert!(matches!(Cache::open(&folder), Err(CacheError::Replaceable { mode: 0o777, .. })));
+        // In a sticky one, such as /tmp, nobody replaces what is another's.
+        fs::set_permissions(above.path(), fs::Permissions::from_mode(0o1777)).unwrap();
+        Cache::open(&folder).unwrap();
     }
 
     #[test]

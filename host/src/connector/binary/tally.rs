@@ -36,6 +36,8 @@ pub enum Bound {
     Exports,
     /// Names that the component itself imports and exports.
     Names,
+    /// Bytes of one of these, which stand in errors.
+    Name,
     /// Tables. Each may have a million entries that a compiler writes down.
     Tables,
     /// Memories. Each may have megabytes of content that a compiler writes down.
@@ -47,14 +49,14 @@ pub enum Bound {
 }
 
 impl Bound {
-    const ALL: usize = 13;
+    const ALL: usize = 14;
 
     /// How many there may be.
     pub const fn most(self) -> u64 {
         match self {
             Self::Levels => 32,
             Self::Tables | Self::Memories => 256,
-            Self::Names => 1_000,
+            Self::Names | Self::Name => 1_000,
             Self::Sections => 100_000,
             Self::Functions | Self::Types | Self::Imports | Self::Exports => 200_000,
             Self::Entries => 1_000_000,
@@ -76,6 +78,7 @@ impl Bound {
             Self::Imports => "imports of its modules",
             Self::Exports => "exports of its modules",
             Self::Names => "imports and exports",
+            Self::Name => "bytes in the name of an import or export",
             Self::Tables => "tables",
             Self::Memories => "memories",
             Self::Entries => "entries in its sections",
@@ -124,6 +127,15 @@ impl Tally {
         let count = &mut self.counts[bound as usize];
         *count = count.saturating_add(more);
         if *count > bound.most() { Err(Stop::Beyond(bound)) } else { Ok(()) }
+    }
+
+    /// A name at the outermost level.
+    pub(super) fn name(&mut self, name: &str) -> Result<String, Stop> {
+        if name.len() as u64 > Bound::Name.most() {
+            return Err(Stop::Beyond(Bound::Name));
+        }
+        self.add(Bound::Names, 1)?;
+        Ok(name.to_owned())
     }
 
     /// How deep the walk stands; 0 is the outermost component.
