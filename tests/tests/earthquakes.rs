@@ -33,7 +33,7 @@ fn every_event_arrives_byte_for_byte_in_the_file_of_its_day_and_a_second_run_rea
         "id": "earthquakes", "read": 1707, "carried": 0, "seconds": null,
         "destinations": [{
             "id": "files", "delivered": 1707, "warned": 0, "filtered": 0, "dead_lettered": 0, "pending": 0, "unknown": 0,
-            "usage": null,
+            "metrics": {}, "usage": null,
         }],
     }]});
     assert_eq!(summary, expected);

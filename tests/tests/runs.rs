@@ -156,3 +156,37 @@ fn a_second_host_on_one_data_directory_is_refused() {
     let ran = Ran::from(first.wait_with_output().unwrap());
     assert_eq!((ran.code, account(&ran)), (Some(0), [2, 0, 2, 0, 0]), "{}", ran.stderr);
 }
+
+#[test]
+fn what_was_refused_and_dropped_and_a_connectors_own_figures_stand_in_the_summary() {
+    let scratch = Scratch::new().unwrap();
+    let [flood, intruder] = ["guest-flood", "guest-intruder"].map(|guest| component(guest).unwrap().display().to_string());
+    scratch.write("records.txt", "figures\nlines 5000\nlisten 127.0.0.1:0\nudp 127.0.0.1:0\ntcp 127.0.0.1:1\n").unwrap();
+    let pipeline = format!(
+        "version: 1
+pipelines:
+  - id: run
+    source: {FILE}
+    destinations:
+      - {{ id: flood, component: {flood}, limits: {{ log-lines: 1, time: {{ write: 10m }} }} }}
+      - {{ id: intruder, component: {intruder} }}
+"
+    );
+    scratch.write("pipeline.yaml", pipeline).unwrap();
+    let text = scratch.run(&["run", "pipeline.yaml", "--data-dir", "text"]).unwrap().stdout;
+    let dropped = text.lines().find(|line| line.starts_with("    dropped: 4,9") && line.ends_with(" lines of the log"));
+    assert!(dropped.is_some(), "{text}");
+    assert!(text.contains("    refused: 2 connections, 1 other attempt\n"), "{text}");
+
+    let json = scratch.run(&RUN).unwrap().json().unwrap();
+    let [flood, intruder] = [0, 1].map(|index| &json["pipelines"][0]["destinations"][index]);
+    let figures = serde_json::json!({
+        "depth": {"gauge": -2.5},
+        "rows": {"count": 5},
+        "took_ms": {"observed": {"count": 3, "sum": 7.5, "min": 1.0, "max": 4.0}},
+    });
+    assert_eq!(flood["metrics"], figures);
+    assert!(flood["usage"]["lines_dropped"].as_u64().unwrap() > 4900, "{flood}");
+    let refused = ["connects_refused", "refused", "lookups_refused"].map(|event| intruder["usage"][event].as_u64());
+    assert_eq!(refused, [Some(2), Some(1), Some(0)]);
+}

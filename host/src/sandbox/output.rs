@@ -96,7 +96,11 @@ impl Lines {
     }
 
     fn end_of_line(&mut self) {
-        if !self.line.is_empty() && tracing::enabled!(tracing::Level::INFO) && self.log.admits() {
+        let enabled = match self.stream {
+            Stream::Output => tracing::enabled!(target: "wharf::stdout", tracing::Level::INFO),
+            Stream::Error => tracing::enabled!(target: "wharf::stderr", tracing::Level::INFO),
+        };
+        if enabled && !self.line.is_empty() && self.log.admits() {
             let text = String::from_utf8_lossy(&self.line);
             let line = printable(text.trim_end_matches('\r'), false);
             let scope = self.log.scope();
@@ -119,10 +123,10 @@ impl Drop for Lines {
     }
 }
 
-/// Text that cannot rewrite a terminal: control characters are escaped, and the marks that turn the direction of writing.
+/// Text that cannot rewrite a terminal: control characters are escaped, and the marks that turn the direction of writing or end a line.
 pub fn printable(text: &str, keep_lines: bool) -> Cow<'_, str> {
     let harmless = |c: char| {
-        let turns = matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        let turns = matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
         !turns && (!c.is_control() || c == '\t' || (keep_lines && c == '\n'))
     };
     if text.chars().all(harmless) {

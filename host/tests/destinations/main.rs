@@ -7,6 +7,7 @@ mod directories;
 mod failures;
 mod grants;
 mod limits;
+mod output;
 mod receipts;
 mod sockets;
 mod state;

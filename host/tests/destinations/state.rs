@@ -6,12 +6,12 @@ use serde_json::{Value, json};
 use wharf::{
     config::{self, Interval, Limits, Size, Times},
     connector::{Answer, Connector, Loader, Opening, Session, Trouble},
-    record::{Batch, BatchBuilder, Fate, Run},
+    record::{Fate, Run},
     sandbox::{Call, Event, Grants, State, instance::Reason},
     store::SqliteState,
 };
 
-use crate::trial::{Trial, destination, engine};
+use crate::trial::{Trial, batch, destination, engine};
 
 /// A keeper by this id that may keep so much; nothing where `state` is null.
 fn keeper(id: &str, state: Value) -> Value {
@@ -119,14 +119,6 @@ impl Kept {
     async fn open(&self) -> Session {
         self.connector.open(&self.opening).await.unwrap()
     }
-}
-
-fn batch(records: &[&str]) -> Batch {
-    let mut builder = BatchBuilder::with_capacity(records.len(), 1 << 10, false, None);
-    for (sequence, record) in (0..).zip(records) {
-        builder.push(sequence, None, record.as_bytes()).unwrap();
-    }
-    builder.finish("p", "records".into())
 }
 
 /// What the keeper said to each record.

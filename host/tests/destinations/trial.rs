@@ -16,9 +16,10 @@ use wharf::{
     connector::Loader,
     pipeline::{Counts, DestinationCounts},
     plan,
-    runtime::{self, Running},
+    record::{Batch, BatchBuilder},
+    runtime::{self, Running, Used},
     sandbox::{
-        Engine,
+        Engine, Usage,
         address::{Resolver, SystemResolver},
         cache::Cache,
     },
@@ -45,6 +46,7 @@ pub struct Trial {
 /// What came of a run.
 pub struct Ran {
     pub counts: Counts,
+    used: Vec<Used>,
     /// Why it ended before its source did; empty where it did not.
     pub error: String,
     /// For how long it waited, one wait after the other.
@@ -133,6 +135,7 @@ impl Trial {
         };
         let ran = reports.into_iter().map(|report| Ran {
             counts: report.counts,
+            used: report.used,
             error: report.error.map(|error| error.to_string()).unwrap_or_default(),
             waits: waits.clone(),
         });
@@ -206,6 +209,11 @@ impl Ran {
         self.counts.destinations.iter().find(|destination| *destination.id == *id).unwrap()
     }
 
+    /// What the first destination used and tried.
+    pub fn usage(&self) -> &Usage {
+        &self.used[0].usage
+    }
+
     /// Read and carried, and what became of these at the first destination: delivered, dead letters, pending.
     pub fn account(&self) -> [u64; 5] {
         let Counts { read, carried, destinations } = &self.counts;
@@ -217,6 +225,15 @@ impl Ran {
 pub fn destination(id: &str, guest: &str, settings: Value) -> Value {
     let component = wharf_tests::component(guest).unwrap();
     json!({"id": id, "component": component, "settings": settings})
+}
+
+/// Records to be written without a pipeline.
+pub fn batch(records: &[&str]) -> Batch {
+    let mut builder = BatchBuilder::with_capacity(records.len(), 1 << 10, false, None);
+    for (sequence, record) in (0..).zip(records) {
+        builder.push(sequence, None, record.as_bytes()).unwrap();
+    }
+    builder.finish("p", "records".into())
 }
 
 /// A destination that does nothing wrong.
