@@ -65,6 +65,8 @@ pub struct Limits {
     pub metrics: u32,
     /// What TCP connections may use.
     pub tcp: TcpLimits,
+    /// What HTTP requests may use.
+    pub http: HttpLimits,
 }
 
 impl Default for Limits {
@@ -85,6 +87,7 @@ impl Default for Limits {
             log_lines: 100,
             metrics: 100,
             tcp: TcpLimits::default(),
+            http: HttpLimits::default(),
         }
     }
 }
@@ -143,6 +146,63 @@ impl Default for TcpLimits {
     }
 }
 
+/// What the HTTP requests of one instance may use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default, expecting = "the http block")]
+pub struct HttpLimits {
+    /// The most connections at once, those kept for the next request included; a request waits for one.
+    #[serde(deserialize_with = "many")]
+    #[schemars(range(min = 1, max = 10_000))]
+    pub connections: u32,
+    /// The most requests at once, from their being sent until their answer has been read or dropped.
+    #[serde(deserialize_with = "many")]
+    #[schemars(range(min = 1, max = 10_000))]
+    pub requests: u32,
+    /// The most headers of a request or of a response.
+    #[serde(deserialize_with = "headers")]
+    #[schemars(range(min = 1, max = 1_000))]
+    pub headers: u32,
+    /// The most bytes of the headers of a request or of a response, names and values.
+    #[serde(deserialize_with = "header_bytes")]
+    pub header_bytes: Size,
+    /// The most bytes of a request's body.
+    #[serde(deserialize_with = "body")]
+    pub request_bytes: Size,
+    /// The most bytes of a response's body.
+    #[serde(deserialize_with = "body")]
+    pub response_bytes: Size,
+    /// The longest until a connection stands: look-up, waiting for a free one, and TLS included.
+    #[serde(deserialize_with = "time")]
+    pub connect_time: Interval,
+    /// The longest from the last byte of a request until the head of its response.
+    #[serde(deserialize_with = "time")]
+    pub first_byte_time: Interval,
+    /// The longest between two pieces of a response's body.
+    #[serde(deserialize_with = "time")]
+    pub between_bytes_time: Interval,
+    /// The longest for a request as a whole, until the last byte of its response.
+    #[serde(deserialize_with = "time")]
+    pub request_time: Interval,
+}
+
+impl Default for HttpLimits {
+    fn default() -> Self {
+        let secs = Interval::from_secs;
+        Self {
+            connections: 32,
+            requests: 64,
+            headers: 100,
+            header_bytes: Size::from_kib(32),
+            request_bytes: Size::from_mib(64),
+            response_bytes: Size::from_mib(64),
+            connect_time: secs(10),
+            first_byte_time: secs(30),
+            between_bytes_time: secs(30),
+            request_time: secs(60),
+        }
+    }
+}
+
 macro_rules! readers {
     ($($name:ident: $type:ty = $bounds:expr;)*) => {$(
         fn $name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<$type, D::Error> {
@@ -161,5 +221,8 @@ readers! {
     random_bytes: Size = Size::from_bytes(1)..=Size::from_mib(16);
     fuel: u64 = 1..=u64::MAX;
     output: Size = Size::from_bytes(256)..=Size::from_mib(1);
+    headers: u32 = 1..=1_000;
+    header_bytes: Size = Size::from_kib(8)..=Size::from_mib(1);
+    body: Size = Size::from_bytes(1)..=Size::from_mib(65_536);
     time: Interval = Interval::from_millis(1)..=Interval::from_secs(86_400);
 }

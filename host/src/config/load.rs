@@ -14,7 +14,7 @@ use super::{
     destination::Destination,
     error::{ConfigError, Place},
     file::{File, VERSION},
-    grants::Access,
+    grants::{Access, HeaderFrom, HttpGrant},
     interpolate::interpolate,
     node::Node,
     pipeline::Pipeline,
@@ -154,6 +154,8 @@ fn check(file: &File) -> Result<(), ConfigError> {
                     .with_hint("leave it out, or grant `access: read-write`")
                     .with_place(grant.place.clone()));
             }
+            let http = destination.grants.http.iter().map(|grant| (grant.to.to_string(), &grant.place)).collect::<Vec<_>>();
+            unique("HTTP grant", http.iter().map(|(to, place)| (to.as_str(), *place)))?;
         }
     }
     Ok(())
@@ -185,6 +187,16 @@ fn resolve(file: &mut File, folder: &Path) {
             component.value = folder.join(&component.value);
             for grant in &mut grants.directories {
                 grant.value.host = folder.join(&grant.value.host);
+            }
+            for At { value: HttpGrant { headers, roots, .. }, .. } in &mut grants.http {
+                for header in headers {
+                    if let HeaderFrom::File(path) = &mut header.value.value {
+                        *path = folder.join(&path);
+                    }
+                }
+                if let Some(roots) = roots {
+                    *roots = folder.join(&roots);
+                }
             }
         }
     }

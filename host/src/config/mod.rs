@@ -27,6 +27,7 @@ mod limits;
 mod load;
 mod nearest;
 mod node;
+mod pattern;
 mod pipeline;
 mod process;
 mod schema;
@@ -43,13 +44,16 @@ pub use at::At;
 pub use destination::{Destination, Isolation};
 pub use error::{ConfigError, Place};
 pub use file::File;
-pub use grants::{Access, Directory, Grants, HostPort, NotAHostPort, State, TcpGrant};
+pub use grants::{
+    Access, AddedHeader, Directory, Grants, HeaderFrom, HostPort, HttpGrant, NotAHostPort, State, TcpGrant, is_the_hosts,
+};
 pub use host_name::{HostName, NotAHostName};
 pub use id::{Id, NotAnId};
 pub use interval::{Interval, NotAnInterval};
-pub use limits::{Limits, TcpLimits, Times};
+pub use limits::{HttpLimits, Limits, TcpLimits, Times};
 pub use load::{environment, load, parse};
 pub use nearest::nearest;
+pub use pattern::{NotAPattern, Origin, Pattern, Scheme};
 pub use pipeline::{Batch, Pipeline};
 pub use process::{Compile, Process};
 pub use schema::schema;

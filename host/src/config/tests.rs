@@ -532,9 +532,12 @@ fn every_key_stands_in_the_docs_with_its_default() {
         ("Directory", "#### `directories`"),
         ("State", "#### `state`"),
         ("TcpGrant", "#### `tcp`"),
+        ("HttpGrant", "#### `http`"),
+        ("AddedHeader", "##### An added header"),
         ("Limits", "### `limits`"),
         ("Times", "#### `time`"),
         ("TcpLimits", "#### `limits.tcp`"),
+        ("HttpLimits", "#### `limits.http`"),
     ];
     let schema = schema();
     let blocks: BTreeMap<_, _> = blocks(&schema).into_iter().collect();

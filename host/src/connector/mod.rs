@@ -27,7 +27,7 @@ use crate::{
     config::{Limits, Size},
     record::{Batch, Breach, Failure, Run},
     sandbox::{
-        DirectoryError, Ended, Engine, EngineError, Grants, Host, Scope, Usage,
+        DirectoryError, Ended, Engine, EngineError, Grants, Host, Redactor, Scope, Usage,
         address::{Resolver, SystemResolver},
         output::told,
     },
@@ -369,10 +369,9 @@ impl Connector {
         let standing = Standing::bare(&self.engine, &self.clock, limits.clone(), self.title())?;
         let mut problems = self.component.check(standing, &settings).await?;
         // The connector's own words may hold what it was given.
-        for secret in settings::secrets(&self.descriptor.parameters, given).filter(|secret| !secret.is_empty()) {
-            for problem in &mut problems {
-                problem.message = problem.message.replace(secret, "***");
-            }
+        let redactor = Redactor::new(settings::secrets(&self.descriptor.parameters, given));
+        for problem in &mut problems {
+            problem.message = redactor.text(&problem.message).into_owned();
         }
         Ok(if problems.is_empty() { Ok(settings) } else { Err(problems) })
     }

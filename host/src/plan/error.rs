@@ -7,7 +7,7 @@ use thiserror::Error;
 use crate::{
     config::{ConfigError, Place},
     connector::{LoadError, OpenError, settings::Problem},
-    sandbox::DirectoryError,
+    sandbox::{DirectoryError, HttpError},
 };
 
 /// Why there is no plan.
@@ -84,6 +84,16 @@ pub enum PlanError {
         /// Why.
         cause: DirectoryError,
     },
+    /// HTTP requests that are granted cannot be.
+    #[error("destination {destination}: {cause}")]
+    Http {
+        /// Whose.
+        destination: String,
+        /// Where it is granted.
+        place: Place,
+        /// Why.
+        cause: HttpError,
+    },
     /// Something that the connector asks for is not granted.
     #[error("destination {destination}: {connector} asks for {what}{}, which is {how}", because(reason))]
     NotGranted {
@@ -126,6 +136,7 @@ impl PlanError {
             Self::Setting { problem, .. } => problem.hint.clone(),
             Self::Check { .. } => Some("ask the connector's author; `check` has to work without any grant".into()),
             Self::Directory { cause, .. } => Some(cause.hint()),
+            Self::Http { cause, .. } => Some(cause.hint()),
             Self::NotGranted { remedy, .. } => Some(remedy.clone()),
         }
     }
@@ -148,6 +159,7 @@ impl PlanError {
             | Self::Setting { place, .. }
             | Self::Check { place, .. }
             | Self::Directory { place, .. }
+            | Self::Http { place, .. }
             | Self::NotGranted { place, .. } => Some(place),
         }
     }

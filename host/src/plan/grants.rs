@@ -4,19 +4,20 @@ use std::sync::Arc;
 
 use super::error::PlanError;
 use crate::{
-    config::{self, Access, At, HostPort, Place, Size},
+    config::{self, Access, At, HostPort, Origin, Pattern, Place, Secret, Size},
     connector::descriptor::Request,
     pipeline::Destination,
-    sandbox::{Directories, Grants, Kept, Sockets, State, address::Resolver},
+    sandbox::{Directories, Grants, Http, Kept, Redactor, Sockets, State, address::Resolver},
 };
 
-/// Finds out what is granted. What cannot be is told with its place.
+/// Finds out what is granted. What cannot be is told with its place. `secrets` are what the settings hold.
 pub(super) fn granted(
     destination: &str,
     place: &Place,
     given: &config::Grants,
     resolver: &Arc<dyn Resolver>,
     kept: &[Kept],
+    mut secrets: Vec<Secret>,
     errors: &mut Vec<PlanError>,
 ) -> Grants {
     let mut grants = Grants::default();
@@ -35,6 +36,14 @@ pub(super) fn granted(
     }
     grants.state = given.state.as_ref().map(State::granted);
     grants.sockets = Sockets::granted(given.tcp.iter().map(|grant| &grant.value), resolver.clone());
+    match Http::open(given.http.iter().map(|grant| &grant.value), resolver.clone(), None, &mut secrets) {
+        Ok(http) => grants.http = http,
+        Err((index, cause)) => {
+            let place = given.http.get(index).map_or(place, |grant| &grant.place).clone();
+            errors.push(PlanError::Http { destination: destination.to_owned(), place, cause });
+        }
+    }
+    grants.redactor = Redactor::new(secrets.iter().map(Secret::expose));
     grants
 }
 
@@ -63,6 +72,7 @@ pub(super) fn short(request: &Request, pattern: &str, grants: &Grants) -> Option
         "state" => state(pattern, grants.state.as_ref()).map(Ok),
         "tcp" => tcp(pattern, &grants.sockets).map(Ok),
         "scratch" => scratch(pattern, &grants.directories).map(Ok),
+        "http" => http(pattern, &grants.http),
         other => Some(Err(format!("{other} {pattern}"))),
     }
 }
@@ -126,6 +136,21 @@ fn scratch(pattern: &str, granted: &Directories) -> Option<Short> {
     let size = wanted.map_or_else(|| "1GiB".to_owned(), |wanted| wanted.to_string());
     let remedy = format!("write under `grants:`\n  scratch: {size}");
     Some(Short { what: format!("a scratch directory of {size}"), how, remedy })
+}
+
+/// A request names a pattern, or a URL of which scheme, host and port count.
+fn http(wanted: &str, granted: &Http) -> Option<Result<Short, String>> {
+    let missing = |to: String| {
+        let remedy = format!("add under `grants:`\n  http:\n    - {to}");
+        Some(Ok(Short { what: format!("HTTP requests to {to}"), how: "not granted", remedy }))
+    };
+    match (wanted.parse::<Origin>(), wanted.parse::<Pattern>()) {
+        (Ok(origin), _) if granted.allow(&origin) => None,
+        (Ok(origin), _) => missing(origin.to_string()),
+        (Err(_), Ok(pattern)) if granted.allow_all(&pattern) => None,
+        (Err(_), Ok(pattern)) => missing(pattern.to_string()),
+        (Err(cause), Err(_)) => Some(Err(format!("HTTP requests to a place that {cause}"))),
+    }
 }
 
 #[cfg(test)]

@@ -16,7 +16,10 @@ pub use error::PlanError;
 use self::{error::because, grants::Short};
 use crate::{
     config::{self, At, Limits},
-    connector::{Connector, Loader, Opening, settings::Given},
+    connector::{
+        Connector, Loader, Opening,
+        settings::{self, Given},
+    },
     pipeline::Destination,
     sandbox::{Kept, Scope},
 };
@@ -122,12 +125,13 @@ impl Planner<'_> {
         let title = connector.title();
         let destination = id.value.to_string();
 
-        let grants = grants::granted(&destination, place, grants, self.loader.resolver(), &self.kept, &mut self.errors);
-
         let texts: BTreeMap<String, Given> = settings
             .iter()
             .map(|(name, setting)| (name.to_owned(), Given { value: setting.value().into(), written: setting.written().into() }))
             .collect();
+        let secrets = settings::secrets(&connector.descriptor.parameters, &texts).map(config::Secret::new).collect();
+        let grants = grants::granted(&destination, place, grants, self.loader.resolver(), &self.kept, secrets, &mut self.errors);
+
         let settings = match connector.check(&texts, &limits).await {
             Ok(Ok(complete)) => complete,
             Ok(Err(problems)) => {
@@ -147,6 +151,10 @@ impl Planner<'_> {
 
         for request in &connector.descriptor.requests {
             let pattern = filled_in(&request.pattern, &settings);
+            // What is not set is not asked for.
+            if connector.descriptor.parameters.iter().any(|parameter| pattern.contains(&format!("{{{}}}", parameter.name))) {
+                continue;
+            }
             match grants::short(request, &pattern, &grants) {
                 None => {}
                 Some(Err(what)) => self.remarks.push(format!(

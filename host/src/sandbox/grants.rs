@@ -1,6 +1,6 @@
 //! What an instance may reach: every grant, parsed and checked once.
 
-use super::{Directories, Sockets, State};
+use super::{Directories, Http, Sockets, State, redaction::Redactor};
 
 /// What an instance may reach. By default nothing.
 #[derive(Clone, Debug, Default)]
@@ -11,4 +11,9 @@ pub struct Grants {
     pub state: Option<State>,
     /// Hosts and ports to connect to.
     pub sockets: Sockets,
+    /// Where HTTP requests may go.
+    pub http: Http,
+    /// Takes out of what the connector says, and of what comes back to it, what the host added and what its settings hold by way of
+    /// secrets.
+    pub redactor: Redactor,
 }

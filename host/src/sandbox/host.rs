@@ -14,10 +14,11 @@ use super::{
     directories::DirectoryError,
     files::{Files, Layer},
     grants::Grants,
-    http::Refuse,
+    http::Hooks,
     limiter::Limiter,
     log::Log,
     output::{Captured, Stream},
+    redaction::Redactor,
     sockets::{Dialer, Open},
     state::State,
     usage::Usage,
@@ -28,14 +29,31 @@ use crate::{
     record::{Batch, SpanSet},
 };
 
+/// Bytes that the host itself needs for a header's name and value, beside what these have.
+const HEADER: usize = size_of::<http::HeaderName>() + size_of::<http::HeaderValue>();
+
 /// Whom an instance works for: what the log, errors and `context` say of it. Clones share it.
 #[derive(Clone, Debug, Default)]
-pub struct Scope(Arc<BTreeMap<String, String>>);
+pub struct Scope {
+    values: Arc<BTreeMap<String, String>>,
+    redactor: Redactor,
+}
 
 impl Scope {
     /// The names that `context` answers for, and `connector` (name and version), which it does not.
     pub fn new<K: Into<String>, V: Into<String>>(values: impl IntoIterator<Item = (K, V)>) -> Self {
-        Self(Arc::new(values.into_iter().map(|(name, value)| (name.into(), value.into())).collect()))
+        let values = values.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
+        Self { values: Arc::new(values), redactor: Redactor::default() }
+    }
+
+    /// The same, with secrets that are to be seen nowhere.
+    pub fn hiding(self, redactor: Redactor) -> Self {
+        Self { redactor, ..self }
+    }
+
+    /// Takes secrets out of what a connector says.
+    pub fn redactor(&self) -> &Redactor {
+        &self.redactor
     }
 
     /// The pipeline's id.
@@ -55,7 +73,7 @@ impl Scope {
 
     /// What stands under a name.
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(String::as_str)
+        self.values.get(name).map(String::as_str)
     }
 }
 
@@ -75,7 +93,7 @@ pub struct Host {
     files: Files,
     pub(super) table: ResourceTable,
     pub(super) http: WasiHttpCtx,
-    pub(super) refuse: Refuse,
+    pub(super) hooks: Hooks,
     pub(super) limiter: Limiter,
     pub(super) stdout: Captured,
     pub(super) stderr: Captured,
@@ -106,6 +124,7 @@ pub struct Host {
 impl Host {
     /// Everything that one instance reaches: clocks, randomness, captured output, and what is granted.
     pub fn new(scope: Scope, limits: &Limits, grants: &Grants, usage: Arc<Usage>, clock: &Clock) -> Result<Self, DirectoryError> {
+        let scope = scope.hiding(grants.redactor.clone());
         let line_limit = limits.output.bytes() as usize;
         let log = Log::new(scope.clone(), usage.clone(), clock.clone(), limits.log_lines);
         let stdout = Captured::new(Stream::Output, log.clone(), line_limit);
@@ -121,13 +140,17 @@ impl Host {
         let (roots, scratch) = grants.directories.open()?;
         let mut table = ResourceTable::new();
         table.set_max_capacity(limits.handles as usize);
+        // What is counted there is names, values and what the host keeps for each.
+        let mut http = WasiHttpCtx::new();
+        let headers = limits.http.header_bytes.bytes() as usize;
+        http.set_field_size_limit(headers + limits.http.headers as usize * HEADER);
         Ok(Self {
             wasi: wasi.build(),
             filesystem: WasiFilesystemCtx::default(),
             files: Files::new(roots, scratch, scope.clone(), usage.clone()),
             table,
-            http: WasiHttpCtx::new(),
-            refuse: Refuse(scope.clone()),
+            http,
+            hooks: Hooks::new(grants.http.clone(), log.clone(), limits.http),
             limiter: Limiter::new(limits),
             stdout,
             stderr,
@@ -169,7 +192,7 @@ impl WasiView for Host {
 
 impl WasiHttpView for Host {
     fn http(&mut self) -> WasiHttpCtxView<'_> {
-        WasiHttpCtxView { hooks: &mut self.refuse, table: &mut self.table, ctx: &mut self.http }
+        WasiHttpCtxView { hooks: &mut self.hooks, table: &mut self.table, ctx: &mut self.http }
     }
 }
 

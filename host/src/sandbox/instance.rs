@@ -8,6 +8,7 @@ use wasmtime::{
     component::{InstancePre, ResourceTableError},
 };
 use wasmtime_wasi::I32Exit;
+use wasmtime_wasi_http::FieldMapError;
 
 use super::{
     engine::{Engine, STACK},
@@ -124,6 +125,14 @@ pub enum Reason {
     HostCallBytes {
         /// How much it may hand over.
         limit: Size,
+    },
+    /// It set more headers on one request than it may.
+    #[error("set more headers than {headers}, or more than {bytes} of them (limits.http.headers, limits.http.header-bytes)")]
+    Headers {
+        /// How many it may set.
+        headers: u32,
+        /// How much they may have.
+        bytes: Size,
     },
     /// It held more handles than it may.
     #[error("held more than {limit} handles (limits.handles)")]
@@ -327,6 +336,9 @@ impl Instance {
                 return Reason::TableElements { wanted, limit: limits.table_elements };
             }
             None => {}
+        }
+        if error.downcast_ref::<FieldMapError>().is_some() {
+            return Reason::Headers { headers: limits.http.headers, bytes: limits.http.header_bytes };
         }
         if matches!(error.downcast_ref::<ResourceTableError>(), Some(ResourceTableError::Full)) {
             return Reason::Handles { limit: limits.handles };

@@ -95,6 +95,8 @@ impl Log {
         self.usage.note(event);
         if tracing::enabled!(tracing::Level::WARN) && self.admits() {
             let (pipeline, destination) = (self.scope.pipeline(), self.scope.destination());
+            let (what, why) = (what.to_string(), why.to_string());
+            let (what, why) = (self.scope.redactor().text(&what), self.scope.redactor().text(&why));
             tracing::warn!(pipeline, destination, capability, %what, "refused: {why}");
         }
     }
@@ -104,6 +106,8 @@ impl Log {
         self.usage.note(event);
         if tracing::enabled!(tracing::Level::INFO) && self.admits() {
             let (pipeline, destination) = (self.scope.pipeline(), self.scope.destination());
+            let what = what.to_string();
+            let what = self.scope.redactor().text(&what);
             tracing::info!(pipeline, destination, capability, %what, "allowed");
         }
     }

@@ -8,7 +8,7 @@
 //! | capability | file | without a grant |
 //! | --- | --- | --- |
 //! | directories, scratch | [`directories`], [`files`] | no preopened directory |
-//! | HTTP | [`http`] | `HTTP-request-denied` |
+//! | HTTP | [`http`], [`redaction`] | `HTTP-request-denied` |
 //! | sockets | [`sockets`] | `access-denied` |
 //! | state | [`state`] | `not-granted` |
 //! | tokens | [`tokens`] | `not-granted` |
@@ -33,6 +33,7 @@ pub mod limiter;
 pub mod log;
 mod mounts;
 pub mod output;
+pub mod redaction;
 pub mod sockets;
 pub mod state;
 pub mod tokens;
@@ -44,8 +45,10 @@ pub use engine::{Engine, EngineError};
 pub use figures::{Figure, Figures};
 pub use grants::Grants;
 pub use host::{Host, InHand, Scope};
+pub use http::{Http, HttpError};
 pub use instance::{Call, Ended, Instance};
 pub use log::Log;
+pub use redaction::Redactor;
 pub use sockets::Sockets;
 pub use state::{State, StateRefusal};
 pub use tokens::{TokenError, TokenSource};

@@ -64,6 +64,7 @@ impl Captured {
         let mut lines = self.lines();
         lines.end_of_line();
         let tail = Vec::from(std::mem::take(&mut lines.tail));
+        let tail = lines.log.scope().redactor().ending(&tail, TAIL);
         let tail = printable(String::from_utf8_lossy(&tail).trim(), true).into_owned();
         (!tail.is_empty()).then_some(tail)
     }
@@ -76,9 +77,11 @@ impl Captured {
 impl Lines {
     fn write(&mut self, bytes: &[u8]) {
         if self.stream == Stream::Error {
-            let last = &bytes[bytes.len().saturating_sub(TAIL)..];
+            // With enough before it to find a secret that begins there.
+            let kept = TAIL + self.log.scope().redactor().longest();
+            let last = &bytes[bytes.len().saturating_sub(kept)..];
             self.tail.extend(last);
-            let excess = self.tail.len().saturating_sub(TAIL);
+            let excess = self.tail.len().saturating_sub(kept);
             self.tail.drain(..excess);
         }
         for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
@@ -86,7 +89,8 @@ impl Lines {
                 Some((b'\n', text)) => (text, true),
                 _ => (piece, false),
             };
-            let room = self.limit - self.line.len();
+            // With enough behind it to find a secret that ends there.
+            let room = (self.limit + self.log.scope().redactor().longest()).saturating_sub(self.line.len());
             self.line.extend_from_slice(&text[..text.len().min(room)]);
             self.cut += text.len().saturating_sub(room) as u64;
             if ends {
@@ -101,11 +105,13 @@ impl Lines {
             Stream::Error => tracing::enabled!(target: "wharf::stderr", tracing::Level::INFO),
         };
         if enabled && !self.line.is_empty() && self.log.admits() {
-            let text = String::from_utf8_lossy(&self.line);
+            let kept = self.log.scope().redactor().beginning(&self.line, self.limit);
+            let text = String::from_utf8_lossy(&kept);
             let line = printable(text.trim_end_matches('\r'), false);
             let scope = self.log.scope();
             let (pipeline, destination) = (scope.pipeline(), scope.destination());
-            let cut = (self.cut > 0).then_some(self.cut);
+            let cut = self.cut + self.line.len().saturating_sub(self.limit) as u64;
+            let cut = (cut > 0).then_some(cut);
             match self.stream {
                 Stream::Output => tracing::info!(target: "wharf::stdout", pipeline, destination, cut, "{line}"),
                 Stream::Error => tracing::info!(target: "wharf::stderr", pipeline, destination, cut, "{line}"),

@@ -1,6 +1,7 @@
 //! What a component may reach, a file per capability.
 
 mod directory;
+mod http;
 mod state;
 mod tcp;
 
@@ -10,6 +11,7 @@ use serde::Deserialize;
 use super::{at::At, size::Size};
 
 pub use directory::{Access, Directory};
+pub use http::{AddedHeader, HeaderFrom, HttpGrant, is_the_hosts};
 pub use state::State;
 pub use tcp::{HostPort, NotAHostPort, TcpGrant};
 
@@ -27,4 +29,6 @@ pub struct Grants {
     #[serde(deserialize_with = "directory::quota")]
     #[schemars(with = "Size")]
     pub scratch: Option<Size>,
+    /// Where HTTP requests may go: patterns, or blocks where there is more to say.
+    pub http: Vec<At<HttpGrant>>,
 }

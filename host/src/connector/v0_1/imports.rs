@@ -120,13 +120,16 @@ impl log::Host for Host {
         if !enabled || !self.log.admits() {
             return Ok(());
         }
-        let mut line = cut(&message, self.line_limit).to_owned();
+        // Before anything is cut: half a secret is not found.
+        let redactor = self.scope.redactor();
+        let mut line = cut(&redactor.text(&message), self.line_limit).to_owned();
         for (name, value) in fields.iter().take(FIELDS) {
+            let (name, value) = (redactor.text(name), redactor.text(value));
             if line.len() + name.len() >= self.line_limit {
                 break;
             }
             let room = self.line_limit - line.len() - name.len();
-            line.push_str(&format!(" {name}={}", cut(value, room)));
+            line.push_str(&format!(" {name}={}", cut(&value, room)));
         }
         let line = printable(&line, false);
         let (pipeline, destination) = (self.scope.pipeline(), self.scope.destination());
@@ -240,7 +243,8 @@ impl Host {
 
     /// Notes that something was tried that is not granted.
     fn refused(&self, capability: &str, what: &str) {
-        let what = printable(cut(what, 200), false);
+        let what = self.scope.redactor().text(what);
+        let what = printable(cut(&what, 200), false);
         self.log.refused(Event::Refused, capability, what, "not granted");
     }
 
@@ -253,6 +257,7 @@ impl Host {
     }
 
     fn figure(&self, name: &str, figure: Figure, value: std::fmt::Arguments<'_>) {
+        let name = &self.scope.redactor().text(name);
         if !self.usage.figures().take(name, figure, self.metrics_limit) {
             self.usage.note(Event::MetricDropped);
         } else if tracing::enabled!(target: "wharf::metrics", tracing::Level::DEBUG) && self.log.admits() {

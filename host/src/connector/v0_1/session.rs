@@ -15,7 +15,7 @@ use super::{
 use crate::{
     connector::{Answer, Loading, OpenError, Room, Standing, Trouble},
     record::{self, Failure, FailureKind, Fate, Outcome, Receipt, Span, SpanSet, Verdict},
-    sandbox::{Call, InHand, Instance, output::bounded},
+    sandbox::{Call, InHand, Instance, Redactor, output::bounded},
 };
 
 /// Bytes of a message that are kept.
@@ -30,11 +30,13 @@ pub struct Session {
     exports: WriteDestination,
     session: ResourceAny,
     room: Room,
+    redactor: Redactor,
 }
 
 impl Session {
     /// Starts an instance and opens a session in it.
     pub async fn open(component: &Component, standing: Standing<'_>, settings: &[(String, String)]) -> Result<Self, OpenError> {
+        let redactor = standing.host.scope.redactor().clone();
         let (mut instance, started) = component.start(standing, Call::Open).await?;
         let most = instance.memory_left();
         let store = instance.store().ok_or(Loading::Gone)?;
@@ -45,9 +47,9 @@ impl Session {
         match opened {
             Ok(session) => {
                 let room = Room { most, usual: instance.memory_left() };
-                Ok(Self { instance, exports, session, room })
+                Ok(Self { instance, exports, session, room, redactor })
             }
-            Err(failure) => Err(OpenError::Failed(failed(failure))),
+            Err(failure) => Err(OpenError::Failed(failed(failure, &redactor))),
         }
     }
 
@@ -72,7 +74,7 @@ impl Session {
         let answer = self.instance.call(Call::Write, count, async |store| guest.call_write(store, session, part).await).await;
         let progress = self.instance.take_in_hand().map(|in_hand| in_hand.progress).unwrap_or_default();
         match answer {
-            Ok(Ok(receipt)) => match translated(receipt).verify(count, &progress) {
+            Ok(Ok(receipt)) => match translated(receipt, &self.redactor).verify(count, &progress) {
                 Ok(runs) => Answer { runs, trouble: None },
                 Err(breach) => {
                     let runs = Receipt::failed(count, &progress, &Fate::Unknown);
@@ -80,7 +82,7 @@ impl Session {
                 }
             },
             Ok(Err(failure)) => {
-                let failure = std::sync::Arc::new(failed(failure));
+                let failure = std::sync::Arc::new(failed(failure, &self.redactor));
                 let runs = Receipt::failed(count, &progress, &Fate::Failed(failure.clone()));
                 Answer { runs, trouble: Some(Trouble::Failed(failure)) }
             }
@@ -104,7 +106,7 @@ impl Session {
         let guest = self.exports.wharf_connector_destination().session();
         let session = self.session;
         let closed = self.instance.call(Call::Close, 0, async |store| guest.call_close(store, session).await).await?;
-        Ok(closed.map_err(failed))
+        Ok(closed.map_err(|failure| failed(failure, &self.redactor)))
     }
 
     /// How much memory is left to the instance for records.
@@ -118,7 +120,7 @@ impl Session {
     }
 }
 
-fn translated(receipt: types::Receipt) -> Receipt {
+fn translated(receipt: types::Receipt, redactor: &Redactor) -> Receipt {
     let span = |span: types::Span| Span::new(span.start, span.end);
     Receipt {
         delivered: receipt.delivered.into_iter().map(span).collect(),
@@ -128,8 +130,8 @@ fn translated(receipt: types::Receipt) -> Receipt {
             .map(|verdict| Verdict {
                 records: span(verdict.records),
                 outcome: match verdict.outcome {
-                    types::Outcome::Warned(remark) => Outcome::Warned(bounded(&remark, MESSAGE)),
-                    types::Outcome::Failed(failure) => Outcome::Failed(failed(failure)),
+                    types::Outcome::Warned(remark) => Outcome::Warned(bounded(&redactor.text(&remark), MESSAGE)),
+                    types::Outcome::Failed(failure) => Outcome::Failed(failed(failure, redactor)),
                     types::Outcome::Untried => Outcome::Untried,
                 },
             })
@@ -137,7 +139,7 @@ fn translated(receipt: types::Receipt) -> Receipt {
     }
 }
 
-fn failed(failure: types::Failure) -> Failure {
+fn failed(failure: types::Failure, redactor: &Redactor) -> Failure {
     Failure {
         kind: match failure.kind {
             types::FailureKind::Transient => FailureKind::Transient,
@@ -147,8 +149,8 @@ fn failed(failure: types::Failure) -> Failure {
             types::FailureKind::Rejected => FailureKind::Rejected,
             types::FailureKind::Fatal => FailureKind::Fatal,
         },
-        message: bounded(&failure.message, MESSAGE),
-        code: failure.code.map(|code| bounded(&code, CODE)),
+        message: bounded(&redactor.text(&failure.message), MESSAGE),
+        code: failure.code.map(|code| bounded(&redactor.text(&code), CODE)),
         retry_after: failure.retry_after_ms.map(|ms| Duration::from_millis(ms.into())),
     }
 }
