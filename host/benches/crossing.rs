@@ -65,6 +65,8 @@ enum Way {
     Pushed,
     /// Through a session: the component asks for the keys and the metadata and reads these too.
     Pulled,
+    /// Through a session that is opened for this batch alone, in an instance of its own, and closed.
+    Isolated,
     /// As `list<record>`, under the same limits.
     Rows,
     /// All columns as arguments, with nothing of a session around the call, under the same limits.
@@ -80,6 +82,7 @@ impl Way {
             Self::NativeWhole => "the same with key and metadata",
             Self::Pushed => "through a session",
             Self::Pulled => "the same, key and metadata pulled",
+            Self::Isolated => "through a session of its own",
             Self::Rows => "as list<record>",
             Self::Columns => "all columns in a bare call",
             Self::Unlimited => "the same without limits",
@@ -118,6 +121,7 @@ fn main() -> ExitCode {
         bench(Way::Pushed, &mut written(&runtime, &sums, &batch, false, content.records()));
         bench(Way::NativeWhole, &mut native(&columns(&batch), content.whole()));
         bench(Way::Pulled, &mut written(&runtime, &sums, &batch, true, content.whole()));
+        bench(Way::Isolated, &mut isolated(&runtime, &sums, &batch, content.records()));
         bench(Way::Rows, &mut by_rows(&runtime, &limited, &rows, &content));
         bench(Way::Columns, &mut by_columns(&runtime, &limited, &rows, &batch, content.whole()));
         bench(Way::Unlimited, &mut by_columns_unlimited(&runtime, &rows_unlimited, &batch, content.whole()));
@@ -202,21 +206,42 @@ fn connector(runtime: &Runtime, engine: &Engine, component: &Path) -> Connector 
 
 /// The way that records take in a pipeline.
 fn written(runtime: &Runtime, sums: &Connector, batch: &Batch, pull: bool, expected: u64) -> impl FnMut(u64) {
-    let opening = Opening { settings: vec![("pull".into(), pull.to_string())], scope: Scope::default(), ..Opening::default() };
-    let mut session: Session = runtime.block_on(sums.open(&opening)).unwrap();
+    let mut session: Session = runtime.block_on(sums.open(&opening(pull))).unwrap();
     let expected = format!("{expected:016x}");
     move |times| {
         runtime.block_on(async {
             for _ in 0..times {
-                let answer = session.write(batch, 1).await;
-                let remark = match answer.runs.last() {
-                    Some(Run { fate: Fate::Warned(remark), .. }) => Some(&**remark),
-                    _ => None,
-                };
-                assert_eq!(remark, Some(&*expected), "{:?}", answer.trouble);
+                write(&mut session, batch, &expected).await;
             }
         });
     }
+}
+
+/// The same where the pipeline says `isolation: batch`.
+fn isolated(runtime: &Runtime, sums: &Connector, batch: &Batch, expected: u64) -> impl FnMut(u64) {
+    let (opening, expected) = (opening(false), format!("{expected:016x}"));
+    move |times| {
+        runtime.block_on(async {
+            for _ in 0..times {
+                let mut session = sums.open(&opening).await.unwrap();
+                write(&mut session, batch, &expected).await;
+                session.close().await.unwrap().unwrap();
+            }
+        });
+    }
+}
+
+fn opening(pull: bool) -> Opening {
+    Opening { settings: vec![("pull".into(), pull.to_string())], scope: Scope::default(), ..Opening::default() }
+}
+
+async fn write(session: &mut Session, batch: &Batch, expected: &str) {
+    let answer = session.write(batch, 1).await;
+    let remark = match answer.runs.last() {
+        Some(Run { fate: Fate::Warned(remark), .. }) => Some(&**remark),
+        _ => None,
+    };
+    assert_eq!(remark, Some(expected), "{:?}", answer.trouble);
 }
 
 fn linked(engine: &wasmtime::Engine, component: &Path) -> InstancePre<Host> {
@@ -344,7 +369,7 @@ impl Fastest {
             within &= ratio <= bound;
             println!("  {:<34} / {:<34} = {ratio:6.3}, {verdict} the bound of {bound}", way.name(), to.name());
         }
-        for (way, to) in [(Way::Columns, Way::Rows), (Way::Columns, Way::Unlimited)] {
+        for (way, to) in [(Way::Columns, Way::Rows), (Way::Columns, Way::Unlimited), (Way::Isolated, Way::Pushed)] {
             let Some(ratio) = self.ratio(way, to, MANY) else { continue };
             println!("  {:<34} / {:<34} = {ratio:6.3}", way.name(), to.name());
         }

@@ -89,6 +89,23 @@ fn the_exit_code_tells_what_became_of_the_records() {
 }
 
 #[test]
+fn a_connector_that_ends_at_everything_is_quarantined_and_the_end_says_what_to_do() {
+    let scratch = scratch(FILE, "trap;trap");
+    scratch.write("records.txt", "a\n").unwrap();
+    let ran = scratch.run(&RUN).unwrap();
+    assert_eq!((ran.code, account(&ran)), (Some(1), [1, 0, 0, 0, 1]), "{}", ran.stderr);
+    let error = &ran.json().unwrap()["error"];
+    let what = error["what"].as_str().unwrap();
+    assert!(what.starts_with("destination scripted (guest-scripted 0.1.0): write ended its instance: wasm trap: "), "{what}");
+    assert!(what.ends_with("; quarantined, since 2 instances in a row ended and no record came through"), "{what}");
+    let hint = "ask the connector's author, or name another version of it; then run again: what is pending is sent again";
+    assert_eq!(error["hint"], hint);
+    assert!(ran.stderr.contains(hint), "{}", ran.stderr);
+    let again = scratch.run(&RUN).unwrap();
+    assert_eq!((again.code, account(&again)), (Some(0), [0, 1, 1, 0, 0]), "{}", again.stderr);
+}
+
+#[test]
 fn a_line_that_is_no_record_is_a_dead_letter_and_the_exit_code_says_so() {
     let scratch = scratch("{ kind: file, path: records.txt, format: json-lines }", "");
     scratch.write("records.txt", "{}\n{\n[]\n").unwrap();

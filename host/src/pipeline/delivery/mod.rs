@@ -20,6 +20,7 @@ mod account;
 mod error;
 mod letter;
 mod parts;
+mod sessions;
 mod suspicion;
 mod weigh;
 
@@ -37,8 +38,7 @@ use super::{Destination, progress::DestinationProgress};
 use crate::{
     clock::Clock,
     config::Isolation,
-    connector::{Loading, OpenError, Room, Session},
-    record::FailureKind,
+    connector::{Room, Session},
     sandbox::Ended,
     source::Portion,
 };
@@ -252,49 +252,6 @@ impl Worker {
         account.give_up(&part.batch, record, letter);
     }
 
-    /// The session, opened where there is none.
-    async fn open(&mut self) -> Result<&mut Session, Left> {
-        let mut attempts = 0;
-        while self.session.is_none() {
-            let error = match self.destination.connector.open(&self.destination.opening).await {
-                Ok(session) => {
-                    self.session = Some(session);
-                    break;
-                }
-                Err(error) => error,
-            };
-            attempts += 1;
-            let wait = match &error {
-                OpenError::Failed(failure) => match failure.kind {
-                    FailureKind::Throttled => {
-                        attempts -= 1;
-                        failure.retry_after.unwrap_or(FIRST_WAIT).clamp(PATIENCE.0, PATIENCE.1)
-                    }
-                    FailureKind::Transient | FailureKind::Uncertain if attempts <= RETRIES => {
-                        FIRST_WAIT * 2_u32.pow(attempts - 1)
-                    }
-                    _ => return Err(error.into()),
-                },
-                OpenError::Loading(Loading::Ended(ended)) => {
-                    self.suspicion.ended();
-                    if attempts > RETRIES {
-                        let (ended, instances) = (ended.clone(), self.suspicion.instances());
-                        return Err(Left::Destination(DestinationError::Quarantined { ended, instances }));
-                    }
-                    self.suspicion.wait()
-                }
-                _ => return Err(error.into()),
-            };
-            let connector = self.destination.connector.title();
-            tracing::warn!(pipeline = %self.progress.pipeline, destination = %self.destination.id, %connector, ?wait, %error, "to be opened again");
-            self.wait(wait).await?;
-        }
-        match &mut self.session {
-            Some(session) => Ok(session),
-            None => Err(Left::Asked),
-        }
-    }
-
     /// Waits, unless it is asked to stop meanwhile.
     async fn wait(&mut self, wait: Duration) -> Result<(), Left> {
         if wait.is_zero() {
@@ -305,35 +262,5 @@ impl Worker {
             // The sender outlives every worker.
             _asked = self.stop.wait_for(|stop| *stop) => Err(Left::Asked),
         }
-    }
-
-    /// Tells the connector which cuts are settled. Best effort: where each batch has an instance of its own, that is gone by then.
-    async fn tell(&mut self, settled: &[Arc<str>]) {
-        if settled.is_empty() || self.destination.isolation == Isolation::Batch {
-            return;
-        }
-        let Some(session) = &mut self.session else {
-            return;
-        };
-        let ids: Vec<&str> = settled.iter().map(|id| &**id).collect();
-        if let Err(ended) = session.ack(&ids).await {
-            let connector = self.destination.connector.title();
-            tracing::warn!(pipeline = %self.progress.pipeline, destination = %self.destination.id, %connector, error = %ended, "the instance ended");
-            self.session = None;
-        }
-    }
-
-    /// Brings the session to its end, where there is one.
-    async fn close(&mut self) {
-        let Some(session) = self.session.take() else {
-            return;
-        };
-        let error = match session.close().await {
-            Ok(Ok(())) => return,
-            Ok(Err(failure)) => failure.to_string(),
-            Err(ended) => ended.to_string(),
-        };
-        let connector = self.destination.connector.title();
-        tracing::warn!(pipeline = %self.progress.pipeline, destination = %self.destination.id, %connector, %error, "close failed; every record had been answered for");
     }
 }

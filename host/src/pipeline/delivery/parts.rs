@@ -89,11 +89,13 @@ impl Part {
 /// What parts may hold so that a component's memory can.
 ///
 /// A connector may copy what it is handed once, and some more memory is left to it. A record that goes beyond that goes alone, since
-/// many a connector copies nothing.
+/// many a connector copies nothing. One that took nearly all memory when it was opened may have much of it free: it still gets
+/// more than a record at a time, and where that is too much, halving finds out.
 pub(super) fn in_memory(room: Room) -> Bounds {
     const SPARE: u64 = 1 << 20;
+    const LEAST: u64 = 64 << 10;
     let spare = SPARE.min(room.usual / 4);
-    Bounds { records: u32::MAX, bytes: (room.usual - spare) / 2, largest: u64::MAX }
+    Bounds { records: u32::MAX, bytes: ((room.usual - spare) / 2).max(LEAST), largest: u64::MAX }
 }
 
 /// What records take in a component's memory where it asks for all of their columns: values, offsets, validity, sequences and ordinals.
@@ -162,6 +164,15 @@ mod tests {
                 parts.extend(halves.into_iter().rev());
             }
             prop_assert!(single.into_iter().eq(0..u64::from(count)));
+        }
+    }
+
+    #[test]
+    fn half_of_the_memory_that_is_left_is_for_records() {
+        let kib = |kib: u64| kib << 10;
+        for (usual, bytes) in [(0, 64), (40, 64), (1024, 384), (15 << 10, 7 << 10), (255 << 10, 127 << 10)] {
+            let bounds = in_memory(Room { most: u64::MAX, usual: kib(usual) });
+            assert_eq!((bounds.bytes, bounds.records, bounds.largest), (kib(bytes), u32::MAX, u64::MAX));
         }
     }
 
