@@ -419,7 +419,8 @@ impl Descriptor {
 
 /// A line of what is wrong, harmless and of a length that a person reads.
 fn said(what: &str) -> String {
-    let mut shown: String = printable(what, false).chars().take(SAID + 1).collect();
+    let words = what.split_whitespace().collect::<Vec<_>>().join(" ");
+    let mut shown: String = printable(&words, false).chars().take(SAID + 1).collect();
     if let Some((end, _)) = shown.char_indices().nth(SAID) {
         shown.truncate(end);
         shown.push_str(" […]");

@@ -175,6 +175,8 @@ pub(super) fn configuration() -> Config {
         // Traps name the functions that they passed through, and no lines: what a component says of those is not read, whatever the
         // environment asks for.
         .generate_address_map(true)
-        .wasm_backtrace_details(WasmBacktraceDetails::Disable);
+        .wasm_backtrace_details(WasmBacktraceDetails::Disable)
+        // For debuggers of other people alone; registering it takes longer the more components there are.
+        .native_unwind_info(false);
     config
 }
