@@ -135,7 +135,10 @@ fn guest(text: &str) {
         Ok(file) => {
             let guest = &file.pipelines[0].destinations[0].grants.directories[0].guest;
             assert!(guest.starts_with('/') && !guest.contains('\0'), "{guest:?}");
-            assert!(guest == "/" || guest[1..].split('/').all(|part| !part.is_empty() && part != "." && part != ".."), "{guest:?}");
+            assert!(
+                guest == "/" || guest[1..].split('/').all(|part| !part.is_empty() && part != "." && part != ".."),
+                "{guest:?}"
+            );
         }
         Err(error) => assert!(error.what().chars().count() < 1000, "{:.300}", error.what()),
     }
