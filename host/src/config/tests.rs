@@ -515,6 +515,35 @@ fn every_key_of_the_schema_is_described() {
     }
 }
 
+#[test]
+fn what_an_http_grant_holds_is_not_shown() {
+    let granted = |entry: &str| with(GENERATOR, &format!("        grants:\n          http:\n            - {entry}\n"));
+    let file =
+        read(&granted("{ to: https://api.example.com, headers: { X-Key: '${SECRET}', x-file: { file: key, prefix: Key } } }"))
+            .unwrap();
+    assert!(!format!("{file:?}").contains("s3cret"));
+    let grant = &file.pipelines[0].destinations[0].grants.http[0];
+    assert_eq!(grant.headers[0].name, "x-key");
+    assert_eq!(grant.headers[1].value.value, HeaderFrom::File("/etc/wharf/key".into()));
+    for (entry, expected) in [
+        ("'${SECRET}'", "this grant begins neither with `https://` nor with `http://`"),
+        ("https://a.example.com/v1", "this grant has a `/`: a grant is of a scheme, a host and a port"),
+        ("{ to: https://a.example.com, headers: { x: '${EMPTY}' } }", "the header has no value"),
+        ("{ to: https://a.example.com, headers: { x: \"${SECRET}\\n\" } }", "the header has a value that no header can have"),
+        ("{ to: https://a.example.com, headers: { Host: x } }", "the header `host` is the host's own, and cannot be added"),
+        ("{ to: https://a.example.com, headers: { x: y, X: z } }", "the header `x` stands here again"),
+        ("{ to: https://a.example.com, headers: { x: { prefix: y } } }", "an added header has either `file` or `token`"),
+        ("{ to: https://a.example.com, header: { x: y } }", "unknown key `header` in an HTTP grant"),
+        (
+            "https://a.example.com\n            - https://A.example.com:443",
+            "the HTTP grant `https://a.example.com` stands here again",
+        ),
+    ] {
+        let told = refusal(&granted(entry));
+        assert!(told.contains(expected) && told.starts_with("p.yaml:") && !told.contains("s3cret"), "{entry}: {told}");
+    }
+}
+
 const DOCS: &str = include_str!("../../../docs/pipelines.md");
 
 #[test]

@@ -303,8 +303,11 @@ async fn a_far_side_that_does_not_answer_takes_no_more_than_its_time() {
     ];
     let begun = std::time::Instant::now();
     let answers = called(&trial(), &limits, &requests).await;
-    let (timeout, read) = ("ErrorCode::HttpResponseTimeout", "200 content-length=1000000 and then connection read timeout");
-    let whole = "200 content-length=1000000 and then HTTP response timeout";
+    let (timeout, read) = (
+        "ErrorCode::HttpResponseTimeout",
+        "200 content-length=1000000 and then Some(ErrorCode::ConnectionReadTimeout): connection read timeout",
+    );
+    let whole = "200 content-length=1000000 and then Some(ErrorCode::HttpResponseTimeout): HTTP response timeout";
     assert_eq!(answers, [timeout, timeout, read, read, whole, "200 content-length=4 bytes=4"]);
     assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
     server.closed().await;
@@ -354,7 +357,7 @@ async fn sizes_are_bounded_both_ways() {
             format!("{} → {answer}", request.strip_prefix(&url).unwrap())
         })
         .collect();
-    let large = "HTTP response body size exceeds limit: 65536 bytes";
+    let large = "Some(ErrorCode::HttpResponseBodySize(Some(65536))): HTTP response body size exceeds limit: 65536 bytes";
     let expected = [
         "/length/65536 → 200 content-length=65536 bytes=65536".to_owned(),
         "/length/65537 → ErrorCode::HttpResponseBodySize(Some(65537))".into(),
@@ -373,7 +376,7 @@ async fn sizes_are_bounded_both_ways() {
     assert!(told[14].contains("ErrorCode::HttpRequestBodySize(Some(65537))"), "{}", told[14]);
     assert!(told[15].ends_with("bytes=5"), "{}", told[15]);
     assert!(told[16].contains("HttpRequestHeaderSectionSize"), "{}", told[16]);
-    assert!(told[17].contains("and then incomplete HTTP response"), "{}", told[17]);
+    assert!(told[17].contains("and then Some(ErrorCode::HttpResponseIncomplete): incomplete HTTP response"), "{}", told[17]);
     assert!(told[18].contains("ErrorCode::HttpProtocolError"), "{}", told[18]);
     assert!(told[19].contains("ErrorCode::HttpUpgradeFailed"), "{}", told[19]);
     assert!(told[20].ends_with("bytes=5"), "{}", told[20]);
@@ -429,6 +432,30 @@ async fn a_connection_serves_one_request_after_the_other_and_ends_with_its_insta
     assert_eq!([&answers[1], &answers[3], &answers[5], &answers[7]], [ok; 4], "{answers:?}");
     assert_eq!(answers[4], "200 content-length=1000000 held");
     server.closed().await;
+}
+
+#[tokio::test]
+async fn what_requests_took_is_given_back() {
+    let server = Server::start().await;
+    let url = server.url();
+    let tasks = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
+    let ugly = [
+        "silent first=20",
+        "drip/1000 hold",
+        "endless hold",
+        "slow/1000 leave",
+        "silent at-once=20 first=20",
+        "length/100",
+        "refuse",
+    ];
+    let requests: Vec<String> = ugly.iter().map(|what| format!("{url}/{what}")).collect();
+    let before = tasks();
+    for _ in 0..5 {
+        assert!(called(&trial(), &caller(json!([url])), &requests).await.iter().all(|answer| answer != "no answer"));
+    }
+    server.closed().await;
+    // The server has seen each connection closed; the tasks that drove them have ended with them.
+    assert!(tasks() <= before, "{} tasks are left of {before}", tasks());
 }
 
 #[tokio::test]

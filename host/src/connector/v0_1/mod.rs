@@ -11,7 +11,7 @@ use wasmtime::component::{InstancePre, Linker};
 
 use crate::{
     connector::{Loading, Standing, binary::Outline, settings::Problem},
-    sandbox::{Call, Ended, Engine, Host, Instance, files, output::bounded, sockets},
+    sandbox::{Call, Ended, Engine, Host, Instance, files, http, output::bounded, sockets},
 };
 
 /// What `write-destination` asks for and offers.
@@ -52,6 +52,7 @@ pub fn linker(engine: &Engine) -> wasmtime::Result<Linker<Host>> {
     files::add_to_linker(&mut linker)?;
     sockets::add_to_linker(&mut linker)?;
     wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
+    http::add_to_linker(&mut linker)?;
     bindings::WriteDestination::add_to_linker::<Host, wasmtime::component::HasSelf<Host>>(&mut linker, |host| host)?;
     Ok(linker)
 }

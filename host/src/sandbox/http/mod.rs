@@ -13,6 +13,7 @@
 mod body;
 mod connect;
 mod credentials;
+mod errors;
 mod headers;
 mod hooks;
 mod pool;
@@ -33,6 +34,7 @@ use super::{
 use crate::config::{HttpGrant, Origin, Pattern, Scheme, Secret};
 
 pub use self::credentials::{Credentials, Unreadable};
+pub use self::errors::add_to_linker;
 pub(super) use self::hooks::Hooks;
 
 /// Where requests may go. By default nowhere. Clones share it.

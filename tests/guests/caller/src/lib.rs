@@ -250,8 +250,8 @@ mod calls {
                     }
                     Err(StreamError::Closed) => break,
                     Err(StreamError::LastOperationFailed(error)) => {
-                        let error = error.to_debug_string();
-                        return Err(format!("{told} and then {}", error.lines().next().unwrap_or_default()));
+                        let code = wasip2::http::types::http_error_code(&error);
+                        return Err(format!("{told} and then {code:?}: {}", error.to_debug_string()));
                     }
                 }
             }
