@@ -73,6 +73,12 @@ enum Way {
     Columns,
     /// The same without limits.
     Unlimited,
+    /// The same with fuel and with epochs, which this host does without.
+    Epochs,
+    /// The records alone as an argument of a bare call, under the same limits.
+    Records,
+    /// The same without limits.
+    RecordsUnlimited,
 }
 
 impl Way {
@@ -86,6 +92,9 @@ impl Way {
             Self::Rows => "as list<record>",
             Self::Columns => "all columns in a bare call",
             Self::Unlimited => "the same without limits",
+            Self::Epochs => "the same with fuel and epochs",
+            Self::Records => "the records in a bare call",
+            Self::RecordsUnlimited => "these without limits",
         }
     }
 }
@@ -96,10 +105,10 @@ fn main() -> ExitCode {
     let fastest = Fastest::default();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let limited = Engine::new(None).unwrap();
-    let unlimited = without_limits(&limited);
+    let (unlimited, epochs) = (without_limits(&limited), with_epochs(&limited));
     let sums = connector(&runtime, &limited, &wharf_tests::component("guest-sums").unwrap());
     let rows = wharf_tests::component("guest-sums-rows").unwrap();
-    let (rows, rows_unlimited) = (linked(limited.wasmtime(), &rows), linked(&unlimited, &rows));
+    let [rows, rows_unlimited, rows_epochs] = [limited.wasmtime(), &unlimited, &epochs].map(|engine| linked(engine, &rows));
 
     for size in [MANY, 1] {
         let content = Content::new(size);
@@ -123,8 +132,12 @@ fn main() -> ExitCode {
         bench(Way::Pulled, &mut written(&runtime, &sums, &batch, true, content.whole()));
         bench(Way::Isolated, &mut isolated(&runtime, &sums, &batch, content.records()));
         bench(Way::Rows, &mut by_rows(&runtime, &limited, &rows, &content));
-        bench(Way::Columns, &mut by_columns(&runtime, &limited, &rows, &batch, content.whole()));
-        bench(Way::Unlimited, &mut by_columns_unlimited(&runtime, &rows_unlimited, &batch, content.whole()));
+        let (records, whole) = (&columns(&batch)[..1], &columns(&batch));
+        bench(Way::Records, &mut by_columns(&runtime, &limited, &rows, records, content.records()));
+        bench(Way::RecordsUnlimited, &mut by_columns_bare(&runtime, &rows_unlimited, records, content.records()));
+        bench(Way::Columns, &mut by_columns(&runtime, &limited, &rows, whole, content.whole()));
+        bench(Way::Unlimited, &mut by_columns_bare(&runtime, &rows_unlimited, whole, content.whole()));
+        bench(Way::Epochs, &mut by_columns_bare(&runtime, &rows_epochs, whole, content.whole()));
         group.finish();
     }
     criterion.final_summary();
@@ -288,11 +301,11 @@ fn by_columns(
     runtime: &Runtime,
     engine: &Engine,
     component: &InstancePre<Host>,
-    batch: &Batch,
+    columns: &[Column],
     expected: u64,
 ) -> impl FnMut(u64) {
     let (mut instance, sums) = limited_instance(runtime, engine, component);
-    let (count, columns) = (batch.count(), columns(batch));
+    let count = columns[0].len() as u32;
     move |times| {
         runtime.block_on(async {
             for _ in 0..times {
@@ -307,19 +320,28 @@ fn by_columns(
     }
 }
 
-/// The engine that sessions run in, but that it counts no fuel and looks at no epoch.
+/// The engine that sessions run in, but that it counts no fuel.
 fn without_limits(engine: &Engine) -> wasmtime::Engine {
     let mut config = engine.wasmtime().config().clone();
-    wasmtime::Engine::new(config.consume_fuel(false).epoch_interruption(false)).unwrap()
+    wasmtime::Engine::new(config.consume_fuel(false)).unwrap()
 }
 
-fn by_columns_unlimited(runtime: &Runtime, component: &InstancePre<Host>, batch: &Batch, expected: u64) -> impl FnMut(u64) {
+/// The engine that sessions run in, but that it looks at epochs as well.
+fn with_epochs(engine: &Engine) -> wasmtime::Engine {
+    let mut config = engine.wasmtime().config().clone();
+    wasmtime::Engine::new(config.epoch_interruption(true)).unwrap()
+}
+
+/// Without any limit but what the engine counts anyway, of which there is enough.
+fn by_columns_bare(runtime: &Runtime, component: &InstancePre<Host>, columns: &[Column], expected: u64) -> impl FnMut(u64) {
     let mut store = Store::new(component.engine(), host(&Limits::default()));
+    store.set_epoch_deadline(u64::MAX / 2);
+    // An engine that counts none has none to be set.
+    let _uncounted = store.set_fuel(u64::MAX);
     let sums = runtime.block_on(async {
         let instance = component.instantiate_async(&mut store).await.unwrap();
         Sums::new(&mut store, &instance).unwrap()
     });
-    let columns = columns(batch);
     move |times| {
         runtime.block_on(async {
             for _ in 0..times {
@@ -360,6 +382,8 @@ impl Fastest {
             (Way::Pulled, Way::Rows, 1.0 / 8.0),
             (Way::Pushed, Way::Native, 3.0),
             (Way::Pulled, Way::NativeWhole, 3.0),
+            (Way::Records, Way::RecordsUnlimited, 1.25),
+            (Way::Columns, Way::Unlimited, 1.25),
         ];
         let mut within = true;
         println!("The fastest of each, as ratios, for a batch of {MANY} records:");
@@ -369,7 +393,7 @@ impl Fastest {
             within &= ratio <= bound;
             println!("  {:<34} / {:<34} = {ratio:6.3}, {verdict} the bound of {bound}", way.name(), to.name());
         }
-        for (way, to) in [(Way::Columns, Way::Rows), (Way::Columns, Way::Unlimited), (Way::Isolated, Way::Pushed)] {
+        for (way, to) in [(Way::Columns, Way::Rows), (Way::Epochs, Way::Unlimited), (Way::Isolated, Way::Pushed)] {
             let Some(ratio) = self.ratio(way, to, MANY) else { continue };
             println!("  {:<34} / {:<34} = {ratio:6.3}", way.name(), to.name());
         }

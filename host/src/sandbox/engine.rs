@@ -1,6 +1,11 @@
-//! One wasmtime engine for the whole process, with the clock tick that ends or yields long computations.
+//! One wasmtime engine for the whole process.
+//!
+//! Fuel does two things: it bounds what a call may compute, and it cuts long computations into slices, after each of which other tasks
+//! run and a call that is past its deadline ends. wasmtime has a second way to do the latter, a count of epochs that a thread advances
+//! and compiled code compares in every round of every loop; `docs/benchmarks.md` has what that costs on top of fuel. A slice
+//! of fuel is also much shorter than an epoch can be, so that connectors that compute leave their neighbours' timers and sockets in time.
 
-use std::{path::Path, sync::Arc, thread, time::Duration};
+use std::{path::Path, sync::Arc};
 
 use thiserror::Error;
 use tokio::sync::Semaphore;
@@ -12,8 +17,9 @@ use super::{
 };
 use crate::config::Process;
 
-/// How often computations are interrupted, to let others run and to look at their deadline.
-pub const TICK: Duration = Duration::from_millis(10);
+/// Fuel after which a computation lets others run and its deadline is looked at: about a tenth of a millisecond's worth of ordinary
+/// instructions, and some 20 ms where every one of them misses the caches.
+pub const SLICE: u64 = 200_000;
 
 /// Stack that a component may use, in bytes.
 pub(super) const STACK: usize = 512 << 10;
@@ -38,9 +44,6 @@ pub enum EngineError {
     /// wasmtime refused its configuration.
     #[error("cannot start the WebAssembly engine: {0:#}")]
     Start(wasmtime::Error),
-    /// The thread that ticks could not be started.
-    #[error("cannot start the engine's clock: {0}")]
-    Ticker(std::io::Error),
     /// The place for compiled code cannot be used.
     #[error(transparent)]
     Cache(#[from] CacheError),
@@ -61,19 +64,6 @@ impl Engine {
     /// The same, with a compiler and what the process may spend on components.
     pub fn within(cache: Option<Cache>, compiler: Compiler, process: Process) -> Result<Self, EngineError> {
         let engine = wasmtime::Engine::new(&configuration()).map_err(EngineError::Start)?;
-        let ticking = engine.weak();
-        thread::Builder::new()
-            .name("wharf-tick".into())
-            .spawn(move || {
-                loop {
-                    thread::sleep(TICK);
-                    match ticking.upgrade() {
-                        Some(engine) => engine.increment_epoch(),
-                        None => break,
-                    }
-                }
-            })
-            .map_err(EngineError::Ticker)?;
         Ok(Self {
             engine,
             cache: cache.map(Arc::new),
@@ -147,7 +137,7 @@ pub(super) fn configuration() -> Config {
     let mut config = Config::new();
     config
         .consume_fuel(true)
-        .epoch_interruption(true)
+        .epoch_interruption(false)
         .max_wasm_stack(STACK)
         .async_stack_size(CALL_STACK)
         // A stack goes from one tenant to the next only in a pool; zeroed all the same, since it is cheap beside a call.

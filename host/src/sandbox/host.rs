@@ -24,7 +24,7 @@ use super::{
     usage::Usage,
 };
 use crate::{
-    clock::{Clock, Deadline},
+    clock::Clock,
     config::{Limits, Size},
     record::{Batch, SpanSet},
 };
@@ -97,7 +97,6 @@ pub struct Host {
     pub(super) limiter: Limiter,
     pub(super) stdout: Captured,
     pub(super) stderr: Captured,
-    pub(super) deadline: Deadline,
     /// Its place among the instances that there may be; free again when the store is dropped.
     pub(super) seat: Option<OwnedSemaphorePermit>,
     pub(super) dialer: Dialer,
@@ -154,7 +153,6 @@ impl Host {
             limiter: Limiter::new(limits),
             stdout,
             stderr,
-            deadline: Deadline::after(Duration::ZERO),
             seat: None,
             dialer,
             open_sockets: None,

@@ -4,14 +4,14 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use thiserror::Error;
 use wasmtime::{
-    Store, Trap, UpdateDeadline, WasmBacktrace,
+    Store, Trap, WasmBacktrace,
     component::{InstancePre, ResourceTableError},
 };
 use wasmtime_wasi::I32Exit;
 use wasmtime_wasi_http::FieldMapError;
 
 use super::{
-    engine::{Engine, STACK},
+    engine::{Engine, SLICE, STACK},
     host::{Host, InHand},
     limiter::Denied,
     output::bounded,
@@ -231,10 +231,6 @@ impl Instance {
         store.limiter(|host| &mut host.limiter);
         store.set_hostcall_fuel(usize::try_from(limits.host_call_bytes.bytes()).unwrap_or(usize::MAX));
         store.set_max_component_handles(limits.handles as usize);
-        store.epoch_deadline_callback(|store| match store.data().deadline.passed() {
-            true => Ok(UpdateDeadline::Interrupt),
-            false => Ok(UpdateDeadline::Yield(1)),
-        });
         let mut instance = Self { store: Some(store), limits, left: None };
         let started = instance.call(call, 0, async |store| component.instantiate_async(store).await).await?;
         Ok((instance, started))
@@ -265,11 +261,10 @@ impl Instance {
         };
         let fuel = self.limits.fuel_per_call.saturating_add(self.limits.fuel_per_record.saturating_mul(records.into()));
         let deadline = Deadline::after(call.time(&self.limits));
-        store.data_mut().deadline = deadline;
         // What an earlier call was denied and got over is no reason of this one.
         store.data_mut().limiter.take_denied();
-        store.set_epoch_deadline(1);
-        let came = match store.set_fuel(fuel) {
+        let fuelled = store.fuel_async_yield_interval(Some(SLICE)).and_then(|()| store.set_fuel(fuel));
+        let came = match fuelled {
             Err(error) => Came::Back(Err(error)),
             Ok(()) => match tokio::time::timeout_at(deadline.instant(), run(&mut store)).await {
                 Ok(result) => Came::Back(result),
@@ -325,7 +320,6 @@ impl Instance {
         let trap = error.downcast_ref::<Trap>();
         match trap {
             Some(Trap::OutOfFuel) => return out_of_fuel,
-            Some(Trap::Interrupt) => return time,
             Some(Trap::StackOverflow) => return Reason::Stack,
             _ => {}
         }
