@@ -22,20 +22,23 @@ pub fn joined(sum: u64, next: u64) -> u64 {
 fn words(value: &[u8]) -> u64 {
     let (blocks, _) = value.as_chunks::<128>();
     let of_blocks = blocks.iter().skip(1).fold(0_u64, |sum, block| sum.wrapping_add(added(block)));
-    let of_ends = ends::<128>(value)
-        .or_else(|| ends::<64>(value))
-        .or_else(|| ends::<32>(value))
-        .or_else(|| ends::<16>(value))
-        .or_else(|| ends::<8>(value))
-        .unwrap_or_else(|| value.iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte)));
+    // By the number of its binary digits, so that a short value is found as fast as a long one.
+    let of_ends = match value.len().checked_ilog2() {
+        Some(7..) => ends::<128>(value),
+        Some(6) => ends::<64>(value),
+        Some(5) => ends::<32>(value),
+        Some(4) => ends::<16>(value),
+        Some(3) => ends::<8>(value),
+        _ => value.iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte)),
+    };
     of_ends.wrapping_add(of_blocks).wrapping_add(value.len() as u64)
 }
 
-/// The first and the last so many bytes of a value that has them; what lies in both counts twice.
+/// The first and the last so many bytes of a value that has as many; what lies in both counts twice.
 #[inline]
-fn ends<const N: usize>(value: &[u8]) -> Option<u64> {
-    let (first, last) = (value.first_chunk::<N>()?, value.last_chunk::<N>()?);
-    Some(added(first).wrapping_add(added(last).rotate_left(1)))
+fn ends<const N: usize>(value: &[u8]) -> u64 {
+    let of = |bytes: Option<&[u8; N]>| bytes.map_or(0, added);
+    of(value.first_chunk()).wrapping_add(of(value.last_chunk()).rotate_left(1))
 }
 
 #[inline]
