@@ -16,8 +16,7 @@ use crate::{
     config::{self, At, PathOrGlob},
     pipeline::{Counts, Destination, Ended, Pipeline, PipelineError, Progress, Surroundings},
     plan::{Plan, PlannedPipeline},
-    sandbox::Usage,
-    sandbox::files::scratch,
+    sandbox::{Broker, Usage, files::scratch, tokens::vault::VaultError},
     source::{
         Checkpoints, Compression, Cut, FileOptions, FileSource, Format, GeneratorOptions, GeneratorSource, PointerError, Reading,
         Source, SourceError, StdinSource,
@@ -34,6 +33,9 @@ pub enum StartError {
     /// The store in it cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The refresh tokens in the store cannot be used.
+    #[error(transparent)]
+    Tokens(#[from] VaultError),
     /// A source cannot be read as the pipeline file says.
     #[error("pipeline {pipeline}: source: {cause}")]
     Source {
@@ -46,8 +48,9 @@ pub enum StartError {
 
 impl StartError {
     /// What to do.
-    pub fn hint(&self) -> &'static str {
+    pub fn hint(&self) -> String {
         match self {
+            Self::Tokens(error) => return error.hint(),
             Self::DataDir(error) => error.hint(),
             Self::Store(StoreError::Format { .. }) => {
                 "run it with the version of wharf that wrote it, or name another --data-dir"
@@ -55,6 +58,7 @@ impl StartError {
             Self::Store(StoreError::Engine { .. }) => "see that the data directory can be written to and has room",
             Self::Source { .. } => "mend the source, or correct the pipeline file",
         }
+        .to_owned()
     }
 }
 
@@ -63,6 +67,7 @@ pub struct Running {
     pipelines: Vec<Started>,
     stop: watch::Sender<bool>,
     clock: Clock,
+    tokens: Arc<Broker>,
     /// Locked for as long as anything runs.
     data_dir: DataDir,
 }
@@ -146,6 +151,7 @@ pub async fn start(plan: Plan, clock: Clock, run: &str) -> Result<Running, Start
             return Err(DataDirError::Unusable { path, cause }.into());
         }
     };
+    plan.tokens.open(Arc::new(store.clone())).await?;
     let store: Arc<dyn Store> = Arc::new(store);
     let state = SqliteState::new(data_dir.state());
     let (stop, stopped) = watch::channel(false);
@@ -175,7 +181,7 @@ pub async fn start(plan: Plan, clock: Clock, run: &str) -> Result<Running, Start
         });
         pipelines.push(Started { progress, used, task, at });
     }
-    Ok(Running { pipelines, stop, clock, data_dir })
+    Ok(Running { pipelines, stop, clock, tokens: plan.tokens, data_dir })
 }
 
 impl Running {
@@ -208,6 +214,7 @@ impl Running {
             let took = until.saturating_sub(at);
             reports.push(Report { pipeline: progress.pipeline.clone(), counts, used, took, error, rereads });
         }
+        self.tokens.settled().await;
         // What instances leave is removed beside everything else, and a process that ends does not wait for that.
         let scratch = self.data_dir.scratch();
         if let Ok(Err(error)) = tokio::task::spawn_blocking(move || scratch::sweep(&scratch)).await {

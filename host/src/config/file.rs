@@ -10,6 +10,7 @@ use super::{
     bounded::{at_least_one, path, within},
     pipeline::Pipeline,
     process::Process,
+    tokens::TokenProvider,
 };
 
 /// The version that this host reads.
@@ -30,6 +31,9 @@ pub struct File {
     /// What all pipelines share: how components are compiled, and how many instances there may be.
     #[serde(default)]
     pub process: Process,
+    /// Providers of access tokens, for the destinations that are granted them.
+    #[serde(default)]
+    pub tokens: Vec<At<TokenProvider>>,
     /// The pipelines, at least one.
     #[serde(deserialize_with = "pipelines")]
     #[schemars(length(min = 1))]
@@ -37,12 +41,20 @@ pub struct File {
     /// The folder that the file is in.
     #[serde(skip)]
     pub(super) folder: PathBuf,
+    /// What `WHARF_KEY_FILE` names.
+    #[serde(skip)]
+    pub(super) key_file: Option<PathBuf>,
 }
 
 impl File {
     /// The folder for what must outlive the process.
     pub fn data_dir(&self) -> PathBuf {
         self.data_dir.clone().unwrap_or_else(|| self.folder.join(".wharf"))
+    }
+
+    /// The file with the key that refresh tokens are kept under, as the variable `WHARF_KEY_FILE` names it.
+    pub fn key_file(&self) -> Option<&Path> {
+        self.key_file.as_deref()
     }
 
     /// The folder that the file is in, from which its relative paths count.

@@ -4,7 +4,7 @@ use std::{
     collections::HashMap,
     fs, io,
     io::Read,
-    path::{self, Path},
+    path::{self, Path, PathBuf},
     sync::Arc,
 };
 
@@ -13,12 +13,15 @@ use super::{
     de::from_node,
     destination::Destination,
     error::{ConfigError, Place},
+    fault::list,
     file::{File, VERSION},
     grants::{Access, HeaderFrom, HttpGrant},
     interpolate::interpolate,
+    nearest::nearest,
     node::Node,
     pipeline::Pipeline,
     source::Source,
+    tokens::{SecretFrom, TokenProvider},
     yaml,
 };
 
@@ -85,6 +88,7 @@ pub fn parse(text: &str, name: &str, folder: &Path, env: &dyn Fn(&str) -> Option
     interpolate(&mut tree, env)?;
     version(&tree)?;
     let mut file: File = from_node(&tree)?;
+    file.key_file = env("WHARF_KEY_FILE").filter(|path| !path.is_empty()).map(PathBuf::from);
     check(&file)?;
     resolve(&mut file, folder);
     Ok(file)
@@ -142,6 +146,12 @@ fn check(file: &File) -> Result<(), ConfigError> {
             .with_place(place.clone()));
     }
     unique("pipeline", file.pipelines.iter().map(|pipeline| (pipeline.id.as_str(), &pipeline.id.place)))?;
+    unique("token provider", file.tokens.iter().map(|provider| (provider.id.as_str(), &provider.id.place)))?;
+    for At { value: provider, place } in &file.tokens {
+        if let Some((what, hint)) = provider.fault() {
+            return Err(ConfigError::new(what).with_hint(hint).with_place(place.clone()));
+        }
+    }
     for At { value: pipeline, .. } in &file.pipelines {
         unique("destination", pipeline.destinations.iter().map(|destination| (destination.id.as_str(), &destination.id.place)))?;
         for destination in &pipeline.destinations {
@@ -156,6 +166,14 @@ fn check(file: &File) -> Result<(), ConfigError> {
             }
             let http = destination.grants.http.iter().map(|grant| (grant.to.to_string(), &grant.place)).collect::<Vec<_>>();
             unique("HTTP grant", http.iter().map(|(to, place)| (to.as_str(), *place)))?;
+            let tokens = &destination.grants.tokens;
+            unique("grant of tokens of", tokens.iter().map(|provider| (provider.as_str(), &provider.place)))?;
+            tokens.iter().try_for_each(|provider| known(provider, &provider.place, &file.tokens))?;
+            for header in destination.grants.http.iter().flat_map(|grant| &grant.headers) {
+                if let HeaderFrom::Token(provider) = &header.value.value {
+                    known(provider, &header.place, &file.tokens)?;
+                }
+            }
         }
     }
     Ok(())
@@ -173,11 +191,35 @@ fn unique<'a>(noun: &str, names: impl Iterator<Item = (&'a str, &'a Place)>) -> 
     Ok(())
 }
 
+/// Whether a provider that is named stands in the file.
+fn known(named: &str, place: &Place, providers: &[At<TokenProvider>]) -> Result<(), ConfigError> {
+    let ids = || providers.iter().map(|provider| provider.id.as_str());
+    if ids().any(|id| id == named) {
+        return Ok(());
+    }
+    let hint = match nearest(named, ids()) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None if providers.is_empty() => "describe it under `tokens:` at the top of the file".to_owned(),
+        None => format!("there are {}", list(&ids().collect::<Vec<_>>(), "and")),
+    };
+    Err(ConfigError::new(format!("there is no token provider `{named}`")).with_hint(hint).with_place(place.clone()))
+}
+
 /// Makes paths count from the folder of the file.
 fn resolve(file: &mut File, folder: &Path) {
     file.folder = folder.to_owned();
     if let Some(data_dir) = &mut file.data_dir {
         *data_dir = folder.join(&data_dir);
+    }
+    for At { value: TokenProvider { client_secret, refresh_token, roots, .. }, .. } in &mut file.tokens {
+        for secret in [client_secret, refresh_token].into_iter().flatten() {
+            if let SecretFrom::File(file) = &mut secret.value {
+                *file = folder.join(&file);
+            }
+        }
+        if let Some(roots) = roots {
+            *roots = folder.join(&roots);
+        }
     }
     for At { value: Pipeline { source, destinations, .. }, .. } in &mut file.pipelines {
         if let Source::File(source) = &mut source.value {

@@ -35,6 +35,7 @@ mod secret;
 mod settings;
 mod size;
 mod source;
+mod tokens;
 mod yaml;
 
 #[cfg(test)]
@@ -61,3 +62,4 @@ pub use secret::Secret;
 pub use settings::{Setting, Settings};
 pub use size::{NotASize, Size};
 pub use source::{Compression, FileSource, Format, Generator, NotAPath, PathOrGlob, Source, Stdin};
+pub use tokens::{ClientAuth, Parameters, Scope, SecretFrom, TokenKind, TokenProvider, TokenUrl};

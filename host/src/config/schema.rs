@@ -28,7 +28,7 @@ fn tidy(schema: &mut Schema) {
         schema.remove("default");
     }
     if let Some(kind) = schema.pointer_mut("/properties/kind").and_then(Value::as_object_mut) {
-        kind.insert("description".to_owned(), "Which kind of source this is.".into());
+        kind.entry("description").or_insert_with(|| "Which kind of source this is.".into());
     }
     transform_subschemas(&mut tidy, schema);
 }

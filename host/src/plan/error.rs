@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
+use super::tokens::ProviderError;
 use crate::{
     config::{ConfigError, Place},
     connector::{LoadError, OpenError, settings::Problem},
@@ -94,6 +95,16 @@ pub enum PlanError {
         /// Why.
         cause: HttpError,
     },
+    /// Tokens cannot be had of a provider.
+    #[error("token provider {provider}: {cause}")]
+    Tokens {
+        /// Whose.
+        provider: String,
+        /// Where it stands.
+        place: Place,
+        /// Why.
+        cause: ProviderError,
+    },
     /// Something that the connector asks for is not granted.
     #[error("destination {destination}: {connector} asks for {what}{}, which is {how}", because(reason))]
     NotGranted {
@@ -137,6 +148,7 @@ impl PlanError {
             Self::Check { .. } => Some("ask the connector's author; `check` has to work without any grant".into()),
             Self::Directory { cause, .. } => Some(cause.hint()),
             Self::Http { cause, .. } => Some(cause.hint()),
+            Self::Tokens { cause, .. } => Some(cause.hint()),
             Self::NotGranted { remedy, .. } => Some(remedy.clone()),
         }
     }
@@ -160,6 +172,7 @@ impl PlanError {
             | Self::Check { place, .. }
             | Self::Directory { place, .. }
             | Self::Http { place, .. }
+            | Self::Tokens { place, .. }
             | Self::NotGranted { place, .. } => Some(place),
         }
     }

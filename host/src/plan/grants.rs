@@ -7,19 +7,29 @@ use crate::{
     config::{self, Access, At, HostPort, Origin, Pattern, Place, Secret, Size},
     connector::descriptor::Request,
     pipeline::Destination,
-    sandbox::{Directories, Grants, Http, Kept, Redactor, Sockets, State, address::Resolver},
+    sandbox::{Broker, Directories, Grants, Http, Kept, Redactor, Sockets, State, TokenSource, Tokens, address::Resolver},
 };
+
+/// What grants are made with.
+pub(super) struct Means<'a> {
+    /// Looks up the names of hosts.
+    pub resolver: &'a Arc<dyn Resolver>,
+    /// What is the host's own.
+    pub kept: &'a [Kept],
+    /// Hands out access tokens.
+    pub tokens: &'a Arc<Broker>,
+}
 
 /// Finds out what is granted. What cannot be is told with its place. `secrets` are what the settings hold.
 pub(super) fn granted(
     destination: &str,
     place: &Place,
     given: &config::Grants,
-    resolver: &Arc<dyn Resolver>,
-    kept: &[Kept],
+    means: &Means<'_>,
     mut secrets: Vec<Secret>,
     errors: &mut Vec<PlanError>,
 ) -> Grants {
+    let Means { resolver, kept, tokens } = *means;
     let mut grants = Grants::default();
     let found = Directories::find(given.directories.iter().map(|grant| &grant.value));
     let found = found.and_then(|found| found.apart_from(kept).map(|()| found));
@@ -36,7 +46,8 @@ pub(super) fn granted(
     }
     grants.state = given.state.as_ref().map(State::granted);
     grants.sockets = Sockets::granted(given.tcp.iter().map(|grant| &grant.value), resolver.clone());
-    match Http::open(given.http.iter().map(|grant| &grant.value), resolver.clone(), None, &mut secrets) {
+    let source: Arc<dyn TokenSource> = tokens.clone();
+    match Http::open(given.http.iter().map(|grant| &grant.value), resolver.clone(), Some(&source), &mut secrets) {
         Ok(http) => grants.http = http,
         Err((index, cause)) => {
             let place = given.http.get(index).map_or(place, |grant| &grant.place).clone();
@@ -44,6 +55,7 @@ pub(super) fn granted(
         }
     }
     grants.redactor = Redactor::new(secrets.iter().map(Secret::expose));
+    grants.tokens = Tokens::granted(given.tokens.iter().map(ToString::to_string), source);
     grants
 }
 
@@ -69,6 +81,7 @@ pub(super) struct Short {
 pub(super) fn short(request: &Request, pattern: &str, grants: &Grants) -> Option<Result<Short, String>> {
     match request.capability.as_str() {
         "directory" => directory(pattern, &grants.directories).map(Ok),
+        "token" => token(pattern, &grants.tokens).map(Ok),
         "state" => state(pattern, grants.state.as_ref()).map(Ok),
         "tcp" => tcp(pattern, &grants.sockets).map(Ok),
         "scratch" => scratch(pattern, &grants.directories).map(Ok),
@@ -153,6 +166,23 @@ fn http(wanted: &str, granted: &Http) -> Option<Result<Short, String>> {
     }
 }
 
+/// A connector asks for the tokens of a provider by the name that the operator is to give it, or of any.
+fn token(provider: &str, granted: &Tokens) -> Option<Short> {
+    let is_name = provider.parse::<config::Id>().is_ok();
+    let is_granted = if is_name { granted.of(provider).is_some() } else { !granted.is_empty() };
+    if is_granted {
+        return None;
+    }
+    let (what, name) = match is_name {
+        true => (format!("access tokens of {provider}"), provider),
+        false => ("access tokens".to_owned(), "NAME"),
+    };
+    let remedy = format!(
+        "add under `grants:`\n  tokens: [{name}]\nand at the top of the file\n  tokens:\n    - {{ id: {name}, kind: client-credentials, token-url: URL, client-id: ID, client-secret: '${{SECRET}}' }}"
+    );
+    Some(Short { what, how: "not granted", remedy })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -175,6 +205,28 @@ mod tests {
         assert_eq!(short("16MiB", Some(15)).as_deref(), Some(raise));
         for (pattern, granted) in [("16MiB", 16), ("", 1), ("16MiB", 17)] {
             assert_eq!(short(pattern, Some(granted)), None);
+        }
+    }
+
+    #[test]
+    fn what_is_short_of_a_request_for_tokens_comes_with_the_lines_to_write() {
+        let request = Request { capability: "token".into(), pattern: String::new(), reason: String::new() };
+        let short = |pattern: &str, granted: &[&str]| {
+            let broker = Arc::new(Broker::default());
+            let tokens = Tokens::granted(granted.iter().map(ToString::to_string), broker);
+            short(&request, pattern, &Grants { tokens, ..Grants::default() }).map(Result::unwrap)
+        };
+        let crm = short("crm", &["sales"]).unwrap();
+        assert_eq!((crm.what.as_str(), crm.how), ("access tokens of crm", "not granted"));
+        assert!(
+            crm.remedy
+                .starts_with("add under `grants:`\n  tokens: [crm]\nand at the top of the file\n  tokens:\n    - { id: crm,")
+        );
+        let any = short("", &[]).unwrap();
+        assert_eq!(any.what, "access tokens");
+        assert!(any.remedy.starts_with("add under `grants:`\n  tokens: [NAME]\n"), "{}", any.remedy);
+        for (pattern, granted) in [("crm", "crm"), ("", "crm"), ("No Name", "crm")] {
+            assert!(short(pattern, &[granted]).is_none());
         }
     }
 }

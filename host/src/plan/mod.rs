@@ -10,10 +10,15 @@ use std::{
 
 mod error;
 mod grants;
+mod tokens;
 
 pub use error::PlanError;
+pub use tokens::ProviderError;
 
-use self::{error::because, grants::Short};
+use self::{
+    error::because,
+    grants::{Means, Short},
+};
 use crate::{
     config::{self, At, Limits},
     connector::{
@@ -21,7 +26,7 @@ use crate::{
         settings::{self, Given},
     },
     pipeline::Destination,
-    sandbox::{Kept, Scope},
+    sandbox::{Broker, Kept, Scope},
 };
 
 /// What is to run.
@@ -30,6 +35,8 @@ pub struct Plan {
     pub data_dir: PathBuf,
     /// The pipelines, with destinations that can be opened.
     pub pipelines: Vec<PlannedPipeline>,
+    /// Who hands out access tokens, to all of them.
+    pub tokens: Arc<Broker>,
     /// What an operator should know and what is not wrong.
     pub remarks: Vec<String>,
 }
@@ -52,7 +59,9 @@ pub struct PlannedPipeline {
 pub async fn plan(file: config::File, loader: &Loader, run: &str) -> Result<Plan, Vec<PlanError>> {
     let data_dir = file.data_dir();
     let kept = kept(&file, loader);
-    let mut planner = Planner { loader, run, kept, loaded: HashMap::new(), errors: Vec::new(), remarks: Vec::new() };
+    let mut errors = Vec::new();
+    let tokens = tokens::broker(&file.tokens, file.key_file(), loader.clock(), &mut errors);
+    let mut planner = Planner { loader, run, kept, tokens: tokens.clone(), loaded: HashMap::new(), errors, remarks: Vec::new() };
     let mut pipelines = Vec::new();
     for At { value: pipeline, .. } in file.pipelines {
         let id: Arc<str> = pipeline.id.value.as_str().into();
@@ -68,7 +77,7 @@ pub async fn plan(file: config::File, loader: &Loader, run: &str) -> Result<Plan
         pipelines.push(PlannedPipeline { id, source: source.value, batch, window, destinations });
     }
     let Planner { errors, remarks, .. } = planner;
-    if errors.is_empty() { Ok(Plan { data_dir, pipelines, remarks }) } else { Err(errors) }
+    if errors.is_empty() { Ok(Plan { data_dir, pipelines, tokens, remarks }) } else { Err(errors) }
 }
 
 /// What can be known to be wrong with a source without reading it.
@@ -101,6 +110,17 @@ fn kept(file: &config::File, loader: &Loader) -> Vec<Kept> {
     let destinations = file.pipelines.iter().flat_map(|pipeline| &pipeline.destinations);
     let components = destinations.map(|destination| destination.component.value.clone());
     kept.extend(components.map(|path| Kept { path, what: "a component", readable: true }));
+    let key = file.key_file().and_then(|path| std::path::absolute(path).ok());
+    kept.extend(key.map(|path| Kept { path, what: "the key of refresh tokens", readable: false }));
+    let secrets = file.tokens.iter().flat_map(|provider| provider.files()).map(Path::to_owned);
+    kept.extend(secrets.map(|path| Kept { path, what: "a token provider's secret", readable: false }));
+    let destinations = file.pipelines.iter().flat_map(|pipeline| &pipeline.destinations);
+    let headers = destinations.flat_map(|destination| &destination.grants.http).flat_map(|grant| &grant.headers);
+    let values = headers.filter_map(|header| match &header.value.value {
+        config::HeaderFrom::File(path) => Some(path.clone()),
+        config::HeaderFrom::Text(_) | config::HeaderFrom::Token(_) => None,
+    });
+    kept.extend(values.map(|path| Kept { path, what: "the value of an added header", readable: false }));
     kept
 }
 
@@ -109,6 +129,7 @@ struct Planner<'a> {
     run: &'a str,
     /// The host's own.
     kept: Vec<Kept>,
+    tokens: Arc<Broker>,
     /// Several destinations may be of one component.
     loaded: HashMap<PathBuf, Connector>,
     errors: Vec<PlanError>,
@@ -130,7 +151,8 @@ impl Planner<'_> {
             .map(|(name, setting)| (name.to_owned(), Given { value: setting.value().into(), written: setting.written().into() }))
             .collect();
         let secrets = settings::secrets(&connector.descriptor.parameters, &texts).map(config::Secret::new).collect();
-        let grants = grants::granted(&destination, place, grants, self.loader.resolver(), &self.kept, secrets, &mut self.errors);
+        let means = Means { resolver: self.loader.resolver(), kept: &self.kept, tokens: &self.tokens };
+        let grants = grants::granted(&destination, place, grants, &means, secrets, &mut self.errors);
 
         let settings = match connector.check(&texts, &limits).await {
             Ok(Ok(complete)) => complete,

@@ -1,6 +1,6 @@
 //! What an instance may reach: every grant, parsed and checked once.
 
-use super::{Directories, Http, Sockets, State, redaction::Redactor};
+use super::{Directories, Http, Sockets, State, Tokens, redaction::Redactor};
 
 /// What an instance may reach. By default nothing.
 #[derive(Clone, Debug, Default)]
@@ -16,4 +16,6 @@ pub struct Grants {
     /// Takes out of what the connector says, and of what comes back to it, what the host added and what its settings hold by way of
     /// secrets.
     pub redactor: Redactor,
+    /// Access tokens.
+    pub tokens: Tokens,
 }

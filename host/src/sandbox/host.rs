@@ -21,6 +21,7 @@ use super::{
     redaction::Redactor,
     sockets::{Dialer, Open},
     state::State,
+    tokens::Tokens,
     usage::Usage,
 };
 use crate::{
@@ -112,6 +113,8 @@ pub struct Host {
     pub line_limit: usize,
     /// Its durable state, where one is granted.
     pub state: Option<State>,
+    /// The access tokens that it may ask for.
+    pub tokens: Tokens,
     /// The most bytes that the host hands over in one answer.
     pub answer_limit: Size,
     /// Its share of the log.
@@ -161,6 +164,7 @@ impl Host {
             usage,
             line_limit,
             state: grants.state.clone(),
+            tokens: grants.tokens.clone(),
             answer_limit: limits.host_call_bytes,
             log,
             metrics_limit: limits.metrics,

@@ -51,5 +51,5 @@ pub use log::Log;
 pub use redaction::Redactor;
 pub use sockets::Sockets;
 pub use state::{State, StateRefusal};
-pub use tokens::{TokenError, TokenSource};
+pub use tokens::{Broker, TokenError, TokenSource, Tokens};
 pub use usage::{Event, Usage};

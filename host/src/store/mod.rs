@@ -5,6 +5,7 @@
 mod data_dir;
 mod sqlite;
 pub mod state;
+mod tokens;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -13,6 +14,7 @@ use thiserror::Error;
 pub use data_dir::{DataDir, DataDirError};
 pub use sqlite::SqliteStore;
 pub use state::{SqliteState, StateStore};
+pub use tokens::{SealedToken, TokenStore};
 
 /// Keeps what must outlive the process. Every method is durable against the end of the process when it returns; where it says
 /// so, against the end of the machine too.

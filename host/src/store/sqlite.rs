@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use rusqlite::{Connection, Row, Transaction, params};
 
-use super::{Checkpoint, DeadLetter, Settled, Store, StoreError};
+use super::{Checkpoint, DeadLetter, Settled, Store, StoreError, tokens};
 
 /// The number of the schema below.
 const FORMAT: i64 = 1;
@@ -75,11 +75,12 @@ impl SqliteStore {
             }
             found => return Err(StoreError::Format { path: name.to_string(), found, known: FORMAT }),
         }
+        connection.execute_batch(tokens::SCHEMA).map_err(failed)?;
         Ok(Self { connection: Arc::new(Mutex::new(connection)), path: name })
     }
 
     /// Runs blocking work on the connection, off the executor's threads.
-    async fn on<R: Send + 'static>(
+    pub(super) async fn on<R: Send + 'static>(
         &self,
         doing: &'static str,
         work: impl FnOnce(&mut Connection) -> rusqlite::Result<R> + Send + 'static,

@@ -14,4 +14,5 @@ mod server;
 mod sockets;
 mod state;
 mod store;
+mod tokens;
 mod trial;

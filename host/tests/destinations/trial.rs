@@ -39,6 +39,8 @@ pub struct Trial {
     pub bytes: &'static str,
     /// How many batches may be read and not settled.
     pub window: u32,
+    /// Providers of access tokens.
+    pub tokens: Vec<Value>,
     log: Log,
     _log: tracing::subscriber::DefaultGuard,
 }
@@ -64,6 +66,7 @@ impl Trial {
             resolver: Arc::new(SystemResolver),
             bytes: "4MiB",
             window: 4,
+            tokens: Vec::new(),
             log,
             _log: tracing::subscriber::set_default(subscriber),
         };
@@ -99,7 +102,7 @@ impl Trial {
 
     /// Starts pipelines side by side.
     pub async fn start_all(&self, pipelines: &[Value]) -> Result<Running, String> {
-        let file = json!({"version": 1, "pipelines": pipelines}).to_string();
+        let file = json!({"version": 1, "tokens": self.tokens, "pipelines": pipelines}).to_string();
         let file = config::parse(&file, "trial.yaml", &self.folder.path(""), &|_| None).unwrap();
         let clock = self.time.clock();
         let loader = Loader::new(engine(), clock.clone()).unwrap().with_resolver(self.resolver.clone());

@@ -8,7 +8,7 @@ mod tcp;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{at::At, size::Size};
+use super::{at::At, id::Id, size::Size};
 
 pub use directory::{Access, Directory};
 pub use http::{AddedHeader, HeaderFrom, HttpGrant, is_the_hosts};
@@ -31,4 +31,7 @@ pub struct Grants {
     pub scratch: Option<Size>,
     /// Where HTTP requests may go: patterns, or blocks where there is more to say.
     pub http: Vec<At<HttpGrant>>,
+    /// Providers under `tokens` whose access tokens the component may ask for.
+    #[schemars(with = "Vec<Id>")]
+    pub tokens: Vec<At<Id>>,
 }

@@ -8,7 +8,7 @@ use super::bindings::wharf::connector::{
 };
 use crate::{
     record,
-    sandbox::{Event, Figure, Host, InHand, State, StateRefusal, output::printable},
+    sandbox::{Event, Figure, Host, InHand, State, StateRefusal, TokenError, output::printable},
 };
 
 /// Fields of one line of the log that are kept.
@@ -226,12 +226,29 @@ impl From<StateRefusal> for state::Refusal {
 
 impl tokens::Host for Host {
     async fn get(&mut self, provider: String) -> wasmtime::Result<Result<String, tokens::Refusal>> {
-        Host::refused(self, "tokens", &provider);
-        Ok(Err(tokens::Refusal::NotGranted))
+        let Some(source) = self.tokens.of(&provider) else {
+            Host::refused(self, "tokens", &provider);
+            return Ok(Err(tokens::Refusal::NotGranted));
+        };
+        Ok(source
+            .token(&provider)
+            .await
+            .map(|token| {
+                // It is the component's now, and no reader's of its log.
+                self.scope.redactor().learn(token.expose());
+                token.expose().to_owned()
+            })
+            .map_err(|error| match error {
+                TokenError::Revoked(why) => tokens::Refusal::Revoked(why),
+                TokenError::Unavailable(why) => tokens::Refusal::Unavailable(why),
+            }))
     }
 
-    fn refused(&mut self, provider: String, _token: String) -> wasmtime::Result<()> {
-        Host::refused(self, "tokens", &provider);
+    fn refused(&mut self, provider: String, token: String) -> wasmtime::Result<()> {
+        match self.tokens.of(&provider) {
+            Some(source) => source.refused(&provider, &token),
+            None => Host::refused(self, "tokens", &provider),
+        }
         Ok(())
     }
 }
