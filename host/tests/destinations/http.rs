@@ -566,10 +566,6 @@ async fn what_a_grant_lacks_is_told_before_anything_runs() {
             caller(json!([{"to": url, "headers": {"x-key": {"file": "nowhere"}}}])),
             format!("the header `x-key` that is added to requests to {url}: cannot read"),
         ),
-        (
-            caller(json!([{"to": url, "headers": {"x-key": {"token": "bank"}}}])),
-            format!("the header `x-key` that is added to requests to {url}: there is no token provider `bank`"),
-        ),
     ] {
         let refused = trial().start(&[caller]).await.err().unwrap();
         assert!(refused.contains(&expected), "{refused}");

@@ -106,3 +106,29 @@ async fn no_directory_is_granted_that_holds_a_providers_secret() {
     let refused = trial.start(&[keeper]).await.err().unwrap();
     assert!(refused.contains("a token provider's secret"), "{refused}");
 }
+
+#[tokio::test]
+async fn a_token_that_the_host_puts_on_requests_is_renewed_where_it_is_refused_and_never_held_by_the_component() {
+    let (issuer, api) = (Issuer::start().unwrap(), Issuer::start().unwrap());
+    api.answer([(401, String::new()), (200, "{}".to_owned())]);
+    let url = api.url();
+    let mut trial = Trial::new([url.as_str(), url.as_str()]);
+    trial.tokens = vec![provider(&issuer)];
+    let origin = url.trim_end_matches("/token");
+    let mut caller = destination("caller", "guest-caller", json!({}));
+    let token = json!({"authorization": {"token": "crm", "prefix": "Bearer "}});
+    caller["grants"] = json!({"http": [{"to": origin, "headers": token}]});
+    let ran = trial.run(&[caller.clone()]).await;
+    assert_eq!(ran.error, "");
+    let sent: Vec<String> = api.asked().into_iter().map(|asked| asked.authorization).collect();
+    assert_eq!(sent, ["Bearer access-token-1", "Bearer access-token-2"]);
+    assert_eq!(issuer.asked().len(), 2);
+
+    // It is granted to the host's requests, and not to the component.
+    caller["grants"]["http"][0]["headers"]["authorization"]["token"] = json!("cmr");
+    let pipeline = json!({"id": "p", "source": {"kind": "stdin", "format": "lines"}, "destinations": [caller]});
+    let file = json!({"version": 1, "tokens": trial.tokens, "pipelines": [pipeline]}).to_string();
+    let refused = wharf::config::parse(&file, "p.yaml", &trial.folder.path(""), &|_| None).unwrap_err();
+    assert!(refused.to_string().ends_with("there is no token provider `cmr`"), "{refused}");
+    assert_eq!(refused.hint(), Some("did you mean `crm`?"));
+}
