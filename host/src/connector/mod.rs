@@ -326,11 +326,15 @@ fn read(path: PathBuf, most: Size) -> Result<Read, LoadError> {
         // A pipe would wait for whoever writes to it, a device may never end.
         return Err(failed(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")));
     }
+    if found.len() > most.bytes() {
+        return Err(LoadError::TooLarge { path, size: found.len(), most });
+    }
     let mut bytes = Vec::new();
     let opened = std::fs::File::open(&path).map_err(failed)?;
     opened.take(most.bytes().saturating_add(1)).read_to_end(&mut bytes).map_err(failed)?;
     if bytes.len() as u64 > most.bytes() {
-        return Err(LoadError::TooLarge { path, size: found.len().max(bytes.len() as u64), most });
+        // It has grown meanwhile.
+        return Err(LoadError::TooLarge { path, size: bytes.len() as u64, most });
     }
     let outline = binary::outline(&bytes).map_err(|cause| LoadError::NotAConnector { path: path.clone(), cause })?;
     let digest = hex(&Sha256::digest(&bytes));
