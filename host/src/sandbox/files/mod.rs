@@ -26,6 +26,8 @@ mod refusals;
 mod root;
 pub mod scratch;
 mod slots;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 use std::{collections::HashMap, io, path::Path, sync::Arc};

@@ -122,10 +122,11 @@ pub(super) fn link(from: (&Arc<Root>, &File, &str), to: (&Arc<Root>, &File, &str
         return Err(Errno::NOTDIR.into());
     }
     let _names = root.names();
-    if Found::look(&old.directory, old.name)?.is_link {
+    let found = Found::look(&old.directory, old.name)?;
+    if found.is_link {
         leads_below(&link_target(&old)?)?;
     }
-    let room = root.name(NAME)?;
+    let room = root.name(found.name_counts())?;
     linkat(&old.directory, old.name, &new.directory, new.name, AtFlags::empty())?;
     room.keep();
     Ok(())
@@ -195,6 +196,13 @@ impl Found {
     }
 }
 
+impl Found {
+    /// What one name of it counts; a link's target counts with each.
+    fn name_counts(&self) -> u64 {
+        NAME + if self.is_link { self.bytes } else { 0 }
+    }
+}
+
 /// Something whose name goes. A file is held until it is gone, so that what it counts is given back where everything is: at its end.
 struct Leaving {
     found: Found,
@@ -217,7 +225,6 @@ impl Leaving {
     }
 
     fn left(self, root: &Root) {
-        let target = if self.found.is_link { self.found.bytes } else { 0 };
-        root.unname(NAME + target);
+        root.unname(self.found.name_counts());
     }
 }

@@ -62,6 +62,8 @@ pub(super) fn open(
     let directory = if how.contains(OpenFlags::DIRECTORY) { OFlags::DIRECTORY } else { OFlags::empty() };
     let flags = access | follow | directory | OFlags::NONBLOCK | OFlags::NOCTTY;
 
+    // A name that is not there now is not made by another of the same destination before it is made here.
+    let _names = making.then(|| root.names());
     let there = match look(at, path, follow) {
         Ok(()) => true,
         Err(Denied::Io(error)) if making && Errno::from_io_error(&error) == Some(Errno::NOENT) => false,

@@ -72,6 +72,12 @@ impl Quota {
         Self { limit, counted: Mutex::default(), measured: Mutex::default() }
     }
 
+    /// What is counted.
+    #[cfg(test)]
+    pub fn used(&self) -> u64 {
+        self.counted().used
+    }
+
     /// Takes room for names. Blocks.
     pub fn name(&self, bytes: u64, root: &File) -> Result<(), Full> {
         self.take(root, |counted, limit| {
