@@ -480,6 +480,14 @@ fn a_wrong_file_is_refused_with_the_line_and_what_to_do() {
             rest("        grants: { directories: [{ host: x, guest: /x }, { host: y, guest: /x }] }\n"),
             "p.yaml:8:57: the directory of the guest `/x` stands here again, first on line 8\ngive each a name of its own",
         ),
+        (
+            rest("        grants: { directories: [{ host: x, guest: /x, quota: 1MiB }] }\n"),
+            "p.yaml:8:33: `quota` bounds what is written, and `/x` is only read\nleave it out, or grant `access: read-write`",
+        ),
+        (
+            rest("        grants: { scratch: 1KiB }\n"),
+            "p.yaml:8:28: expected a size of at least 8KiB, such as `64MiB`, found `1KiB`",
+        ),
         // YAML.
         (String::new(), "`p.yaml` is empty\nbegin it with `version: 1`"),
         ("# nothing\n".into(), "`p.yaml` is empty\nbegin it with `version: 1`"),

@@ -188,6 +188,27 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_is_short_of_a_request_for_scratch_comes_with_the_lines_to_write() {
+        let request = Request { capability: "scratch".into(), pattern: String::new(), reason: String::new() };
+        let short = |pattern: &str, granted: Option<u64>| {
+            let directories = Directories::default();
+            let directories = granted.map_or(Ok(Directories::default()), |mib| directories.with_scratch(Size::from_mib(mib)));
+            let grants = Grants { directories: directories.unwrap(), ..Grants::default() };
+            short(&request, pattern, &grants).map(|short| {
+                let Short { what, how, remedy } = short.unwrap();
+                format!("{what}: {how}: {remedy}")
+            })
+        };
+        let lines = "write under `grants:`\n  scratch:";
+        assert_eq!(short("", None), Some(format!("a scratch directory of 1GiB: not granted: {lines} 1GiB")));
+        assert_eq!(short("64MiB", None), Some(format!("a scratch directory of 64MiB: not granted: {lines} 64MiB")));
+        assert_eq!(short("64MiB", Some(63)), Some(format!("a scratch directory of 64MiB: granted, but smaller: {lines} 64MiB")));
+        for (pattern, granted) in [("64MiB", 64), ("", 1), ("64MiB", 65)] {
+            assert_eq!(short(pattern, Some(granted)), None);
+        }
+    }
+
+    #[test]
     fn what_is_short_of_a_request_for_state_comes_with_the_lines_to_write() {
         let request = Request { capability: "state".into(), pattern: String::new(), reason: String::new() };
         let short = |pattern: &str, granted: Option<u64>| {
