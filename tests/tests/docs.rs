@@ -85,12 +85,16 @@ fn every_test_that_holds_a_promise_exists() {
         files(&checkout().join(folder), "rs", &mut sources);
     }
     let code: String = sources.iter().map(|path| fs::read_to_string(path).unwrap()).collect();
-    let page = fs::read_to_string(checkout().join("docs/promises.md")).unwrap();
-    let is_test = |word: &&str| word.matches('_').count() >= 3 && word.chars().all(|c| c.is_ascii_lowercase() || c == '_');
-    let named: Vec<&str> = page.split('`').skip(1).step_by(2).filter(is_test).collect();
-    let missing: Vec<&&str> = named.iter().filter(|name| !code.contains(&format!("fn {name}("))).collect();
-    assert!(missing.is_empty(), "no such test: {missing:?}");
-    assert!(named.len() > 20, "the page was not read");
+    for page in ["docs/promises.md", "docs/security.md"] {
+        let text = fs::read_to_string(checkout().join(page)).unwrap();
+        let is_test = |word: &&str| {
+            word.matches('_').count() >= 3 && word.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+        };
+        let named: Vec<&str> = text.split('`').skip(1).step_by(2).filter(is_test).collect();
+        let missing: Vec<&&str> = named.iter().filter(|name| !code.contains(&format!("fn {name}("))).collect();
+        assert!(missing.is_empty(), "{page}: no such test: {missing:?}");
+        assert!(named.len() > 20, "{page} was not read");
+    }
 }
 
 #[test]

@@ -693,6 +693,53 @@ fn every_key_stands_in_the_docs_with_its_default() {
     }
 }
 
+/// The page for whoever decides has a row for every grant and every limit, with the same default.
+#[test]
+fn every_grant_and_limit_stands_in_their_own_page_with_its_default() {
+    const PAGE: &str = include_str!("../../../docs/grants-and-limits.md");
+    let schema = schema();
+    let blocks: BTreeMap<_, _> = blocks(&schema).into_iter().collect();
+    let grants = [
+        ("Grants", ""),
+        ("Directory", "directories."),
+        ("State", "state."),
+        ("TcpGrant", "tcp."),
+        ("HttpGrant", "http."),
+        ("AddedHeader", "http.headers."),
+    ];
+    let sections: [(&str, &[(&str, &str)]); 3] = [
+        ("\n## Grants\n", &grants[..]),
+        ("\n## Limits\n", &[("Limits", ""), ("Times", "time."), ("TcpLimits", "tcp."), ("HttpLimits", "http.")]),
+        ("\n### For the process\n", &[("Process", "")]),
+    ];
+    for (heading, of) in sections {
+        let section = PAGE.split_once(heading).unwrap().1.split("\n#").next().unwrap();
+        let rows: BTreeMap<&str, &str> =
+            section.lines().filter_map(|row| Some((row.strip_prefix("| `")?.split_once('`')?.0, row))).collect();
+        let mut known = BTreeSet::new();
+        for (block, prefix) in of {
+            for (key, value) in blocks[*block] {
+                let key = format!("{prefix}{key}");
+                // A block that has rows of its own needs none itself.
+                let row = match rows.get(&*key) {
+                    Some(row) => *row,
+                    None if rows.keys().any(|row| row.starts_with(&format!("{key}."))) => continue,
+                    None => panic!("no row for {key}"),
+                };
+                let shown = match value.get("default") {
+                    Some(Value::String(text)) => format!("| `{text}` |"),
+                    Some(Value::Number(number)) => format!("| `{number}` |"),
+                    _ => String::new(),
+                };
+                assert!(row.contains(&shown), "{key} {shown}");
+                known.insert(key);
+            }
+        }
+        let strays: Vec<_> = rows.keys().filter(|row| !known.contains(**row)).collect();
+        assert!(strays.is_empty(), "{heading}: {strays:?}");
+    }
+}
+
 #[test]
 fn every_example_in_the_docs_is_right() {
     let env = |name: &str| Some(format!("the {name}"));
