@@ -62,6 +62,14 @@ impl StartError {
     }
 }
 
+/// Threads beside those of the executor: one for each destination while it runs, and some for files and the store.
+const THREADS: usize = 4096;
+
+/// The executor on which everything runs, with a thread for each processor.
+pub fn executor() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().max_blocking_threads(THREADS).enable_all().build()
+}
+
 /// Pipelines that are running.
 pub struct Running {
     pipelines: Vec<Started>,

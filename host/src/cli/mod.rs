@@ -110,7 +110,7 @@ pub fn main() -> ExitCode {
         Ok(logging) => logging,
         Err(refusal) => return ExitCode::from(refusal.print(output)),
     };
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = match crate::runtime::executor() {
         Ok(runtime) => runtime,
         Err(error) => return ExitCode::from(Refusal::new(format!("cannot start: {error}")).print(output)),
     };

@@ -141,7 +141,7 @@ impl Pipeline {
             let worker = Worker::new(destination.clone(), index, (clock.clone(), stop.clone()), progress.clone(), settled);
             senders.push(sender);
             tellers.push(teller);
-            let worker = tokio::spawn(worker.run(portions, dealt.clone()));
+            let worker = crate::sandbox::thread::spawn(worker.run(portions, dealt.clone()));
             workers.push(async move { (index, worker.await) });
         }
         drop(dealt);

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+use thiserror::Error;
 use tokio::sync::OwnedSemaphorePermit;
 use wasmtime::component::{Resource, ResourceTable};
 use wasmtime_wasi::{
@@ -25,7 +26,7 @@ use super::{
     usage::Usage,
 };
 use crate::{
-    clock::Clock,
+    clock::{Clock, Deadline},
     config::{Limits, Size},
     record::{Batch, SpanSet},
 };
@@ -98,6 +99,8 @@ pub struct Host {
     pub(super) limiter: Limiter,
     pub(super) stdout: Captured,
     pub(super) stderr: Captured,
+    /// When the call under way has to be over.
+    pub(super) deadline: Deadline,
     /// Its place among the instances that there may be; free again when the store is dropped.
     pub(super) seat: Option<OwnedSemaphorePermit>,
     pub(super) dialer: Dialer,
@@ -156,6 +159,7 @@ impl Host {
             limiter: Limiter::new(limits),
             stdout,
             stderr,
+            deadline: Deadline::after(Duration::ZERO),
             seat: None,
             dialer,
             open_sockets: None,
@@ -183,6 +187,19 @@ impl Host {
 impl Drop for Host {
     fn drop(&mut self) {
         self.log.finish();
+    }
+}
+
+/// A call that asked the host for something when its time was over.
+#[derive(Debug, Error)]
+#[error("its time is over")]
+pub(super) struct Overdue;
+
+impl Host {
+    /// Whether the call under way may go on. Fuel counts the component's own instructions: one that has the host do the work would
+    /// go on for long before it has used up a slice, so that whatever hands over lists or texts asks this first.
+    pub fn in_time(&self) -> wasmtime::Result<()> {
+        if self.deadline.passed() { Err(Overdue.into()) } else { Ok(()) }
     }
 }
 

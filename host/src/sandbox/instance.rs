@@ -12,7 +12,7 @@ use wasmtime_wasi_http::FieldMapError;
 
 use super::{
     engine::{Engine, SLICE, STACK},
-    host::{Host, InHand},
+    host::{Host, InHand, Overdue},
     limiter::Denied,
     output::bounded,
 };
@@ -261,6 +261,7 @@ impl Instance {
         };
         let fuel = self.limits.fuel_per_call.saturating_add(self.limits.fuel_per_record.saturating_mul(records.into()));
         let deadline = Deadline::after(call.time(&self.limits));
+        store.data_mut().deadline = deadline;
         // What an earlier call was denied and got over is no reason of this one.
         store.data_mut().limiter.take_denied();
         let fuelled = store.fuel_async_yield_interval(Some(SLICE)).and_then(|()| store.set_fuel(fuel));
@@ -314,6 +315,9 @@ impl Instance {
         let Some(error) = error else {
             return time;
         };
+        if error.is::<Overdue>() {
+            return time;
+        }
         if let Some(exit) = error.downcast_ref::<I32Exit>() {
             return Reason::Exit(exit.0);
         }

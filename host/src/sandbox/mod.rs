@@ -36,6 +36,7 @@ pub mod output;
 pub mod redaction;
 pub mod sockets;
 pub mod state;
+pub mod thread;
 pub mod tokens;
 pub mod usage;
 

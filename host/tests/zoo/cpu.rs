@@ -1,5 +1,7 @@
 //! Computing without an end, in every call and in everything that runs around one.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use crate::{
@@ -64,6 +66,12 @@ fn timed(call: &str) -> Value {
     json!({"memory": "16MiB", "fuel-per-call": u64::MAX, "time": {call: "50ms"}})
 }
 
+/// The same with room for something large.
+fn with_memory(mut limits: Value) -> Value {
+    limits["memory"] = json!("64MiB");
+    limits
+}
+
 pub fn rows() -> Vec<Row> {
     let mut rows = Vec::new();
     for call in CALLS {
@@ -118,6 +126,10 @@ pub fn rows() -> Vec<Row> {
     // The host itself drops no session: its store goes whole.
     let raw = Raw { destructor: "(loop (br 0))", ..Raw::default() };
     rows.push(Row::raw("a loop in the destructor of the session that the host holds", raw, delivers("")));
+    // Each call of the host copies 8 MiB, and little fuel is used: hundreds of them would fit into one slice of it.
+    let late = ended("write", "took longer than 50ms (limits.time.write)");
+    let row = Row::hostile("ask-for-state-at-length", "write", 8 << 20, late);
+    rows.push(row.limits(with_memory(timed("write"))).longest(Duration::from_secs(10)));
     for act in
         ["log", "count", "clock", "random", "ask-for-state", "ask-for-tokens", "lines-without-end", "timer-spin", "ready-spin"]
     {

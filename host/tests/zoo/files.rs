@@ -95,9 +95,99 @@ pub fn rows() -> Vec<Row> {
             },
             refused("raw 1.2.3 is no destination, and this host runs write destinations alone"),
         ),
+        file(
+            "66 MiB",
+            || with_section(0, &[b"\x04bomb", &vec![0; 66 << 20][..]].concat()),
+            refused("bytes, and a component may have 64MiB (process.component-size)"),
+        ),
+        // Nobody looks into what has no meaning; it counts as bytes of the file alone.
+        file(
+            "60 MiB of a section without a meaning",
+            || with_section(0, &[b"\x04bomb", &vec![0; 60 << 20][..]].concat()),
+            delivers(""),
+        )
+        .growth(200),
+        file(
+            "10,000 sections without a meaning",
+            || [Raw::default().component(), b"\0\x05\x04bomb".repeat(10_000)].concat(),
+            delivers(""),
+        ),
+        file(
+            "a thousand components in each other",
+            || with_section(4, &nested(1000)),
+            refused("more than 32 levels of components"),
+        ),
+        file(
+            "a hundred thousand components in each other",
+            || with_section(4, &nested(100_000)),
+            refused("more than 32 levels of components"),
+        ),
+        file("a million and one types", || with_section(1, &module(1, &many(1_000_001, b"\x60\0\0"))), refused("")).growth(200),
+        file("a million and one imports", || with_section(1, &module(2, &many(1_000_001, b"\0\0\x03\x7f\0"))), refused(""))
+            .growth(200),
+        file("a million and one functions", || with_section(1, &functions(1_000_001)), refused("")).growth(200),
+        file("a function of 50 MB", || with_section(1, &one_function(50_000_000)), refused("")).growth(200),
+        file("a number of types that is not there", || with_section(1, &module(1, &number(u32::MAX))), refused("")),
+        file(
+            "a name of 1 MB",
+            || with_section(1, &module(7, &[number(1), number(1_000_000), vec![b'x'; 1_000_000], vec![3, 0]].concat())),
+            refused(""),
+        ),
         // A newer patch of WASI than the host's own is the same interface.
         file("a newer patch of WASI", || changed(&[("wasi:random/random@0.2.0", "wasi:random/random@0.2.99")]), delivers("")),
     ]
+}
+
+/// The ordinary component with one more section.
+fn with_section(id: u8, content: &[u8]) -> Vec<u8> {
+    let mut component = Raw::default().component();
+    component.push(id);
+    component.extend(number(content.len() as u32));
+    component.extend(content);
+    component
+}
+
+/// A core module of one section.
+fn module(id: u8, content: &[u8]) -> Vec<u8> {
+    [b"\0asm\x01\0\0\0", &[id][..], &number(content.len() as u32), content].concat()
+}
+
+/// A list of so many of the same.
+fn many(count: u32, one: &[u8]) -> Vec<u8> {
+    [number(count), one.repeat(count as usize)].concat()
+}
+
+/// A core module of so many functions that do nothing.
+fn functions(count: u32) -> Vec<u8> {
+    let sections = [(1_u8, many(1, b"\x60\0\0")), (3, many(count, b"\0")), (10, many(count, b"\x02\0\x0b"))];
+    let section = |(id, content): &(u8, Vec<u8>)| [&[*id][..], &number(content.len() as u32), content].concat();
+    [b"\0asm\x01\0\0\0".to_vec(), sections.iter().flat_map(section).collect()].concat()
+}
+
+/// A core module with one function of so many instructions that do nothing.
+fn one_function(instructions: u32) -> Vec<u8> {
+    let body = [vec![0], vec![1; instructions as usize], vec![0x0b]].concat();
+    let code = [number(1), number(body.len() as u32), body].concat();
+    let sections = [(1_u8, many(1, b"\x60\0\0")), (3, many(1, b"\0")), (10, code)];
+    let section = |(id, content): &(u8, Vec<u8>)| [&[*id][..], &number(content.len() as u32), content].concat();
+    [b"\0asm\x01\0\0\0".to_vec(), sections.iter().flat_map(section).collect()].concat()
+}
+
+/// Empty components, each in the next.
+fn nested(depth: usize) -> Vec<u8> {
+    const HEADER: &[u8] = b"\0asm\x0d\0\x01\0";
+    (0..depth).fold(HEADER.to_vec(), |inner, _| [HEADER, &[4], &number(inner.len() as u32), &inner].concat())
+}
+
+/// A number as files of WebAssembly have it: LEB128.
+fn number(mut number: u32) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    while number >= 0x80 {
+        bytes.push(number as u8 | 0x80);
+        number >>= 7;
+    }
+    bytes.push(number as u8);
+    bytes
 }
 
 /// Damage of every kind, some hundred times: each file is loaded, or refused with one line that a person can read.

@@ -13,7 +13,7 @@ use wharf::{
 
 use crate::{
     raw::Raw,
-    row::{Animal, Row, delivers, ends},
+    row::{Animal, Row, delivers, ends, part},
 };
 
 pub fn rows() -> Vec<Row> {
@@ -37,6 +37,8 @@ pub fn rows() -> Vec<Row> {
         Row::raw("traps in post-return", Raw { post_return: "unreachable", ..Raw::default() }, ends(ended("write"))),
         // Every instance takes two batches of ten.
         Row::hostile("trap-at-the-nth", "write", 3, delivers("to be sent to a fresh instance")).records(20, 2),
+        // The one that does it is found by halving; the others are delivered.
+        Row::hostile("trap-on-a-record", "write", 7, part(15, ended("write"))).records(16, 16),
         Row::hostile("panic", "ack", 0, delivers(ended("ack"))).named("panic in each ack").records(20, 2),
         scripted("traps once", "trap", delivers("to be sent to a fresh instance")).records(20, 5),
         scripted("traps after what it reported", "+0-2 trap", delivers("to be sent to a fresh instance")).records(5, 5),

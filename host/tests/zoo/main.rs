@@ -15,6 +15,7 @@ mod memory;
 mod output;
 mod process;
 mod raw;
+mod reach;
 mod receipts;
 mod row;
 mod thousand;
@@ -32,6 +33,7 @@ const SECTIONS: &[(&str, Rows)] = &[
     ("lifecycle", lifecycle::rows),
     ("memory", memory::rows),
     ("output", output::rows),
+    ("reach", reach::rows),
     ("receipts", receipts::rows),
     ("values", values::rows),
     ("waiting", waiting::rows),
@@ -74,6 +76,11 @@ fn memory_nobody_holds_more_memory_tables_or_handles_than_the_limits_say() {
 #[test]
 fn output_no_flood_reaches_the_host() {
     run("output");
+}
+
+#[test]
+fn reach_goes_no_further_than_what_is_granted() {
+    run("reach");
 }
 
 #[test]

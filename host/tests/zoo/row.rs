@@ -15,6 +15,10 @@ pub struct Row {
     pub limits: Value,
     /// How many records it is given: the numbers from 0 on.
     pub records: u32,
+    /// What it is given instead.
+    pub lines: Vec<String>,
+    /// Starts a server beside it: gives the grants for it, and the lines.
+    pub served: Option<Served>,
     /// How many of them make a batch.
     pub batch: u32,
     pub outcome: Outcome,
@@ -23,6 +27,9 @@ pub struct Row {
     /// By how many bytes the process may grow meanwhile; by default its memory and as much again as hosts and allocators need.
     pub growth: Option<u64>,
 }
+
+/// Starts a server in the row's process.
+pub type Served = fn() -> (Value, Vec<String>);
 
 /// Where its component comes from.
 pub enum Animal {
@@ -39,10 +46,13 @@ pub enum Animal {
 pub enum Outcome {
     /// The pipeline file is refused, with these words.
     Refused(String),
-    /// No record is delivered, and these words say why: as the destination's error or in the dead letters.
+    /// No record is delivered, and these words say why: as the destination's error or in the dead letters. ` | ` stands between words
+    /// where several may.
     Ends(String),
     /// So many records are delivered, and these words say what became of the others.
     Part(u64, String),
+    /// Every record is given up, each with some of these words.
+    Each(&'static [&'static str]),
     /// All records are delivered; the log has these words.
     Delivers(String),
 }
@@ -59,7 +69,19 @@ const ROOM: u64 = 64 << 20;
 impl Row {
     pub fn new(name: impl Into<String>, animal: Animal, outcome: Outcome) -> Self {
         let name = name.into();
-        Self { name, animal, grants: json!({}), limits: json!({}), records: 1, batch: 1000, outcome, longest: None, growth: None }
+        Self {
+            name,
+            animal,
+            grants: json!({}),
+            limits: json!({}),
+            records: 1,
+            lines: Vec::new(),
+            served: None,
+            batch: 1000,
+            outcome,
+            longest: None,
+            growth: None,
+        }
     }
 
     pub fn raw(name: impl Into<String>, raw: Raw, outcome: Outcome) -> Self {
@@ -95,6 +117,16 @@ impl Row {
 
     pub fn records(mut self, records: u32, batch: u32) -> Self {
         (self.records, self.batch) = (records, batch);
+        self
+    }
+
+    pub fn lines(mut self, lines: &[&str]) -> Self {
+        self.lines = lines.iter().map(ToString::to_string).collect();
+        self
+    }
+
+    pub fn served(mut self, served: Served) -> Self {
+        self.served = Some(served);
         self
     }
 

@@ -18,22 +18,27 @@ impl types::Host for Host {}
 
 impl records::Host for Host {
     fn partition(&mut self) -> wasmtime::Result<String> {
+        self.in_time()?;
         Ok(self.batch().map(|batch| batch.partition().to_string()).unwrap_or_default())
     }
 
     fn sequences(&mut self) -> wasmtime::Result<Vec<u64>> {
+        self.in_time()?;
         Ok(self.batch().map(|batch| batch.sequences().to_vec()).unwrap_or_default())
     }
 
     fn ordinals(&mut self) -> wasmtime::Result<Vec<u32>> {
+        self.in_time()?;
         Ok(self.batch().map(|batch| batch.ordinals().to_vec()).unwrap_or_default())
     }
 
     fn operations(&mut self) -> wasmtime::Result<Vec<u8>> {
+        self.in_time()?;
         Ok(self.batch().map(|batch| batch.operations().to_vec()).unwrap_or_default())
     }
 
     fn names(&mut self) -> wasmtime::Result<Vec<String>> {
+        self.in_time()?;
         let Some(batch) = self.batch() else {
             return Ok(Vec::new());
         };
@@ -43,6 +48,7 @@ impl records::Host for Host {
     }
 
     fn get(&mut self, name: String) -> wasmtime::Result<Option<Column>> {
+        self.in_time()?;
         Ok(self.batch().and_then(|batch| column(batch, &name)).map(|column| Column {
             offsets: column.offsets().into_owned(),
             data: column.data().to_vec(),
@@ -51,6 +57,7 @@ impl records::Host for Host {
     }
 
     fn content_type(&mut self, name: String) -> wasmtime::Result<Option<String>> {
+        self.in_time()?;
         let of_entity = matches!(name.as_str(), "after" | "before");
         Ok(self.batch().filter(|_| of_entity).and_then(record::Batch::content_type).map(str::to_owned))
     }
@@ -70,12 +77,14 @@ fn column<'a>(batch: &'a record::Batch, name: &str) -> Option<&'a record::Column
 
 impl context::Host for Host {
     fn get(&mut self, name: String) -> wasmtime::Result<Option<String>> {
+        self.in_time()?;
         Ok(self.scope.get(&name).filter(|_| name != "connector").map(str::to_owned))
     }
 }
 
 impl progress::Host for Host {
     fn delivered(&mut self, span: Span) -> wasmtime::Result<()> {
+        self.in_time()?;
         let Some(InHand { batch, progress }) = &mut self.in_hand else {
             return Err(format_err!("progress was reported outside of write"));
         };
@@ -97,6 +106,7 @@ impl follow_ups::Host for Host {
         _keys: Column,
         _payloads: Column,
     ) -> wasmtime::Result<Result<(), String>> {
+        self.in_time()?;
         Host::refused(self, "follow-ups", &action);
         Ok(Err("not granted: this host takes no follow-ups".into()))
     }
@@ -104,12 +114,14 @@ impl follow_ups::Host for Host {
 
 impl staged::Host for Host {
     fn read(&mut self, _offset: u64, _length: u32) -> wasmtime::Result<Result<Vec<u8>, String>> {
+        self.in_time()?;
         Ok(Err("no upload is in hand".into()))
     }
 }
 
 impl log::Host for Host {
     fn write(&mut self, level: log::Level, message: String, fields: Vec<(String, String)>) -> wasmtime::Result<()> {
+        self.in_time()?;
         let enabled = match level {
             log::Level::Trace => tracing::enabled!(target: "wharf::connector", tracing::Level::TRACE),
             log::Level::Debug => tracing::enabled!(target: "wharf::connector", tracing::Level::DEBUG),
@@ -144,6 +156,7 @@ impl log::Host for Host {
     }
 
     fn threshold(&mut self) -> wasmtime::Result<log::Level> {
+        self.in_time()?;
         use tracing::level_filters::LevelFilter;
         Ok(match LevelFilter::current() {
             LevelFilter::TRACE => log::Level::Trace,
@@ -164,16 +177,19 @@ fn cut(text: &str, bytes: usize) -> &str {
 /// A connector's own figures: kept for the end of the run, and seen with the log's level at `debug`.
 impl metrics::Host for Host {
     fn count(&mut self, name: String, by: u64) -> wasmtime::Result<()> {
+        self.in_time()?;
         self.figure(&name, Figure::Count(by), format_args!("+{by}"));
         Ok(())
     }
 
     fn gauge(&mut self, name: String, value: f64) -> wasmtime::Result<()> {
+        self.in_time()?;
         self.figure(&name, Figure::Gauge(value), format_args!("{value}"));
         Ok(())
     }
 
     fn observe(&mut self, name: String, value: f64) -> wasmtime::Result<()> {
+        self.in_time()?;
         self.figure(&name, Figure::observed(value), format_args!("{value}"));
         Ok(())
     }
@@ -181,6 +197,7 @@ impl metrics::Host for Host {
 
 impl state::Host for Host {
     async fn get(&mut self, key: String) -> wasmtime::Result<Result<Option<Vec<u8>>, state::Refusal>> {
+        self.in_time()?;
         Ok(match self.state_granted(&key) {
             Ok(state) => state.get(key).await.map_err(Into::into),
             Err(refusal) => Err(refusal),
@@ -188,6 +205,7 @@ impl state::Host for Host {
     }
 
     async fn put(&mut self, key: String, value: Vec<u8>) -> wasmtime::Result<Result<(), state::Refusal>> {
+        self.in_time()?;
         Ok(match self.state_granted(&key) {
             Ok(state) => state.put(key, value).await.map_err(Into::into),
             Err(refusal) => Err(refusal),
@@ -200,6 +218,7 @@ impl state::Host for Host {
         expected: Option<Vec<u8>>,
         value: Option<Vec<u8>>,
     ) -> wasmtime::Result<Result<bool, state::Refusal>> {
+        self.in_time()?;
         Ok(match self.state_granted(&key) {
             Ok(state) => state.swap(key, expected, value).await.map_err(Into::into),
             Err(refusal) => Err(refusal),
@@ -207,6 +226,7 @@ impl state::Host for Host {
     }
 
     async fn keys(&mut self, prefix: String, after: String, limit: u32) -> wasmtime::Result<Result<Vec<String>, state::Refusal>> {
+        self.in_time()?;
         let most = self.answer_limit;
         Ok(match self.state_granted(&prefix) {
             Ok(state) => state.keys(prefix, after, limit, most).await.map_err(Into::into),
@@ -226,6 +246,7 @@ impl From<StateRefusal> for state::Refusal {
 
 impl tokens::Host for Host {
     async fn get(&mut self, provider: String) -> wasmtime::Result<Result<String, tokens::Refusal>> {
+        self.in_time()?;
         let Some(source) = self.tokens.of(&provider) else {
             Host::refused(self, "tokens", &provider);
             return Ok(Err(tokens::Refusal::NotGranted));
@@ -245,6 +266,7 @@ impl tokens::Host for Host {
     }
 
     fn refused(&mut self, provider: String, token: String) -> wasmtime::Result<()> {
+        self.in_time()?;
         match self.tokens.of(&provider) {
             Some(source) => source.refused(&provider, &token),
             None => Host::refused(self, "tokens", &provider),

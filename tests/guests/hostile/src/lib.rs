@@ -66,6 +66,10 @@ impl Destination for Hostile {
                 receipt.warned(0..batch.count(), "\u{1b}[2J\u{7}\u{202e}".repeat(self.config.amount as usize));
                 return Ok(receipt.finish());
             }
+            "trap-on-a-record" => {
+                let culprit = self.config.amount.to_string();
+                assert!(!batch.records().any(|record| record.after() == Some(culprit.as_bytes())), "told to trap");
+            }
             "trap-at-the-nth" => assert!(self.written != self.config.amount, "told to trap"),
             _ => self.config.reach("write"),
         }
@@ -108,6 +112,12 @@ fn act(act: &str, amount: u64) {
         "ask-for-state" => loop {
             black_box(state::get("x").is_ok());
         },
+        "ask-for-state-at-length" => {
+            let value = vec![b'x'; amount as usize];
+            loop {
+                black_box(state::put("x", &value).is_ok());
+            }
+        }
         "ask-for-tokens" => loop {
             black_box(tokens::get("x").is_ok());
         },
@@ -212,7 +222,7 @@ mod host {
             "keep-fields" => keep(amount, Fields::new),
             "keep-full-fields" => keep(amount, || {
                 let fields = Fields::new();
-                let _appended = fields.append("x", &[b'x'; 60 << 10]);
+                let _appended = fields.append("x", &[b'x'; 20 << 10]);
                 fields
             }),
             "forge" => drop(forged::<Pollable>(amount as u32)),
