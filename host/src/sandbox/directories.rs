@@ -1,7 +1,7 @@
 //! Directories: what a component may reach of the file system.
 //!
 //! **Threat.** One tree reachable with two sets of rights; a grant of the host's own files. **Answer.** A grant opens one host directory and
-//! lays it at one guest path; [`files`](super::files) confines every path to it. Two grants of one destination whose trees overlap are
+//! lays it at one guest path; [`files`] confines every path to it. Two grants of one destination whose trees overlap are
 //! refused, by whatever path or mount they are reached: through two views of one tree, a hard link or a rename carries a file from the one
 //! into the other. So are two destinations of one pipeline of which one may change what the other reads. What is the kernel's or the
 //! host's own is granted to nobody. An empty list grants nothing.

@@ -1,19 +1,19 @@
 //! Files: the host's own layer over `wasi:filesystem`.
 //!
-//! What opens, makes, moves, removes or lengthens anything is done here, each by the kernel's own confinement ([`beneath`]); what only
+//! What opens, makes, moves, removes or lengthens anything is done here, each by the kernel's own confinement (`beneath`); what only
 //! looks is left to wasmtime-wasi, which confines paths as well.
 //!
 //! | what | where |
 //! | --- | --- |
-//! | paths that lead out, links that are swapped | [`beneath`] |
-//! | FIFOs, devices, sockets | [`open`] |
-//! | links made to outside, deep directories, one grant's files moved into another's | [`names`] |
-//! | more bytes or names than there is room for | [`quota`], [`measure`], [`writer`] |
-//! | huge directories | [`listing`] |
-//! | threads that wait for a slow disk | [`slots`] |
+//! | paths that lead out, links that are swapped | `beneath` |
+//! | FIFOs, devices, sockets | `open` |
+//! | links made to outside, deep directories, one grant's files moved into another's | `names` |
+//! | more bytes or names than there is room for | `quota`, `measure`, `writer` |
+//! | huge directories | `listing` |
+//! | threads that wait for a slow disk | `slots` |
 //! | what is left behind | [`scratch`] |
 //!
-//! Every refusal is counted and told ([`refusals`]).
+//! Every refusal is counted and told (`refusals`).
 
 mod beneath;
 mod layer;

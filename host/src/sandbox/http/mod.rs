@@ -2,11 +2,11 @@
 //!
 //! **Threat.** A request is the shortest way out of a sandbox: to the cloud's metadata service, into the operator's network, to whoever
 //! the connector's author likes, with what it holds. **Answer.** A component sends nothing itself. It hands a request to the host, which
-//! holds scheme, host and port against the grants, looks the name up, checks the addresses ([`connect`]), and speaks TLS and HTTP/1.1
+//! holds scheme, host and port against the grants, looks the name up, checks the addresses (`connect`), and speaks TLS and HTTP/1.1
 //! itself; no proxy of the environment is asked, no redirect followed: what a component makes of one is another request. The patterns
 //! of [`crate::config::Pattern`] say where to; of those that fit a request, the one that says most counts, alone.
 //!
-//! Headers that are the host's own a component cannot set ([`headers`]); what a grant adds it never sees ([`credentials`]). Everything is
+//! Headers that are the host's own a component cannot set (`headers`); what a grant adds it never sees (`credentials`). Everything is
 //! bounded ([`crate::config::HttpLimits`]), and what a component asks for by way of time can only be less. Every attempt is a line of
 //! the log, with method, host and port and never path or query, and is counted.
 

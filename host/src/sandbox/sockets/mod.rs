@@ -6,7 +6,7 @@
 //! - A connection goes to an address and port that were granted as such, or to an address that a look-up of a granted name returned *to
 //!   this instance*, and then to the ports that were granted with that name. What was checked is what is connected to: nothing resolves a
 //!   name between the two.
-//! - Names are looked up by the host ([`lookup`]), and only those that are granted, whole: a label in front of one makes another name. Of what
+//! - Names are looked up by the host (`lookup`), and only those that are granted, whole: a label in front of one makes another name. Of what
 //!   a name resolves to, addresses that are not public are left out unless the grant says otherwise ([`super::address`]).
 //! - Listening, accepting and UDP are refused always. So is binding to an address; an unspecified one without a port, which is what every
 //!   connection begins from, is nothing that anybody can reach.
