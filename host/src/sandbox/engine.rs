@@ -31,6 +31,7 @@ const CALL_STACK: usize = 2 << 20;
 #[derive(Clone)]
 pub struct Engine {
     engine: wasmtime::Engine,
+    metered: bool,
     cache: Option<Arc<Cache>>,
     compiling: Arc<Compiling>,
     process: Arc<Process>,
@@ -63,9 +64,27 @@ impl Engine {
 
     /// The same, with a compiler and what the process may spend on components.
     pub fn within(cache: Option<Cache>, compiler: Compiler, process: Process) -> Result<Self, EngineError> {
-        let engine = wasmtime::Engine::new(&configuration()).map_err(EngineError::Start)?;
+        Self::made(&configuration(), true, cache, compiler, process)
+    }
+
+    /// An engine that counts no fuel, whose instances have no bound on memory: what the limits cost is measured against it, and it is for
+    /// nothing else.
+    #[doc(hidden)]
+    pub fn unmetered() -> Result<Self, EngineError> {
+        Self::made(configuration().consume_fuel(false), false, None, Compiler::Here, Process::default())
+    }
+
+    fn made(
+        config: &Config,
+        metered: bool,
+        cache: Option<Cache>,
+        compiler: Compiler,
+        process: Process,
+    ) -> Result<Self, EngineError> {
+        let engine = wasmtime::Engine::new(config).map_err(EngineError::Start)?;
         Ok(Self {
             engine,
+            metered,
             cache: cache.map(Arc::new),
             compiling: Arc::new(Compiling::new(compiler, &process)),
             seats: Arc::new(Semaphore::new(process.instances as usize)),
@@ -86,6 +105,11 @@ impl Engine {
     /// What the process may spend on components.
     pub fn process(&self) -> &Process {
         &self.process
+    }
+
+    /// Whether instances are limited, as all are but those of a benchmark.
+    pub(super) fn metered(&self) -> bool {
+        self.metered
     }
 
     /// For the starts of instances: a permit for each that there may be at once.

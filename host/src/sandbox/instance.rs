@@ -199,6 +199,8 @@ pub struct Instance {
     /// `None` once it has ended, and while a call is under way: a call that is abandoned takes the store with it.
     store: Option<Store<Host>>,
     limits: Arc<Limits>,
+    /// False in a benchmark alone.
+    metered: bool,
     /// What the call that ended it was about.
     left: Option<InHand>,
 }
@@ -228,10 +230,13 @@ impl Instance {
         };
         host.seat = Some(seat);
         let mut store = Store::new(engine.wasmtime(), host);
-        store.limiter(|host| &mut host.limiter);
+        let metered = engine.metered();
+        if metered {
+            store.limiter(|host| &mut host.limiter);
+        }
         store.set_hostcall_fuel(usize::try_from(limits.host_call_bytes.bytes()).unwrap_or(usize::MAX));
         store.set_max_component_handles(limits.handles as usize);
-        let mut instance = Self { store: Some(store), limits, left: None };
+        let mut instance = Self { store: Some(store), limits, metered, left: None };
         let started = instance.call(call, 0, async |store| component.instantiate_async(store).await).await?;
         Ok((instance, started))
     }
@@ -264,7 +269,10 @@ impl Instance {
         store.data_mut().deadline = deadline;
         // What an earlier call was denied and got over is no reason of this one.
         store.data_mut().limiter.take_denied();
-        let fuelled = store.fuel_async_yield_interval(Some(SLICE)).and_then(|()| store.set_fuel(fuel));
+        let fuelled = match self.metered {
+            true => store.fuel_async_yield_interval(Some(SLICE)).and_then(|()| store.set_fuel(fuel)),
+            false => Ok(()),
+        };
         let came = match fuelled {
             Err(error) => Came::Back(Err(error)),
             Ok(()) => match tokio::time::timeout_at(deadline.instant(), run(&mut store)).await {
