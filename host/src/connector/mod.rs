@@ -299,8 +299,8 @@ impl Loader {
         let compiled = compiled.map_err(|cause| LoadError::Compile { path: path.clone(), cause })?;
         let component =
             v0_1::Component::link(&self.v0_1, &compiled).map_err(|cause| LoadError::Link { path: path.clone(), cause })?;
-        let standing =
-            Standing::bare(&self.engine, &self.clock, limits, path.display().to_string()).map_err(|error| failed(&error))?;
+        let standing = Standing::bare(&self.engine, &self.clock, limits, path.display().to_string(), Redactor::default())
+            .map_err(|error| failed(&error))?;
         let document =
             component.describe(standing, &outline).await.map_err(|cause| LoadError::Describe { path: path.clone(), cause })?;
         let descriptor = Descriptor::parse(&document).map_err(|cause| LoadError::Descriptor { path: path.clone(), cause })?;
@@ -346,9 +346,16 @@ fn hex(bytes: &[u8]) -> String {
 }
 
 impl<'a> Standing<'a> {
-    /// Without any grant.
-    fn bare(engine: &'a Engine, clock: &Clock, limits: Arc<Limits>, connector: String) -> Result<Self, DirectoryError> {
-        let host = Host::new(Scope::new([("connector", connector)]), &limits, &Grants::default(), Arc::default(), clock)?;
+    /// Without any grant; what it says is searched for secrets all the same.
+    fn bare(
+        engine: &'a Engine,
+        clock: &Clock,
+        limits: Arc<Limits>,
+        connector: String,
+        redactor: Redactor,
+    ) -> Result<Self, DirectoryError> {
+        let grants = Grants { redactor, ..Grants::default() };
+        let host = Host::new(Scope::new([("connector", connector)]), &limits, &grants, Arc::default(), clock)?;
         Ok(Self { engine, host, limits })
     }
 }
@@ -370,13 +377,10 @@ impl Connector {
             Ok(settings) => settings,
             Err(problems) => return Ok(Err(problems)),
         };
-        let standing = Standing::bare(&self.engine, &self.clock, limits.clone(), self.title())?;
-        let mut problems = self.component.check(standing, &settings).await?;
         // The connector's own words may hold what it was given.
         let redactor = Redactor::new(settings::secrets(&self.descriptor.parameters, given));
-        for problem in &mut problems {
-            problem.message = redactor.text(&problem.message).into_owned();
-        }
+        let standing = Standing::bare(&self.engine, &self.clock, limits.clone(), self.title(), redactor)?;
+        let problems = self.component.check(standing, &settings).await?;
         Ok(if problems.is_empty() { Ok(settings) } else { Err(problems) })
     }
 

@@ -152,7 +152,7 @@ impl Host {
         Ok(Self {
             wasi: wasi.build(),
             filesystem: WasiFilesystemCtx::default(),
-            files: Files::new(roots, scratch, scope.clone(), usage.clone()),
+            files: Files::new(roots, scratch, log.clone()),
             table,
             http,
             hooks: Hooks::new(grants.http.clone(), log.clone(), limits.http),

@@ -65,7 +65,8 @@ impl Captured {
         lines.end_of_line();
         let tail = Vec::from(std::mem::take(&mut lines.tail));
         let tail = lines.log.scope().redactor().ending(&tail, TAIL);
-        let tail = printable(String::from_utf8_lossy(&tail).trim(), true).into_owned();
+        // A traceback keeps its lines, none of which begins where a line of the log or of a report does.
+        let tail = printable(String::from_utf8_lossy(&tail).trim(), true).replace('\n', "\n    | ");
         (!tail.is_empty()).then_some(tail)
     }
 
@@ -154,10 +155,10 @@ pub fn told(error: &wasmtime::Error) -> String {
     bounded(&format!("{error:#}"), 4 << 10)
 }
 
-/// A component's words, harmless and of a length that a person reads.
+/// A component's words on one line, harmless and of a length that a person reads.
 pub fn bounded(text: &str, bytes: usize) -> String {
     let kept = &text[..text.floor_char_boundary(bytes)];
-    let mut shown = printable(kept, true).into_owned();
+    let mut shown = printable(kept, false).into_owned();
     if kept.len() < text.len() {
         shown.push_str(" […]");
     }
@@ -229,7 +230,7 @@ mod tests {
         }
         error.lines().write(b"\nthread panicked:\n\x1b[2Jno \xff\n");
         let tail = error.finish().unwrap();
-        assert!(tail.ends_with("thread panicked:\n\\u{1b}[2Jno \u{fffd}"), "{tail}");
+        assert!(tail.ends_with("thread panicked:\n    | \\u{1b}[2Jno \u{fffd}"), "{tail}");
         assert!(tail.len() < TAIL + 64);
         let kept = error.lines().line.capacity();
         assert!(kept <= 64, "a line keeps no more than its bound: {kept}");

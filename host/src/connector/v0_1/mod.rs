@@ -85,14 +85,16 @@ impl Component {
     /// Starts an instance and asks what is wrong with some settings.
     pub async fn check(&self, standing: Standing<'_>, settings: &[(String, String)]) -> Result<Vec<Problem>, Loading> {
         const MOST: usize = 100;
+        let redactor = standing.host.scope.redactor().clone();
         let (mut instance, exports) = self.start(standing, Call::Check).await?;
         let described = described::Described::new(instance.store().ok_or(Loading::Gone)?, &exports).map_err(Loading::Exports)?;
         let guest = described.wharf_connector_connector();
         let settings = borrowed(settings);
         let problems = instance.call(Call::Check, 0, async |store| guest.call_check(store, &settings).await).await?;
         let problems = problems.into_iter().take(MOST).map(|problem| Problem {
-            parameter: bounded(&problem.parameter, 200),
-            message: bounded(&problem.message, session::MESSAGE),
+            // Searched for secrets before they are cut: half of one is not found.
+            parameter: bounded(&redactor.text(&problem.parameter), 200),
+            message: bounded(&redactor.text(&problem.message), session::MESSAGE),
             hint: None,
         });
         Ok(problems.collect())

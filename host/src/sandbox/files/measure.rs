@@ -11,9 +11,9 @@ const DEEPEST: usize = 256;
 
 /// Counts the names in a directory and the bytes of its files, each file once, without those that `skip` names.
 ///
-/// Stops where there is more than `limit`. No link is followed. What cannot be opened counts by its name alone; what lies deeper than
+/// No link is followed. What cannot be opened counts by its name alone; what lies deeper than
 /// [`DEEPEST`] counts as more than there is room for.
-pub(super) fn bytes(root: &File, limit: u64, skip: impl Fn(Id) -> bool) -> u64 {
+pub(super) fn bytes(root: &File, skip: impl Fn(Id) -> bool) -> u64 {
     let mut total: u64 = 0;
     let mut linked: HashSet<Id> = HashSet::new();
     let mut open: Vec<Dir> = Dir::read_from(root).into_iter().collect();
@@ -55,9 +55,6 @@ pub(super) fn bytes(root: &File, limit: u64, skip: impl Fn(Id) -> bool) -> u64 {
                 FileType::Symlink => total = total.saturating_add(u64::try_from(found.st_size).unwrap_or_default()),
                 _ => {}
             }
-        }
-        if total > limit {
-            return total;
         }
     }
     total

@@ -40,10 +40,9 @@ use wasmtime::component::Linker;
 use wasmtime_wasi::p2::bindings::filesystem;
 
 use self::{layer::Layered, quota::Held, refusals::Refusals, scratch::Scratch, writer::Writing};
-use super::{Host, host::Scope, usage::Usage};
+use super::{Host, log::Log};
 
 /// What the host keeps of one instance's files.
-#[derive(Default)]
 pub struct Files {
     /// In the order in which the component sees them.
     roots: Vec<Arc<Root>>,
@@ -61,8 +60,8 @@ struct Place {
 }
 
 impl Files {
-    pub(super) fn new(roots: Vec<Root>, scratch: Option<Scratch>, scope: Scope, usage: Arc<Usage>) -> Self {
-        let writing = Writing::new(Refusals::new(scope, usage));
+    pub(super) fn new(roots: Vec<Root>, scratch: Option<Scratch>, log: Log) -> Self {
+        let writing = Writing::new(Refusals::new(log));
         Self { roots: roots.into_iter().map(Arc::new).collect(), places: HashMap::new(), writing, _scratch: scratch }
     }
 }

@@ -121,7 +121,7 @@ impl Quota {
             counted.named = 0;
         }
         // What is open is counted as long as it may become, not as long as it is.
-        let found = measure::bytes(root, self.limit, |id| self.counted().open.contains_key(&id));
+        let found = measure::bytes(root, |id| self.counted().open.contains_key(&id));
         let mut counted = self.counted();
         counted.walking = false;
         let open: u64 = counted.open.values().map(|open| open.reserved).fold(0, u64::saturating_add);

@@ -1,16 +1,9 @@
 //! What was tried and refused: counted always, and told in the log as often as a person reads.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
-};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 use super::root::FULL;
-use crate::sandbox::{
-    host::Scope,
-    output::printable,
-    usage::{Event, Usage},
-};
+use crate::sandbox::{log::Log, output::printable, usage::Event};
 
 /// Refusals of one instance that are told one by one.
 const TOLD: u64 = 50;
@@ -19,33 +12,37 @@ const TOLD: u64 = 50;
 const SHOWN: usize = 200;
 
 /// Notes what one instance was refused.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Refusals {
-    scope: Scope,
-    usage: Arc<Usage>,
+    log: Log,
     so_far: AtomicU64,
     /// Whether it was told that a quota is used up: a component that goes on writing meets that again and again.
     full: AtomicBool,
 }
 
 impl Refusals {
-    pub fn new(scope: Scope, usage: Arc<Usage>) -> Self {
-        Self { scope, usage, so_far: AtomicU64::new(0), full: AtomicBool::new(false) }
+    pub fn new(log: Log) -> Self {
+        Self { log, so_far: AtomicU64::new(0), full: AtomicBool::new(false) }
     }
 
     /// Counts it; tells it, where not too many were told before.
     pub fn note(&self, what: &'static str, path: &str, why: &'static str) {
-        self.usage.note(Event::Refused);
+        self.log.usage().note(Event::Refused);
         if why == FULL && self.full.swap(true, Relaxed) {
             return;
         }
         let before = self.so_far.fetch_add(1, Relaxed);
-        let (pipeline, destination, connector) = (self.scope.pipeline(), self.scope.destination(), self.scope.connector());
+        if before > TOLD || !tracing::enabled!(tracing::Level::WARN) || !self.log.admits() {
+            return;
+        }
+        let scope = self.log.scope();
+        let (pipeline, destination, connector) = (scope.pipeline(), scope.destination(), scope.connector());
         if before < TOLD {
-            let shown: String = path.chars().take(SHOWN).collect();
+            // Searched for secrets before it is cut: half of one is not found.
+            let shown: String = scope.redactor().text(path).chars().take(SHOWN).collect();
             let path = printable(&shown, false);
             tracing::warn!(pipeline, destination, connector, %path, "{what} refused: {why}");
-        } else if before == TOLD {
+        } else {
             tracing::warn!(pipeline, destination, connector, "further refusals of files are counted alone");
         }
     }

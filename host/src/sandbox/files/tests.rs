@@ -130,12 +130,12 @@ proptest! {
         let mut files = Vec::new();
         for step in &steps {
             does(&root, &mut files, step);
-            let stands = measure::bytes(&root.directory, u64::MAX, |_| false);
+            let stands = measure::bytes(&root.directory, |_| false);
             prop_assert!(stands <= QUOTA, "{step:?}: {stands}");
             prop_assert!(stands <= quota.used(), "{step:?}: {stands}");
         }
         files.clear();
-        prop_assert_eq!(measure::bytes(&root.directory, u64::MAX, |_| false), quota.used());
+        prop_assert_eq!(measure::bytes(&root.directory, |_| false), quota.used());
     }
 }
 
@@ -164,7 +164,7 @@ fn many_at_once_do_not_pass_a_quota_together() {
         }
     });
     let quota = root.tree.quota.clone().unwrap();
-    let stands = measure::bytes(&root.directory, u64::MAX, |_| false);
+    let stands = measure::bytes(&root.directory, |_| false);
     assert!(stands <= QUOTA && stands == quota.used(), "{stands} of {}", quota.used());
 }
 

@@ -41,7 +41,7 @@ pub(super) enum Position {
 }
 
 /// What the streams of one instance share.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(super) struct Writing {
     pub slots: Slots,
     pub refusals: Arc<Refusals>,
@@ -50,7 +50,7 @@ pub(super) struct Writing {
 
 impl Writing {
     pub fn new(refusals: Refusals) -> Self {
-        Self { refusals: refusals.into(), ..Self::default() }
+        Self { slots: Slots::default(), refusals: refusals.into(), under_way: Arc::default() }
     }
 }
 

@@ -80,8 +80,10 @@ pub(super) async fn addresses(
     };
     for address in &found {
         let range = range(*address);
-        // An address that is granted by itself is granted whatever it is.
-        if let Some(range) = range.filter(|_| !granted.private && origin.host.address().is_none()) {
+        // An address that is granted by itself is granted whatever it is; no name leads to all addresses or to many.
+        let nobodys = |range: &Range| matches!(range, Range::Unspecified | Range::Multicast);
+        let barred = |range: &Range| origin.host.address().is_none() && (!granted.private || nobodys(range));
+        if let Some(range) = range.filter(barred) {
             return Err(Unreachable::Address(*address, range));
         }
         if !granted.credentials.is_empty() && origin.scheme == Scheme::Http && range != Some(Range::Loopback) {

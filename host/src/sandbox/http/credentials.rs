@@ -76,10 +76,11 @@ impl Credentials {
                     return Ok(Credential { name: header.name.clone(), value });
                 }
             };
-            let mut value = HeaderValue::from_str(&format!("{}{}", header.prefix, secret.expose()))
-                .map_err(|_| failed(Unreadable::NotAValue))?;
+            let whole = format!("{}{}", header.prefix, secret.expose());
+            let mut value = HeaderValue::from_str(&whole).map_err(|_| failed(Unreadable::NotAValue))?;
             value.set_sensitive(true);
-            secrets.extend(pieces(secret.expose()));
+            secrets.extend(pieces(&whole));
+            secrets.push(Secret::new(secret.expose().to_owned()));
             Ok(Credential { name: header.name.clone(), value: Value::Fixed(value) })
         };
         added.iter().map(read).collect::<Result<_, _>>().map(Self)
