@@ -5,7 +5,10 @@
 //! stand. What is over the quota is refused before it is copied; an answer of keys is as long as one call may hand over and no
 //! longer. Whatever goes wrong with the disk is an answer, and the path of the file is not in it.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering::Relaxed},
+};
 
 use crate::{
     config::{self, Size},
@@ -24,6 +27,10 @@ pub struct State {
     quota: Quota,
     /// `None` until it is said where the entries are kept.
     entries: Option<Arc<dyn Entries>>,
+    /// Pipeline and destination, for the log.
+    of: Arc<(String, String)>,
+    /// Whether it was told that something is wrong with the store.
+    told: Arc<AtomicBool>,
 }
 
 /// Why nothing is kept or found.
@@ -38,12 +45,18 @@ pub enum StateRefusal {
 impl State {
     /// What is granted, kept nowhere yet.
     pub fn granted(grant: &config::State) -> Self {
-        Self { quota: Quota { bytes: grant.bytes.bytes(), keys: grant.keys.into() }, entries: None }
+        Self {
+            quota: Quota { bytes: grant.bytes.bytes(), keys: grant.keys.into() },
+            entries: None,
+            of: Arc::default(),
+            told: Arc::default(),
+        }
     }
 
     /// Says where the entries of its destination are kept.
     pub fn keep_in(&mut self, store: &dyn StateStore, pipeline: &str, destination: &str) {
         self.entries = Some(store.of(pipeline, destination));
+        self.of = Arc::new((pipeline.into(), destination.into()));
     }
 
     /// How many bytes it may keep.
@@ -54,7 +67,7 @@ impl State {
     /// What stands under a key.
     pub async fn get(&self, key: String) -> Result<Option<Vec<u8>>, StateRefusal> {
         match is_key(&key) {
-            true => self.entries()?.get(key).await.map_err(unavailable),
+            true => self.heard(self.entries()?.get(key).await),
             // Nothing can stand there.
             false => Ok(None),
         }
@@ -63,7 +76,7 @@ impl State {
     /// Sets what stands under a key.
     pub async fn put(&self, key: String, value: Vec<u8>) -> Result<(), StateRefusal> {
         self.fits(&key, &value)?;
-        match self.entries()?.put(key, value, self.quota).await.map_err(unavailable)? {
+        match self.heard(self.entries()?.put(key, value, self.quota).await)? {
             Change::Made => Ok(()),
             Change::Other | Change::OverQuota => Err(StateRefusal::OverQuota),
         }
@@ -81,7 +94,7 @@ impl State {
         if let Some(value) = &value {
             self.fits(&key, value)?;
         }
-        match self.entries()?.swap(key, expected, value, self.quota).await.map_err(unavailable)? {
+        match self.heard(self.entries()?.swap(key, expected, value, self.quota).await)? {
             Change::Made => Ok(true),
             Change::Other => Ok(false),
             Change::OverQuota => Err(StateRefusal::OverQuota),
@@ -95,11 +108,30 @@ impl State {
         if prefix.len() > LONGEST_KEY {
             return Ok(Vec::new());
         }
-        entries.keys(prefix, after, limit.min(MOST_KEYS), bytes.bytes()).await.map_err(unavailable)
+        self.heard(entries.keys(prefix, after, limit.min(MOST_KEYS), bytes.bytes()).await)
     }
 
     fn entries(&self) -> Result<&dyn Entries, StateRefusal> {
         self.entries.as_deref().ok_or_else(|| StateRefusal::Unavailable("this host has no store".into()))
+    }
+
+    /// The log has all of what went wrong, once until it goes right again; a component is not told where the host keeps its files.
+    fn heard<T>(&self, answer: Result<T, StoreError>) -> Result<T, StateRefusal> {
+        let error = match answer {
+            Ok(answer) => {
+                self.told.store(false, Relaxed);
+                return Ok(answer);
+            }
+            Err(error) => error,
+        };
+        if !self.told.swap(true, Relaxed) {
+            let (pipeline, destination) = &*self.of;
+            tracing::error!(%pipeline, %destination, %error, "a connector's state is unavailable");
+        }
+        Err(StateRefusal::Unavailable(match error {
+            StoreError::Engine { cause, .. } => cause,
+            StoreError::Format { .. } => "it was written by another version of the host".into(),
+        }))
     }
 
     /// Whether an entry could be kept if it were the only one.
@@ -111,13 +143,4 @@ impl State {
 
 fn is_key(key: &str) -> bool {
     (1..=LONGEST_KEY).contains(&key.len())
-}
-
-/// The log has all of it; a component is not told where the host keeps its files.
-fn unavailable(error: StoreError) -> StateRefusal {
-    tracing::error!(%error, "a connector's state is unavailable");
-    StateRefusal::Unavailable(match error {
-        StoreError::Engine { cause, .. } => cause,
-        StoreError::Format { .. } => "it was written by another version of the host".into(),
-    })
 }

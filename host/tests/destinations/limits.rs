@@ -34,8 +34,8 @@ async fn output_is_cut_into_lines_and_its_end_stands_in_the_error() {
 
     let trial = Trial::new(["a"]);
     let ran = trial.run(&[faulty(json!({"fault": "flood", "amount": 5000}), json!({}))]).await;
-    assert!(ran.error.contains("line 4999\npanicked at ") && ran.error.contains(": told to panic"), "{}", ran.error);
-    assert!(!ran.error.contains("line 4000\n") && ran.error.len() < 5 << 10, "{} bytes", ran.error.len());
+    assert!(ran.error.contains("    | line 4999\n    | panicked at ") && ran.error.contains(": told to panic"), "{}", ran.error);
+    assert!(!ran.error.contains("line 4000\n") && ran.error.len() < 8 << 10, "{} bytes", ran.error.len());
 
     let trial = Trial::new(["a"]);
     trial.run(&[faulty(json!({"fault": "half-a-line"}), json!({}))]).await;
