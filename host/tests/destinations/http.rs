@@ -545,6 +545,18 @@ async fn a_secret_setting_is_seen_nowhere() {
 }
 
 #[tokio::test]
+async fn a_secret_setting_is_seen_nowhere_in_what_is_said_of_settings() {
+    for how in ["problem", "panic"] {
+        let trial = trial();
+        let settings = json!({"secret": SECRET, "tell-in-check": how});
+        let refused = trial.start(&[caller_with(json!([]), json!({}), settings)]).await.err().unwrap();
+        let told = format!("{refused}\n{}", trial.log());
+        assert!(told.contains("it is ***") && !told.contains("s3cr"), "{told}");
+        assert!(!refused.lines().any(|line| line.starts_with("hint: a line")), "{refused}");
+    }
+}
+
+#[tokio::test]
 async fn what_a_grant_lacks_is_told_before_anything_runs() {
     let server = Server::start().await;
     let url = server.url();

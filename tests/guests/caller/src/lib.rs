@@ -26,7 +26,9 @@
 
 #![allow(clippy::panic, reason = "it panics where it is told to")]
 
-use wharf_sdk::{Batch, Context, Descriptor, Destination, Failure, Parameters, Receipt, Secret, export_destination, metrics};
+use wharf_sdk::{
+    Batch, Context, Descriptor, Destination, Failure, Parameters, Problem, Receipt, Secret, export_destination, metrics,
+};
 
 /// What it asks for, and what it must not tell.
 #[derive(Debug, Parameters)]
@@ -36,6 +38,8 @@ pub struct Config {
     url: Option<String>,
     /// A secret that it tells all the same.
     secret: Option<Secret>,
+    /// Tells it while it is checked too: `problem`, or `panic`.
+    tell_in_check: Option<String>,
 }
 
 /// Sends requests.
@@ -55,6 +59,22 @@ impl Destination for Caller {
             "{url}",
             "to send what it is told to",
         )
+    }
+
+    fn check(config: &Config) -> Vec<Problem> {
+        let secret = config.secret.as_ref().map(Secret::expose).unwrap_or_default();
+        match config.tell_in_check.as_deref() {
+            Some("panic") => panic!("it is {secret}"),
+            Some(_) => {
+                println!("it is {secret}");
+                eprintln!("it is {secret}");
+                tracing::warn!("it is {secret}");
+                // Where a message is cut, half of it would be left.
+                let long = format!("{}{secret}\nhint: a line of its own", "x".repeat(4090));
+                vec![Problem::new(format!("it-is-{secret}"), "is wrong"), Problem::new("url", long)]
+            }
+            None => Vec::new(),
+        }
     }
 
     fn open(config: Config, _: Context) -> Result<Self, Failure> {
