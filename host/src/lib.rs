@@ -18,6 +18,7 @@
 //! | [`sandbox`] | engine, instances, limits, grants: all that touches wasmtime's store |
 //! | [`source`], [`store`] | where records come from; what must outlive the process |
 //! | [`config`], [`clock`] | the pipeline file as written; the one place time comes from |
+//! | [`given_file`] | files that an operator names, opened without waiting for anybody |
 //! | [`record`] | columns, batches, verdicts, receipts: plain data, no I/O |
 //!
 //! # Embedding
@@ -69,6 +70,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod connector;
+pub mod given_file;
 pub mod pipeline;
 pub mod plan;
 pub mod record;

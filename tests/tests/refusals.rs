@@ -3,8 +3,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::fs;
+use std::{fs, path::PathBuf};
 
+use rustix::fs::{CWD, FileType, Mode, mknodat};
 use wharf_tests::{Ran, Scratch, component};
 
 /// A pipeline file that is right, with its parts to be replaced.
@@ -179,6 +180,40 @@ fn a_directory_that_is_granted_to_be_read_only() {
 fn a_directory_that_is_granted_and_missing() {
     let given = Given { grants: "{ directories: [ { host: elsewhere, guest: /out, access: read-write } ] }", ..Given::right() };
     insta::assert_snapshot!(refused(&given.file(), |_| {}));
+}
+
+/// A pipe that nobody writes to.
+fn pipe(path: PathBuf) {
+    mknodat(CWD, path, FileType::Fifo, Mode::from_bits_truncate(0o600), 0).unwrap();
+}
+
+#[test]
+fn a_pipe_in_the_place_of_the_pipeline_file() {
+    insta::assert_snapshot!(refused(&Given::right().file(), |scratch| {
+        fs::remove_file(scratch.path("pipeline.yaml")).unwrap();
+        pipe(scratch.path("pipeline.yaml"));
+    }));
+}
+
+#[test]
+fn a_pipe_in_the_place_of_the_root_certificates() {
+    let given = Given { grants: "{ http: [ { to: 'https://a.example', roots: pipe } ] }", ..Given::right() };
+    insta::assert_snapshot!(refused(&given.file(), |scratch| pipe(scratch.path("pipe"))));
+}
+
+#[test]
+fn a_pipe_in_the_place_of_a_credential() {
+    let grants = "{ http: [ { to: 'https://a.example', headers: { x-key: { file: pipe } } } ] }";
+    let given = Given { grants, ..Given::right() };
+    insta::assert_snapshot!(refused(&given.file(), |scratch| pipe(scratch.path("pipe"))));
+}
+
+#[test]
+fn a_pipe_in_the_place_of_a_client_secret() {
+    let provider =
+        "{ id: crm, kind: client-credentials, token-url: 'https://a.example', client-id: a, client-secret: { file: pipe } }";
+    let file = format!("tokens: [ {provider} ]\n{}", Given::right().file());
+    insta::assert_snapshot!(refused(&file, |scratch| pipe(scratch.path("pipe"))));
 }
 
 #[test]

@@ -2,8 +2,7 @@
 
 use std::{
     collections::HashMap,
-    fs, io,
-    io::Read,
+    io,
     path::{self, Path, PathBuf},
     sync::Arc,
 };
@@ -24,6 +23,7 @@ use super::{
     tokens::{SecretFrom, TokenProvider},
     yaml,
 };
+use crate::given_file;
 
 /// The largest file that is read, in bytes.
 const LARGEST: u64 = 1 << 20;
@@ -39,19 +39,11 @@ pub fn environment(name: &str) -> Option<String> {
 ///
 /// # Errors
 ///
-/// Where there is no such file, where it is larger than 1 MiB or not UTF-8, and for all that [`parse`] refuses.
+/// Where there is no such file, where it is no regular file, larger than 1 MiB or not UTF-8, and for all that [`parse`] refuses.
 pub fn load(path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<File, ConfigError> {
     let name = path.display().to_string();
     let unread = |error: io::Error| unread(path, &error);
-    let opened = fs::File::open(path).map_err(unread)?;
-    if opened.metadata().map_err(unread)?.is_dir() {
-        return Err(ConfigError::new(format!("`{name}` is a directory")).with_hint("name the pipeline file in it"));
-    }
-    let mut bytes = Vec::new();
-    opened.take(LARGEST + 1).read_to_end(&mut bytes).map_err(unread)?;
-    if bytes.len() as u64 > LARGEST {
-        return Err(ConfigError::new(format!("`{name}` is larger than 1MiB")).with_hint("is it a pipeline file?"));
-    }
+    let bytes = given_file::read(path, LARGEST).map_err(unread)?;
     let text = decode(&bytes, &name)?;
     let whole = path::absolute(path).map_err(unread)?;
     parse(text, &name, whole.parent().unwrap_or(&whole), env)
@@ -101,6 +93,15 @@ fn unread(path: &Path, error: &io::Error) -> ConfigError {
             ConfigError::new(format!("there is no file `{name}`")).with_hint("correct the path of the pipeline file")
         }
         io::ErrorKind::PermissionDenied => ConfigError::new(format!("`{name}` may not be read by this user")),
+        io::ErrorKind::IsADirectory => {
+            ConfigError::new(format!("`{name}` is a directory")).with_hint("name the pipeline file in it")
+        }
+        io::ErrorKind::FileTooLarge => {
+            ConfigError::new(format!("`{name}` is larger than 1MiB")).with_hint("is it a pipeline file?")
+        }
+        io::ErrorKind::InvalidInput => {
+            ConfigError::new(format!("cannot read `{name}`: {error}")).with_hint("name the pipeline file itself")
+        }
         _ => ConfigError::new(format!("cannot read `{name}`: {error}")),
     }
 }

@@ -25,6 +25,7 @@ use thiserror::Error;
 use crate::{
     clock::Clock,
     config::{Limits, Size},
+    given_file,
     record::{Batch, Breach, Failure, Run},
     sandbox::{
         DirectoryError, Ended, Engine, EngineError, Grants, Host, Redactor, Scope, Usage,
@@ -318,19 +319,12 @@ struct Read {
 
 fn read(path: PathBuf, most: Size) -> Result<Read, LoadError> {
     let failed = |cause| LoadError::Read { path: path.clone(), cause };
-    let found = std::fs::metadata(&path).map_err(failed)?;
-    if found.is_dir() {
-        return Err(failed(io::ErrorKind::IsADirectory.into()));
-    }
-    if !found.is_file() {
-        // A pipe would wait for whoever writes to it, a device may never end.
-        return Err(failed(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")));
-    }
+    let opened = given_file::open(&path).map_err(failed)?;
+    let found = opened.metadata().map_err(failed)?;
     if found.len() > most.bytes() {
         return Err(LoadError::TooLarge { path, size: found.len(), most });
     }
     let mut bytes = Vec::new();
-    let opened = std::fs::File::open(&path).map_err(failed)?;
     opened.take(most.bytes().saturating_add(1)).read_to_end(&mut bytes).map_err(failed)?;
     if bytes.len() as u64 > most.bytes() {
         // It has grown meanwhile.

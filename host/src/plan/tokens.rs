@@ -1,25 +1,25 @@
 //! Who hands out the access tokens of a pipeline file.
 
 use std::{
-    fs, io,
-    io::Read,
+    io,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
-use rustls::{
-    RootCertStore,
-    pki_types::{CertificateDer, pem::PemObject},
-};
+use rustls::RootCertStore;
 use thiserror::Error;
 
 use super::error::PlanError;
 use crate::{
     clock::Clock,
     config::{At, Secret, SecretFrom, TokenKind, TokenProvider},
-    sandbox::tokens::{
-        Broker, ProviderOptions,
-        vault::{KEY_FILE, Key, KeyError},
+    given_file,
+    sandbox::{
+        roots,
+        tokens::{
+            Broker, ProviderOptions,
+            vault::{KEY_FILE, Key, KeyError},
+        },
     },
 };
 
@@ -140,12 +140,11 @@ fn secret(from: &SecretFrom) -> Result<Secret, ProviderError> {
         SecretFrom::File(path) => path,
     };
     let failed = |cause| ProviderError::File { path: path.clone(), cause };
-    let mut bytes = Vec::new();
-    fs::File::open(path).and_then(|file| file.take(LARGEST + 1).read_to_end(&mut bytes)).map_err(failed)?;
     let not = |why| ProviderError::NotASecret { path: path.clone(), why };
-    if bytes.len() as u64 > LARGEST {
-        return Err(not("it has more than 16KiB"));
-    }
+    let bytes = given_file::read(path, LARGEST).map_err(|cause| match cause.kind() {
+        io::ErrorKind::FileTooLarge => not("it has more than 16KiB"),
+        _ => failed(cause),
+    })?;
     let text = String::from_utf8(bytes).map_err(|_| not("it is not UTF-8"))?;
     match text.strip_suffix('\n').map_or(text.as_str(), |line| line.strip_suffix('\r').unwrap_or(line)) {
         "" => Err(not("it is empty")),
@@ -155,12 +154,9 @@ fn secret(from: &SecretFrom) -> Result<Secret, ProviderError> {
 }
 
 fn certificates(path: &Path) -> Result<Arc<RootCertStore>, ProviderError> {
-    let bytes = fs::read(path).map_err(|cause| ProviderError::File { path: path.to_owned(), cause })?;
-    let not = |why: String| ProviderError::NoCertificates { path: path.to_owned(), why };
-    let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_slice_iter(&bytes) {
-        let certificate = certificate.map_err(|error| not(error.to_string()))?;
-        roots.add(certificate).map_err(|error| not(error.to_string()))?;
-    }
-    if roots.is_empty() { Err(not("there is none".into())) } else { Ok(Arc::new(roots)) }
+    let roots = roots::read(path).map_err(|cause| match cause.kind() {
+        io::ErrorKind::InvalidData => ProviderError::NoCertificates { path: path.to_owned(), why: cause.to_string() },
+        _ => ProviderError::File { path: path.to_owned(), cause },
+    });
+    roots.map(Arc::new)
 }

@@ -34,6 +34,7 @@ pub mod log;
 mod mounts;
 pub mod output;
 pub mod redaction;
+pub mod roots;
 pub mod sockets;
 pub mod state;
 pub mod thread;

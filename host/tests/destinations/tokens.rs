@@ -84,7 +84,7 @@ async fn what_a_provider_lacks_is_told_before_anything_runs() {
         (with("client-secret", json!({"file": "missing"})), "missing: No such file or directory (os error 2)"),
         (with("client-secret", json!({"file": "empty"})), "empty holds no secret: it is empty"),
         (with("client-secret", json!({"file": "two"})), "two holds no secret: it has more than one line, or control characters"),
-        (with("roots", json!("two")), "two holds no PEM certificates: there is none"),
+        (with("roots", json!("two")), "two holds no PEM certificates: there is no certificate in it"),
         (refresh, "token provider crm: a refresh token needs WHARF_KEY_FILE, and it is not set"),
     ] {
         let refused = trial(provider).start(&[keeper("one", &["crm"])]).await.err().unwrap();

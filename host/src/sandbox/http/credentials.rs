@@ -11,6 +11,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::{
     config::{AddedHeader, HeaderFrom, Secret},
+    given_file,
     sandbox::{
         redaction::Redactor,
         tokens::{TokenError, TokenSource},
@@ -144,14 +145,12 @@ pub enum Unreadable {
 }
 
 fn from_file(path: &Path) -> Result<Secret, Unreadable> {
-    use io::Read as _;
     let shown = || path.display().to_string();
     let failed = |cause| Unreadable::File { path: shown(), cause };
-    let mut text = Vec::new();
-    std::fs::File::open(path).map_err(failed)?.take(LARGEST + 1).read_to_end(&mut text).map_err(failed)?;
-    if text.len() as u64 > LARGEST {
-        return Err(Unreadable::TooLarge(shown()));
-    }
+    let text = given_file::read(path, LARGEST).map_err(|cause| match cause.kind() {
+        io::ErrorKind::FileTooLarge => Unreadable::TooLarge(shown()),
+        _ => failed(cause),
+    })?;
     let text = String::from_utf8(text).map_err(|_| Unreadable::NotAValue)?;
     let line = text.strip_suffix('\n').map_or(text.as_str(), |line| line.strip_suffix('\r').unwrap_or(line));
     match line {

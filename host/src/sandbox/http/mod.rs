@@ -21,14 +21,12 @@ mod pool;
 use std::{io, path::PathBuf, sync::Arc};
 
 use http::HeaderName;
-use rustls::{
-    ClientConfig, RootCertStore,
-    pki_types::{CertificateDer, pem::PemObject},
-};
+use rustls::ClientConfig;
 use thiserror::Error;
 
 use super::{
     address::{Range, Resolver, SystemResolver, range},
+    roots,
     tokens::TokenSource,
 };
 use crate::config::{HttpGrant, Origin, Pattern, Scheme, Secret};
@@ -180,19 +178,8 @@ fn tls(to: &Pattern, roots: Option<&PathBuf>) -> Result<Arc<ClientConfig>, HttpE
     let roots = match roots {
         None => connect::system_roots().map_err(|cause| HttpError::NoRoots { to: to.clone(), cause })?,
         Some(path) => {
-            let unreadable = |cause: String| HttpError::Roots { to: to.clone(), path: path.clone(), cause };
-            let bytes = std::fs::read(path).map_err(|cause: io::Error| unreadable(cause.to_string()))?;
-            let mut roots = RootCertStore::empty();
-            for certificate in CertificateDer::pem_slice_iter(&bytes) {
-                let added = certificate
-                    .map_err(|cause| cause.to_string())
-                    .and_then(|one| roots.add(one).map_err(|cause| cause.to_string()));
-                added.map_err(unreadable)?;
-            }
-            if roots.is_empty() {
-                return Err(unreadable("it has no certificate in it".to_owned()));
-            }
-            Arc::new(roots)
+            let unreadable = |cause: io::Error| HttpError::Roots { to: to.clone(), path: path.clone(), cause: cause.to_string() };
+            Arc::new(roots::read(path).map_err(unreadable)?)
         }
     };
     connect::tls(roots).map_err(|cause| HttpError::NoRoots { to: to.clone(), cause: cause.to_string() })

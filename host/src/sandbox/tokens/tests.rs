@@ -452,7 +452,7 @@ fn a_key_file_is_read_where_nobody_else_can_read_it() {
         assert_eq!(key(text, 0o600), Err(no_key.into()), "{text}");
     }
     assert!(Key::read(&path).unwrap_err().hint().contains("openssl rand -base64 32"));
-    assert!(Key::read(folder.path()).unwrap_err().to_string().ends_with("no ordinary file"));
+    assert!(Key::read(folder.path()).unwrap_err().to_string().ends_with("is a directory"));
 }
 
 /// A provider behind TLS, with a certificate of a root of its own, for `localhost`.

@@ -6,7 +6,7 @@
 //! provider's id, its `token-url` and its `client-id`: in any other place it does not open. What does not open is told and left as it is.
 
 use std::{
-    fmt, fs, io,
+    fmt, io,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::{Arc, OnceLock},
@@ -22,6 +22,7 @@ use thiserror::Error;
 use crate::{
     clock::Clock,
     config::Secret,
+    given_file,
     store::{SealedToken, StoreError, TokenStore},
 };
 
@@ -88,11 +89,8 @@ impl Key {
     /// The key in a file: 32 bytes as base64 on one line. Blocks.
     pub fn read(path: &Path) -> Result<Self, KeyError> {
         let unreadable = |cause| KeyError::Unreadable { path: path.to_owned(), cause };
-        let file = fs::File::open(path).map_err(unreadable)?;
+        let file = given_file::open(path).map_err(unreadable)?;
         let found = file.metadata().map_err(unreadable)?;
-        if !found.is_file() {
-            return Err(unreadable(io::Error::other("it is no ordinary file")));
-        }
         // A group may read it: that is how keys are mounted into containers.
         if found.mode() & 0o027 != 0 {
             return Err(KeyError::Exposed { path: path.to_owned(), mode: found.mode() & 0o7777 });
