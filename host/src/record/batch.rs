@@ -2,7 +2,10 @@
 
 use std::{ops::Range, sync::Arc};
 
-use super::{Column, ColumnBuilder, ColumnFull, Span};
+use super::{Column, ColumnFull, Span};
+
+/// No batch has more columns of metadata: another name ends it.
+pub const MOST_METADATA: usize = 64;
 
 /// What was done to an entity.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -17,6 +20,51 @@ pub enum Operation {
     Delete = 2,
     /// It was there when the source first looked.
     Snapshot = 3,
+}
+
+impl Operation {
+    /// As OpenCDC and pipeline files have it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::Update => "update",
+            Self::Delete => "delete",
+            Self::Snapshot => "snapshot",
+        }
+    }
+
+    /// What [`Operation::name`] gives, read back.
+    pub fn named(name: &str) -> Option<Self> {
+        [Self::Create, Self::Update, Self::Delete, Self::Snapshot].into_iter().find(|operation| operation.name() == name)
+    }
+
+    /// What the contract's byte stands for.
+    pub fn from_byte(byte: u8) -> Option<Self> {
+        [Self::Create, Self::Update, Self::Delete, Self::Snapshot].into_iter().find(|operation| *operation as u8 == byte)
+    }
+}
+
+/// Media types of a batch's columns, such as `application/json`; `None` where nothing is known of a column.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ContentTypes {
+    /// Of `after`.
+    pub after: Option<Arc<str>>,
+    /// Of `before`.
+    pub before: Option<Arc<str>>,
+    /// Of `key`.
+    pub key: Option<Arc<str>>,
+}
+
+impl ContentTypes {
+    /// That of a column by the contract's name for it.
+    pub fn get(&self, column: &str) -> Option<&str> {
+        match column {
+            "after" => self.after.as_deref(),
+            "before" => self.before.as_deref(),
+            "key" => self.key.as_deref(),
+            _ => None,
+        }
+    }
 }
 
 /// Records of one partition of one source: a few flat buffers, no object per record.
@@ -35,7 +83,7 @@ pub struct Batch {
     before: Option<Column>,
     key: Option<Column>,
     metadata: Arc<[(Arc<str>, Column)]>,
-    content_type: Option<Arc<str>>,
+    content_types: ContentTypes,
 }
 
 impl Batch {
@@ -94,20 +142,117 @@ impl Batch {
         &self.metadata
     }
 
-    /// Media type of `after` and `before`, such as `application/json`.
-    pub fn content_type(&self) -> Option<&str> {
-        self.content_type.as_deref()
+    /// The metadata column of that name.
+    pub fn meta(&self, name: &str) -> Option<&Column> {
+        self.metadata.iter().find(|(known, _)| **known == *name).map(|(_, column)| column)
     }
 
-    /// The same records with one more column, behind those that are there.
+    /// Media types of the columns.
+    pub fn content_types(&self) -> &ContentTypes {
+        &self.content_types
+    }
+
+    /// What was done to the entity of one record.
     ///
     /// # Panics
-    /// Where the column has not as many values as the batch has records.
+    /// Where there is no such record, as indexing a slice does.
+    pub fn operation(&self, record: u32) -> Operation {
+        assert!(record < self.count(), "record {record} of {}", self.count());
+        self.operations().get(record as usize).and_then(|byte| Operation::from_byte(*byte)).unwrap_or_default()
+    }
+
+    /// The same records with other entities.
+    ///
+    /// # Panics
+    /// Where the column has not as many values as the batch has records; so do the other changes of a column.
+    #[must_use]
+    pub fn with_after(mut self, after: Column) -> Self {
+        self.check("after", after.len());
+        self.after = after;
+        self
+    }
+
+    /// The same records with other entities before their change.
+    #[must_use]
+    pub fn with_before(mut self, before: Option<Column>) -> Self {
+        self.check("before", before.as_ref().map_or(self.count() as usize, Column::len));
+        self.before = before;
+        self
+    }
+
+    /// The same records with other keys.
+    #[must_use]
+    pub fn with_key(mut self, key: Option<Column>) -> Self {
+        self.check("key", key.as_ref().map_or(self.count() as usize, Column::len));
+        self.key = key;
+        self
+    }
+
+    /// The same records with other operations; with none, each is a create.
+    #[must_use]
+    pub fn with_operations(mut self, operations: Vec<Operation>) -> Self {
+        self.check("operations", if operations.is_empty() { self.count() as usize } else { operations.len() });
+        let plain = operations.iter().all(|operation| *operation == Operation::Create);
+        self.operations = (!plain).then(|| operations.into_iter().map(|operation| operation as u8).collect::<Vec<_>>().into());
+        self
+    }
+
+    /// The same records with this column of metadata: in the place of the one of that name, else behind those that are there.
     #[must_use]
     pub fn with_metadata(mut self, name: &str, column: Column) -> Self {
-        assert_eq!(column.len(), self.count() as usize, "values of {name} for so many records");
-        self.metadata = self.metadata.iter().cloned().chain([(name.into(), column)]).collect();
+        self.check(name, column.len());
+        let mut metadata = self.metadata.to_vec();
+        match metadata.iter_mut().find(|(known, _)| **known == *name) {
+            Some((_, known)) => *known = column,
+            None => metadata.push((name.into(), column)),
+        }
+        self.metadata = metadata.into();
         self
+    }
+
+    /// The same records without the metadata of that name.
+    #[must_use]
+    pub fn without_metadata(mut self, name: &str) -> Self {
+        self.metadata = self.metadata.iter().filter(|(known, _)| **known != *name).cloned().collect();
+        self
+    }
+
+    /// The same records with other media types.
+    #[must_use]
+    pub fn with_content_types(mut self, content_types: ContentTypes) -> Self {
+        self.content_types = content_types;
+        self
+    }
+
+    /// Another cut, of these records: each by its place in this batch and its ordinal. A record may come several times, and then each time
+    /// with another ordinal.
+    ///
+    /// # Panics
+    /// Where a place does not lie within the batch, as indexing a slice does.
+    ///
+    /// # Errors
+    /// Where a column would pass 4 GiB.
+    pub fn picked(&self, pipeline: &str, records: &[(u32, u32)]) -> Result<Self, ColumnFull> {
+        let sequences: Vec<u64> = records.iter().map(|(at, _)| self.sequences()[*at as usize]).collect();
+        let plain = records.iter().all(|(_, ordinal)| *ordinal == 0);
+        let ordinals: Vec<u32> = if plain { Vec::new() } else { records.iter().map(|(_, ordinal)| *ordinal).collect() };
+        let operations = self.operations.as_ref().map(Shared::get);
+        let places = || records.iter().map(|(at, _)| *at as usize);
+        let pick = |column: &Column| column.picked(places());
+        let metadata = self.metadata.iter().map(|(name, column)| Ok((name.clone(), pick(column)?)));
+        Ok(Self {
+            id: cut_id(pipeline, &self.partition, &sequences, &ordinals),
+            partition: self.partition.clone(),
+            start: 0,
+            sequences: sequences.into(),
+            ordinals: (!plain).then(|| ordinals.into()),
+            operations: operations.map(|operations| places().map(|at| operations[at]).collect::<Vec<_>>().into()),
+            after: pick(&self.after)?,
+            before: self.before.as_ref().map(pick).transpose()?,
+            key: self.key.as_ref().map(pick).transpose()?,
+            metadata: metadata.collect::<Result<_, ColumnFull>>()?,
+            content_types: self.content_types.clone(),
+        })
     }
 
     /// Bytes of all columns together, without offsets.
@@ -147,13 +292,48 @@ impl Batch {
             before: self.before.as_ref().map(|column| column.slice(range_.clone())),
             key: self.key.as_ref().map(|column| column.slice(range_)),
             metadata,
-            content_type: self.content_type.clone(),
+            content_types: self.content_types.clone(),
         }
+    }
+
+    fn check(&self, column: &str, values: usize) {
+        assert_eq!(values, self.count() as usize, "values of {column} for so many records");
     }
 
     fn columns(&self) -> impl Iterator<Item = &Column> {
         let named = self.metadata.iter().map(|(_, column)| column);
         std::iter::once(&self.after).chain(&self.before).chain(&self.key).chain(named)
+    }
+}
+
+/// What a batch is made of; empty ordinals and operations stand for all 0.
+pub(super) struct Made {
+    pub(super) sequences: Vec<u64>,
+    pub(super) ordinals: Vec<u32>,
+    pub(super) operations: Vec<u8>,
+    pub(super) after: Column,
+    pub(super) before: Option<Column>,
+    pub(super) key: Option<Column>,
+    pub(super) metadata: Arc<[(Arc<str>, Column)]>,
+    pub(super) content_types: ContentTypes,
+}
+
+impl Made {
+    /// As a whole cut.
+    pub(super) fn cut(self, pipeline: &str, partition: Arc<str>) -> Batch {
+        Batch {
+            id: cut_id(pipeline, &partition, &self.sequences, &self.ordinals),
+            partition,
+            start: 0,
+            sequences: self.sequences.into(),
+            ordinals: (!self.ordinals.is_empty()).then(|| self.ordinals.into()),
+            operations: (!self.operations.is_empty()).then(|| self.operations.into()),
+            after: self.after,
+            before: self.before,
+            key: self.key,
+            metadata: self.metadata,
+            content_types: self.content_types,
+        }
     }
 }
 
@@ -182,88 +362,6 @@ impl<T> From<Vec<T>> for Shared<T> {
     }
 }
 
-/// Builds a [`Batch`] record by record; its buffers grow, nothing is allocated per record.
-#[derive(Debug)]
-pub struct BatchBuilder {
-    sequences: Vec<u64>,
-    after: ColumnBuilder,
-    key: Option<ColumnBuilder>,
-    content_type: Option<Arc<str>>,
-}
-
-impl BatchBuilder {
-    /// With room for so many records and so many bytes of them. `keyed` batches have a key column.
-    pub fn with_capacity(records: usize, bytes: usize, keyed: bool, content_type: Option<Arc<str>>) -> Self {
-        Self {
-            sequences: Vec::with_capacity(records),
-            after: ColumnBuilder::with_capacity(records, bytes),
-            key: keyed.then(|| ColumnBuilder::with_capacity(records, 0)),
-            content_type,
-        }
-    }
-
-    /// How many records so far.
-    pub fn len(&self) -> usize {
-        self.sequences.len()
-    }
-
-    /// Whether there is no record yet.
-    pub fn is_empty(&self) -> bool {
-        self.sequences.is_empty()
-    }
-
-    /// Bytes of all records so far.
-    pub fn bytes(&self) -> usize {
-        self.after.bytes() + self.key.as_ref().map_or(0, ColumnBuilder::bytes)
-    }
-
-    /// Adds a record whose entity `after` appends to the buffer. `sequence` must not be below that of the record before. The key
-    /// counts only where the batch is keyed; `None` is an absent one. A record that finds no room leaves the batch as it was.
-    pub fn push_with<R>(
-        &mut self,
-        sequence: u64,
-        key: Option<&[u8]>,
-        after: impl FnOnce(&mut Vec<u8>) -> R,
-    ) -> Result<(), ColumnFull> {
-        self.after.push_with(after)?;
-        if let Some(column) = &mut self.key {
-            let pushed = match key {
-                Some(key) => column.push(key),
-                None => column.push_absent(),
-            };
-            if let Err(full) = pushed {
-                self.after.pop();
-                return Err(full);
-            }
-        }
-        self.sequences.push(sequence);
-        Ok(())
-    }
-
-    /// Adds a record.
-    pub fn push(&mut self, sequence: u64, key: Option<&[u8]>, after: &[u8]) -> Result<(), ColumnFull> {
-        self.push_with(sequence, key, |data| data.extend_from_slice(after))
-    }
-
-    /// The batch, cut here: its id is a digest of `pipeline`, `partition` and the sequences.
-    pub fn finish(self, pipeline: &str, partition: Arc<str>) -> Batch {
-        let id = cut_id(pipeline, &partition, &self.sequences, &[]);
-        Batch {
-            id,
-            partition,
-            start: 0,
-            sequences: self.sequences.into(),
-            ordinals: None,
-            operations: None,
-            after: self.after.finish(),
-            before: None,
-            key: self.key.map(ColumnBuilder::finish),
-            metadata: Arc::new([]),
-            content_type: self.content_type,
-        }
-    }
-}
-
 /// A digest of what makes up the keys of exactly these records, in 32 hexadecimal digits.
 fn cut_id(pipeline: &str, partition: &str, sequences: &[u64], ordinals: &[u32]) -> Arc<str> {
     let mut digest = blake3::Hasher::new();
@@ -287,6 +385,7 @@ fn cut_id(pipeline: &str, partition: &str, sequences: &[u64], ordinals: &[u32]) 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::record::BatchBuilder;
 
     fn batch(pipeline: &str, sequences: &[u64]) -> Batch {
         let mut builder = BatchBuilder::with_capacity(4, 16, true, None);
@@ -321,5 +420,29 @@ mod tests {
         let ids = [batch("a", &[1, 2]), batch("a", &[1, 3]), batch("a", &[1]), batch("b", &[1, 2])].map(|b| b.id().to_owned());
         assert_eq!(ids.iter().collect::<std::collections::BTreeSet<_>>().len(), 4);
         assert_eq!(batch("a", &[1, 2]).id(), ids[0]);
+    }
+
+    #[test]
+    fn picked_records_are_another_cut_and_keep_all_they_have() {
+        let trace = [Some(&b"one"[..]), None, Some(b"")].into_iter().collect();
+        let operations = vec![Operation::Create, Operation::Update, Operation::Delete];
+        let whole = batch("a", &[10, 20, 30]).with_metadata("trace", trace).with_operations(operations);
+        let picked = whole.picked("a", &[(0, 0), (2, 0), (2, 1)]).unwrap();
+        assert_eq!((picked.sequences(), picked.ordinals()), (&[10, 30, 30][..], &[0, 0, 1][..]));
+        assert_eq!(picked.operations(), [0, 2, 2]);
+        assert_eq!(picked.after().iter().flatten().collect::<Vec<_>>(), [b"10", b"30", b"30"]);
+        assert_eq!(picked.meta("trace").unwrap().iter().collect::<Vec<_>>(), [Some(&b"one"[..]), Some(b""), Some(b"")]);
+        assert_ne!(picked.id(), whole.id());
+        assert_eq!(whole.picked("a", &[(0, 0), (1, 0), (2, 0)]).unwrap().id(), whole.id());
+    }
+
+    #[test]
+    fn a_column_takes_the_place_of_the_one_of_its_name() {
+        let column = |text: &'static str| [Some(text.as_bytes())].into_iter().collect::<Column>();
+        let batch =
+            batch("a", &[1]).with_metadata("a", column("1")).with_metadata("b", column("2")).with_metadata("a", column("3"));
+        assert_eq!(batch.metadata().iter().map(|(name, _)| &**name).collect::<Vec<_>>(), ["a", "b"]);
+        assert_eq!(batch.meta("a"), Some(&column("3")));
+        assert!(batch.without_metadata("a").meta("a").is_none());
     }
 }

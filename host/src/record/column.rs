@@ -77,6 +77,22 @@ impl Column {
         Self { start: self.start + range.start, len: range.end - range.start, ..self.clone() }
     }
 
+    /// The values at these places, in this order.
+    ///
+    /// # Panics
+    /// Where a place is not below [`Column::len`].
+    ///
+    /// # Errors
+    /// Where they pass 4 GiB.
+    pub fn picked(&self, places: impl Iterator<Item = usize> + Clone) -> Result<Self, ColumnFull> {
+        let bytes = places.clone().map(|place| self.size(place)).sum();
+        let mut picked = ColumnBuilder::with_capacity(places.size_hint().0, bytes);
+        for place in places {
+            picked.add(self.get(place))?;
+        }
+        Ok(picked.finish())
+    }
+
     /// `len + 1` offsets into [`Column::data`] that start at 0 and never fall. Copies only where this is a slice.
     pub fn offsets(&self) -> Cow<'_, [u32]> {
         let offsets = &self.offsets[self.start..=self.start + self.len];
@@ -127,18 +143,14 @@ impl<'a> FromIterator<Option<&'a [u8]>> for Column {
     fn from_iter<I: IntoIterator<Item = Option<&'a [u8]>>>(values: I) -> Self {
         let mut builder = ColumnBuilder::default();
         for value in values {
-            let pushed = match value {
-                Some(value) => builder.push(value),
-                None => builder.push_absent(),
-            };
-            assert!(pushed.is_ok(), "a column of over 4 GiB");
+            assert!(builder.add(value).is_ok(), "a column of over 4 GiB");
         }
         builder.finish()
     }
 }
 
 /// The column's data would pass 4 GiB.
-#[derive(Debug, Error, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 #[error("a column holds 4 GiB at most")]
 pub struct ColumnFull;
 
@@ -202,6 +214,19 @@ impl ColumnBuilder {
         self.mark(false);
         self.offsets.push(self.data.len() as u32);
         Ok(())
+    }
+
+    /// Adds a value, or one that is not there.
+    pub fn add(&mut self, value: Option<&[u8]>) -> Result<(), ColumnFull> {
+        match value {
+            Some(value) => self.push(value),
+            None => self.push_absent(),
+        }
+    }
+
+    /// Adds values that are not there until there are so many.
+    pub(super) fn pad(&mut self, len: usize) -> Result<(), ColumnFull> {
+        (self.len()..len).try_for_each(|_| self.push_absent())
     }
 
     /// Takes the last value away.

@@ -4,11 +4,13 @@
 //! slice with a span of its own, fan-out shares, verdicts stand beside it.
 
 mod batch;
+mod builder;
 mod column;
 mod receipt;
 mod span;
 
-pub use batch::{Batch, BatchBuilder, Operation};
+pub use batch::{Batch, ContentTypes, MOST_METADATA, Operation};
+pub use builder::{BatchBuilder, NewRecord, NoRoom, Shape, Value};
 pub use column::{Column, ColumnBuilder, ColumnFull};
 pub use receipt::{Breach, Failure, FailureKind, Fate, Outcome, Receipt, Run, Verdict};
 pub use span::{Span, SpanSet};

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 
 use super::{Cut, Portion, Unreadable};
-use crate::record::{BatchBuilder, ColumnFull};
+use crate::record::{BatchBuilder, ColumnFull, Shape};
 
 /// More bytes are never cut into one batch, whatever the options say: a column holds 4 GiB.
 const MOST_BYTES: u64 = 512 << 20;
@@ -22,15 +22,24 @@ pub(super) struct Building {
     bytes: u64,
     /// When the first thing came.
     since: Duration,
-    /// How many records and bytes the portion before had: about what this one will have.
-    last: (usize, usize),
+    /// What the portion before was like: about what this one will be.
+    last: Shape,
 }
 
 impl Building {
     pub(super) fn new(cut: &Cut, keyed: bool, content_type: Option<&str>) -> Self {
         let cut = Cut { records: cut.records.max(1), bytes: cut.bytes.clamp(1, MOST_BYTES), delay: cut.delay };
         let content_type = content_type.map(Arc::from);
-        Self { cut, keyed, content_type, batch: None, unreadable: Vec::new(), bytes: 0, since: Duration::ZERO, last: (0, 0) }
+        Self {
+            cut,
+            keyed,
+            content_type,
+            batch: None,
+            unreadable: Vec::new(),
+            bytes: 0,
+            since: Duration::ZERO,
+            last: Shape::default(),
+        }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -72,10 +81,9 @@ impl Building {
         if self.is_empty() {
             self.since = now;
         }
-        let batch = self.batch.get_or_insert_with(|| {
-            let (records, bytes) = self.last;
-            BatchBuilder::with_capacity(records + records / 8, bytes + bytes / 8, self.keyed, self.content_type.clone())
-        });
+        let batch = self
+            .batch
+            .get_or_insert_with(|| BatchBuilder::like(std::mem::take(&mut self.last), self.keyed, self.content_type.clone()));
         batch.push_with(sequence, key, after)
     }
 
@@ -95,7 +103,7 @@ impl Building {
         }
         let batch = self.batch.take().filter(|batch| !batch.is_empty());
         if let Some(batch) = &batch {
-            self.last = (batch.len(), batch.bytes());
+            self.last = batch.shape();
         }
         self.bytes = 0;
         Some(Portion {

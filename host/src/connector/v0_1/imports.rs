@@ -58,8 +58,7 @@ impl records::Host for Host {
 
     fn content_type(&mut self, name: String) -> wasmtime::Result<Option<String>> {
         self.in_time()?;
-        let of_entity = matches!(name.as_str(), "after" | "before");
-        Ok(self.batch().filter(|_| of_entity).and_then(record::Batch::content_type).map(str::to_owned))
+        Ok(self.batch().and_then(|batch| batch.content_types().get(&name)).map(str::to_owned))
     }
 }
 
@@ -68,10 +67,7 @@ fn column<'a>(batch: &'a record::Batch, name: &str) -> Option<&'a record::Column
     match name {
         "key" => batch.key(),
         "before" => batch.before(),
-        _ => {
-            let name = name.strip_prefix("meta/")?;
-            batch.metadata().iter().find(|(known, _)| **known == *name).map(|(_, column)| column)
-        }
+        _ => batch.meta(name.strip_prefix("meta/")?),
     }
 }
 

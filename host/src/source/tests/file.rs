@@ -80,7 +80,7 @@ async fn json_lines_come_byte_for_byte() {
     let expected = [(0, " {\"a\" : 1.0 } "), (22, "\"x\""), (26, "[]"), (29, "null")];
     assert_eq!(records(&portions[0]), expected.map(|(at, text)| (at, None, text.as_bytes().to_vec())));
     assert_eq!((portions.len(), portions[0].next), (1, 33));
-    assert_eq!(portions[0].batch.as_ref().unwrap().content_type(), Some("application/json"));
+    assert_eq!(portions[0].batch.as_ref().unwrap().content_types().get("after"), Some("application/json"));
 }
 
 #[tokio::test]
