@@ -16,7 +16,7 @@ use super::{
 use crate::{
     clock::Clock,
     source::Portion,
-    store::{DeadLetter, Settled, Store},
+    store::{DeadLetter, Reason, Settled, Store},
 };
 
 /// See the module.
@@ -155,13 +155,14 @@ impl Keeper {
         if settled.checkpoint.is_none() && settled.dead_letters.is_empty() {
             return Ok(());
         }
-        // Whose each is, to be counted once it is on disk and no sooner.
-        let given_up: Vec<_> = settled.dead_letters.iter().map(|letter| letter.destination.clone()).collect();
+        // To be counted once it is on disk and no sooner. What the source gave up is given up for every destination.
+        let own = |id: &str| {
+            settled.dead_letters.iter().filter(|letter| letter.destination.as_deref().is_none_or(|of| of == id)).count()
+        };
+        let given_up: Vec<usize> = self.destinations.iter().map(|destination| own(&destination.id)).collect();
         self.store.settle(&self.id, settled).await?;
-        for (index, destination) in self.destinations.iter().enumerate() {
-            // What the source gave up is given up for every destination.
-            let own = given_up.iter().filter(|of| of.as_deref().is_none_or(|of| *of == *destination.id));
-            self.progress.destination(index).dead_lettered(own.count() as u64);
+        for (index, records) in given_up.into_iter().enumerate() {
+            self.progress.destination(index).dead_lettered(records as u64);
         }
         Ok(())
     }
@@ -175,20 +176,18 @@ fn unreadable(pipeline: &str, portion: &Portion, clock: &Clock) -> Vec<DeadLette
     if let Some(others @ 1..) = portion.unreadable.len().checked_sub(LOGGED) {
         tracing::warn!(pipeline, "given up: {others} more of {}", portion.label);
     }
+    let (kind, at): (Arc<str>, Arc<str>) = ("unreadable".into(), clock.rfc3339().into());
     let letters = portion.unreadable.iter().map(|unreadable| DeadLetter {
         destination: None,
-        partition: portion.partition.to_string(),
-        label: portion.label.to_string(),
+        partition: portion.partition.clone(),
+        label: portion.label.clone(),
         sequence: unreadable.sequence,
         ordinal: 0,
         key: None,
         record: Some(unreadable.bytes.clone()),
-        kind: "unreadable".into(),
-        code: None,
-        message: unreadable.reason.clone(),
-        connector: None,
+        reason: Arc::new(Reason { kind: kind.clone(), code: None, message: unreadable.reason.as_str().into(), connector: None }),
         attempts: 0,
-        at: clock.rfc3339(),
+        at: at.clone(),
     });
     letters.collect()
 }

@@ -70,7 +70,11 @@ impl Ledger {
         if let Ok(at) = self.open.binary_search_by_key(&dealt.portion, |entry| entry.number) {
             let entry = &mut self.open[at];
             entry.dealt[destination] = Some(dealt.until.unwrap_or(entry.portion.next));
-            entry.dead_letters.extend(dealt.dead_letters);
+            // The rule, and there may be many.
+            match entry.dead_letters.is_empty() {
+                true => entry.dead_letters = dealt.dead_letters,
+                false => entry.dead_letters.extend(dealt.dead_letters),
+            }
         }
         self.outcome()
     }
@@ -146,6 +150,7 @@ impl Entry {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::Reason;
 
     fn portion(next: u64) -> Arc<Portion> {
         Arc::new(Portion { partition: "p".into(), label: "l".into(), batch: None, unreadable: Vec::new(), next })
@@ -222,12 +227,9 @@ mod tests {
             ordinal: 0,
             key: None,
             record: None,
-            kind: "rejected".into(),
-            code: None,
-            message: String::new(),
-            connector: None,
+            reason: Arc::new(Reason { kind: "rejected".into(), code: None, message: "no".into(), connector: None }),
             attempts: 1,
-            at: String::new(),
+            at: "".into(),
         };
         for (rereads, written) in [(true, 0), (false, 1)] {
             let mut ledger = Ledger::new(2, rereads);

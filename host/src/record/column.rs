@@ -42,6 +42,14 @@ impl Column {
         })
     }
 
+    /// The value at `index` as a slice that shares the buffer, and keeps all of it for as long as it lives; `None` where it is absent.
+    ///
+    /// # Panics
+    /// Where `index` is not below [`Column::len`], as indexing a slice does.
+    pub fn shared(&self, index: usize) -> Option<Bytes> {
+        self.get(index).map(|value| self.data.slice_ref(value))
+    }
+
     /// Bytes of the value at `index`; 0 where it is absent.
     pub fn size(&self, index: usize) -> usize {
         let at = self.start + index;
@@ -307,6 +315,8 @@ mod tests {
             let slice = column.slice(range.clone());
             prop_assert_eq!(column.bytes_of(range.clone()), slice.bytes());
             prop_assert!(slice.iter().eq(values[range.clone()].iter().map(Option::as_deref)));
+            let shared = (0..slice.len()).map(|index| slice.shared(index));
+            prop_assert!(shared.eq(values[range.clone()].iter().cloned().map(|value| value.map(Bytes::from))));
 
             let offsets = slice.offsets();
             prop_assert_eq!(offsets.len(), range.len() + 1);

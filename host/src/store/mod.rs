@@ -3,15 +3,16 @@
 //! Nothing outside this room knows the engine behind [`Store`].
 
 mod data_dir;
+mod letters;
 mod sqlite;
 pub mod state;
 mod tokens;
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use thiserror::Error;
 
 pub use data_dir::{DataDir, DataDirError};
+pub use letters::{DeadLetter, Reason};
 pub use sqlite::SqliteStore;
 pub use state::{SqliteState, StateStore};
 pub use tokens::{SealedToken, TokenStore};
@@ -55,37 +56,6 @@ pub struct Settled {
     pub dead_letters: Vec<DeadLetter>,
 }
 
-/// A record that was given up.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DeadLetter {
-    /// The destination that it could not be delivered to; `None` where the source could not read it.
-    pub destination: Option<String>,
-    /// Where it came from.
-    pub partition: String,
-    /// What people call that.
-    pub label: String,
-    /// Where it stands there.
-    pub sequence: u64,
-    /// Which of several that a processor made of one.
-    pub ordinal: u32,
-    /// What identifies the entity, if anything.
-    pub key: Option<Bytes>,
-    /// The record itself; `None` where it is absent.
-    pub record: Option<Bytes>,
-    /// What kind of failure: the contract's word, `unreadable`, `too-large`, `limit`, or `trapped`.
-    pub kind: String,
-    /// The far side's code.
-    pub code: Option<String>,
-    /// Why, for a person.
-    pub message: String,
-    /// Name and version of the connector.
-    pub connector: Option<String>,
-    /// How often it was handed over.
-    pub attempts: u32,
-    /// When it was given up, after RFC 3339.
-    pub at: String,
-}
-
 /// Why the store could not do it.
 #[derive(Debug, Error)]
 pub enum StoreError {
@@ -99,14 +69,14 @@ pub enum StoreError {
         /// What came back.
         cause: String,
     },
-    /// It was written by another version of this program.
-    #[error("the store {path} has the format {found}; this version of wharf reads {known}")]
+    /// It was written by a later version of this program.
+    #[error("the store {path} has the format {found}; this version of wharf reads up to {known}")]
     Format {
         /// Which file.
         path: String,
         /// Its format.
         found: i64,
-        /// The one known here.
+        /// The latest one known here.
         known: i64,
     },
 }

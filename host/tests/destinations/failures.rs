@@ -54,8 +54,8 @@ async fn one_record_that_ends_instances_is_found_among_a_thousand_and_the_others
             let ran = trial.run(&[limited(trial.poison(json!({"fault": fault})), limits.clone())]).await;
             only_poison_is_given_up(&trial, &ran, 1000, &[at]).await;
             let letter = &trial.dead_letters().await[0];
-            assert_eq!((&*letter.kind, letter.connector.as_deref()), (kind, Some("guest-poison 0.1.0")));
-            assert!(letter.message.contains(message), "{}", letter.message);
+            assert_eq!((&*letter.reason.kind, letter.reason.connector.as_deref()), (kind, Some("guest-poison 0.1.0")));
+            assert!(letter.reason.message.contains(message), "{}", letter.reason.message);
             // Twice whole, then once for each halving, and not once more for those that come through.
             assert!((11..=13).contains(&opened(&trial)), "{fault} at {at}: {} sessions", opened(&trial));
             assert_eq!(letter.attempts as usize, opened(&trial) - usize::from(at < 999), "{fault} at {at}");
@@ -73,7 +73,10 @@ async fn a_record_at_which_time_runs_out_is_found_likewise() {
     let ran = trial.run(&[bad]).await;
     only_poison_is_given_up(&trial, &ran, 8, &[5]).await;
     let letter = &trial.dead_letters().await[0];
-    assert_eq!((&*letter.kind, &*letter.message), ("limit", "write ended its instance: took longer than 2s (limits.time.write)"));
+    assert_eq!(
+        (&*letter.reason.kind, &*letter.reason.message),
+        ("limit", "write ended its instance: took longer than 2s (limits.time.write)")
+    );
 }
 
 #[tokio::test]
@@ -169,7 +172,7 @@ async fn what_is_rejected_whole_is_halved_down_to_what_is_rejected_alone() {
         only_poison_is_given_up(&trial, &ran, 100, poison).await;
         assert_eq!((opened(&trial), ran.waits.len()), (1, 0), "no instance ends of that, and nothing is waited for");
         let letter = &trial.dead_letters().await[0];
-        assert_eq!((&*letter.kind, &*letter.message), ("rejected", "there is poison in it"));
+        assert_eq!((&*letter.reason.kind, &*letter.reason.message), ("rejected", "there is poison in it"));
     }
     // All of them: the connector says so itself.
     let trial = Trial::new(records(10, &(0..10).collect::<Vec<_>>()));
@@ -314,9 +317,12 @@ async fn a_record_that_does_not_fit_into_memory_is_a_dead_letter_before_the_call
     let ran = trial.run(&[bad]).await;
     assert_eq!((ran.account(), &*ran.error, ran.waits.len(), opened(&trial)), ([4, 0, 3, 1, 0], "", 0, 1));
     let letter = &trial.dead_letters().await[0];
-    assert_eq!((&*letter.kind, letter.attempts), ("too-large", 0));
+    assert_eq!((&*letter.reason.kind, letter.attempts), ("too-large", 0));
     assert!(
-        letter.message.starts_with("the record takes 9437192 bytes of memory, and of 4MiB (limits.memory) the component has ")
+        letter
+            .reason
+            .message
+            .starts_with("the record takes 9437192 bytes of memory, and of 4MiB (limits.memory) the component has ")
     );
 }
 

@@ -30,7 +30,7 @@ async fn called(trial: &Trial, caller: &Value, requests: &[impl AsRef<str>]) -> 
     let of = |request: &str| letters.iter().find(|letter| letter.record.as_deref() == Some(request.as_bytes()));
     requests
         .iter()
-        .map(|request| of(request.as_ref()).map_or_else(|| "no answer".into(), |letter| letter.message.clone()))
+        .map(|request| of(request.as_ref()).map_or_else(|| "no answer".into(), |letter| letter.reason.message.to_string()))
         .collect()
 }
 

@@ -48,6 +48,25 @@ async fn lines_come_at_a_rate_and_what_is_dropped_is_told() {
 }
 
 #[tokio::test]
+async fn what_the_host_logs_in_a_connectors_words_comes_at_the_same_rate() {
+    // Twenty batches of ten, and of each some lines on its records.
+    for (answer, words) in [("rejected", "given up: rejected: told to"), ("warned", "delivered with a remark: told to")] {
+        let each = (0..10).fold(String::new(), |script, at| script + &format!(" {at}-{}={answer}", at + 1));
+        let mut trial = Trial::new((0..200).map(|n| n.to_string()));
+        trial.batch = 10;
+        let mut destination = trial.scripted(&[each.as_str(); 20].join(";"));
+        destination["limits"] = json!({"log-lines": 7});
+        let ran = trial.run(&[destination]).await;
+        assert_eq!((ran.account()[0], ran.account()[4]), (200, 0), "{}", ran.error);
+        let log = trial.log();
+        let lines = |part: &str| log.lines().filter(|line| line.contains(part)).count();
+        assert_eq!(lines(words), 7, "{log}");
+        assert_eq!(dropped(&ran), 20 * 5 - 7, "of a batch there are five");
+        assert_eq!(lines("93 lines dropped: more than 7 a second (limits.log-lines)"), 1, "{log}");
+    }
+}
+
+#[tokio::test]
 async fn output_without_an_end_of_line_is_one_line_that_is_cut() {
     let amount: usize = if wharf_tests::long() { 1024 } else { 128 };
     let (stdout, stderr) = (format!("stdout {amount}"), format!("stderr {amount}"));

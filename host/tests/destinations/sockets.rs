@@ -106,7 +106,7 @@ async fn tried(trial: &Trial, dialer: &Value, attempts: &[&str]) -> Vec<String> 
     let mut letters = trial.dead_letters().await;
     assert_eq!(letters.len(), attempts.len());
     letters.sort_by_key(|letter| letter.sequence);
-    letters.into_iter().map(|letter| letter.message).collect()
+    letters.into_iter().map(|letter| letter.reason.message.to_string()).collect()
 }
 
 fn with_names(names: &Arc<Names>) -> Trial {

@@ -29,7 +29,7 @@ async fn asked(trial: &Trial, keeper: &Value, records: &[&str]) -> Vec<String> {
     assert_eq!(ran.error, "");
     let mut letters = trial.dead_letters().await;
     let before = letters.len() - records.len();
-    letters.split_off(before).into_iter().map(|letter| letter.message).collect()
+    letters.split_off(before).into_iter().map(|letter| letter.reason.message.to_string()).collect()
 }
 
 #[tokio::test]

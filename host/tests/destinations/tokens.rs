@@ -23,7 +23,7 @@ async fn one_token_is_shared_by_all_who_are_granted_it() {
     trial.tokens = vec![provider(&issuer)];
     let ran = trial.run(&[keeper("one", &["crm"]), keeper("two", &["crm"])]).await;
     assert_eq!(ran.error, "");
-    let answers: Vec<String> = trial.dead_letters().await.into_iter().map(|letter| letter.message).collect();
+    let answers: Vec<String> = trial.dead_letters().await.into_iter().map(|letter| letter.reason.message.to_string()).collect();
     assert_eq!(
         answers.iter().filter(|answer| *answer == "***").count(),
         4,
@@ -41,7 +41,7 @@ async fn a_provider_that_is_not_granted_is_refused_and_not_asked() {
     let mut trial = Trial::new(["token crm", "refused crm", "token ", "token other"]);
     trial.tokens = vec![provider(&issuer)];
     let _ran = trial.run(&[keeper("one", &[])]).await;
-    let answers: Vec<String> = trial.dead_letters().await.into_iter().map(|letter| letter.message).collect();
+    let answers: Vec<String> = trial.dead_letters().await.into_iter().map(|letter| letter.reason.message.to_string()).collect();
     assert_eq!(answers, ["NotGranted", "told", "NotGranted", "NotGranted"]);
     assert_eq!(issuer.asked().len(), 0);
     for what in ["crm", "other"] {
@@ -57,7 +57,7 @@ async fn a_provider_that_fails_is_an_answer_without_the_secrets_it_was_asked_wit
     let mut trial = Trial::new(["token crm"]);
     trial.tokens = vec![provider(&issuer)];
     let _ran = trial.run(&[keeper("one", &["crm"])]).await;
-    let answers: Vec<String> = trial.dead_letters().await.into_iter().map(|letter| letter.message).collect();
+    let answers: Vec<String> = trial.dead_letters().await.into_iter().map(|letter| letter.reason.message.to_string()).collect();
     assert_eq!(answers, [r#"Unavailable("the provider answered invalid_client (not ***)")"#]);
     assert!(trial.log().contains("a token was not renewed provider=\"crm\""), "{}", trial.log());
     assert!(!trial.log().contains("client-secret"), "{}", trial.log());

@@ -210,7 +210,7 @@ async fn cage(loader: Loader, folder: Scratch, destination: Value, batch: u32) -
     let letters = store.dead_letters("zoo").await.unwrap();
     let error = report.error.map(|error| error.to_string());
     let text = |letter: &DeadLetter| String::from_utf8_lossy(letter.record.as_deref().unwrap_or_default()).into_owned();
-    let letters: Vec<_> = letters.iter().map(|letter| (text(letter), letter.message.clone())).collect();
+    let letters: Vec<_> = letters.iter().map(|letter| (text(letter), letter.reason.message.to_string())).collect();
     let told: Vec<_> = error.into_iter().chain(letters.iter().map(|(_, message)| message.clone())).collect();
     let (delivered, read) = (report.counts.destinations[0].delivered, report.counts.read);
     Came { delivered, told: told.join("\n"), refused: false, letters, read }

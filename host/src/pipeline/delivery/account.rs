@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::letter::Letter;
 use crate::{
     record::{Batch, Span, SpanSet},
     source::Portion,
@@ -42,10 +43,10 @@ impl Account {
         self.settled.insert(Span::new(part.start() + records.start, part.start() + records.end));
     }
 
-    /// A record is given up, and dealt with.
-    pub fn give_up(&mut self, part: &Batch, record: u32, letter: DeadLetter) {
-        self.settle(part, Span::new(record, record + 1));
-        self.dead_letters.push(letter);
+    /// Records are given up, and dealt with.
+    pub fn give_up(&mut self, part: &Batch, records: Span, letter: &Letter) {
+        self.settle(part, records);
+        self.dead_letters.extend((records.start..records.end).map(|record| letter.of(part, record)));
     }
 
     /// A record ended an instance by itself: it is given up if it is found guilty.

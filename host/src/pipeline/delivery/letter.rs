@@ -1,28 +1,36 @@
-//! A record that is given up, as it stands in the store.
+//! Records that are given up, as they stand in the store.
 
-use std::borrow::Cow;
+use std::sync::Arc;
 
-use bytes::Bytes;
-
-use super::{Worker, account::Account};
+use super::{Worker, account::Account, parts::Part};
 use crate::{
     record::{Batch, Failure},
     sandbox::Ended,
-    store::DeadLetter,
+    store::{DeadLetter, Reason},
 };
 
-/// Why a record is given up.
+/// Why records are given up.
 #[derive(Debug)]
-pub(super) enum Reason<'a> {
-    /// The connector rejected it.
+pub(super) enum Why<'a> {
+    /// The connector rejected them.
     Rejected(&'a Failure),
-    /// It is larger than what the connector takes, or its memory: in words for a person.
+    /// They are larger than what the connector takes, or its memory: in words for a person.
     TooLarge(String),
-    /// It ends an instance.
+    /// They end an instance.
     Ended(&'a Ended),
 }
 
-impl Reason<'_> {
+/// What records that are given up together have in common.
+#[derive(Clone, Debug)]
+pub(super) struct Letter {
+    destination: Arc<str>,
+    label: Arc<str>,
+    reason: Arc<Reason>,
+    attempts: u32,
+    at: Arc<str>,
+}
+
+impl Why<'_> {
     fn kind(&self) -> &'static str {
         match self {
             Self::Rejected(failure) => failure.kind.name(),
@@ -32,37 +40,51 @@ impl Reason<'_> {
         }
     }
 
-    fn message(&self) -> Cow<'_, str> {
+    fn message(&self) -> Arc<str> {
         match self {
-            Self::Rejected(failure) => Cow::Borrowed(&failure.message),
-            Self::TooLarge(message) => Cow::Borrowed(message),
-            Self::Ended(ended) => Cow::Owned(ended.to_string()),
+            Self::Rejected(failure) => failure.message.as_str().into(),
+            Self::TooLarge(message) => message.as_str().into(),
+            Self::Ended(ended) => ended.to_string().into(),
+        }
+    }
+
+    fn code(&self) -> Option<Arc<str>> {
+        match self {
+            Self::Rejected(failure) => failure.code.as_deref().map(Arc::from),
+            Self::TooLarge(_) | Self::Ended(_) => None,
+        }
+    }
+}
+
+impl Letter {
+    /// A record of a part as a dead letter, which shares what it consists of.
+    pub fn of(&self, part: &Batch, record: u32) -> DeadLetter {
+        let at = record as usize;
+        DeadLetter {
+            destination: Some(self.destination.clone()),
+            partition: part.partition().clone(),
+            label: self.label.clone(),
+            sequence: part.sequences()[at],
+            ordinal: part.ordinals().get(at).copied().unwrap_or_default(),
+            key: part.key().and_then(|key| key.shared(at)),
+            record: part.after().shared(at),
+            reason: self.reason.clone(),
+            attempts: self.attempts,
+            at: self.at.clone(),
         }
     }
 }
 
 impl Worker {
-    /// A record of a part as a dead letter. `sent` is how often it was handed over.
-    pub(super) fn dead_letter(&self, part: &Batch, record: u32, account: &Account, reason: &Reason<'_>, sent: u32) -> DeadLetter {
-        let at = record as usize;
-        let copy = Bytes::copy_from_slice;
-        DeadLetter {
-            destination: Some(self.destination.id.to_string()),
-            partition: part.partition().to_string(),
-            label: account.portion.label.to_string(),
-            sequence: part.sequences()[at],
-            ordinal: part.ordinals().get(at).copied().unwrap_or_default(),
-            key: part.key().and_then(|key| key.get(at)).map(copy),
-            record: part.after().get(at).map(copy),
-            kind: reason.kind().into(),
-            code: match reason {
-                Reason::Rejected(failure) => failure.code.clone(),
-                Reason::TooLarge(_) | Reason::Ended(_) => None,
-            },
-            message: reason.message().into_owned(),
-            connector: Some(self.destination.connector.title()),
-            attempts: sent,
-            at: self.clock.rfc3339(),
+    /// For records of a part that are given up together.
+    pub(super) fn letter(&self, part: &Part, account: &Account, why: &Why<'_>) -> Letter {
+        let connector = Some(self.destination.connector.title().into());
+        Letter {
+            destination: self.destination.id.clone(),
+            label: account.portion.label.clone(),
+            reason: Arc::new(Reason { kind: why.kind().into(), code: why.code(), message: why.message(), connector }),
+            attempts: part.sent,
+            at: self.clock.rfc3339().into(),
         }
     }
 }

@@ -30,7 +30,7 @@ use tokio::sync::{mpsc, watch};
 
 use self::{
     account::Account,
-    letter::Reason,
+    letter::Why,
     parts::{Bounds, Part, in_memory, lowered, pushed},
     suspicion::Suspicion,
 };
@@ -38,8 +38,9 @@ use super::{Destination, progress::DestinationProgress};
 use crate::{
     clock::Clock,
     config::Isolation,
-    connector::{Room, Session},
-    sandbox::Ended,
+    connector::{Opening, Room, Session},
+    record::Span,
+    sandbox::{Ended, log::Log},
     source::Portion,
 };
 
@@ -66,6 +67,8 @@ pub(super) struct Worker {
     stop: watch::Receiver<bool>,
     progress: Arc<super::Progress>,
     index: usize,
+    /// What is logged in the connector's words shares its rate.
+    log: Log,
     /// Cuts that are settled and of which the connector has not been told.
     settled: mpsc::UnboundedReceiver<Arc<str>>,
     session: Option<Session>,
@@ -87,12 +90,15 @@ impl Worker {
         progress: Arc<super::Progress>,
         settled: mpsc::UnboundedReceiver<Arc<str>>,
     ) -> Self {
+        let Opening { scope, usage, limits, .. } = &destination.opening;
+        let log = Log::new(scope.clone(), usage.clone(), clock.clone(), limits.log_lines);
         Self {
             destination,
             clock,
             stop,
             progress,
             index,
+            log,
             settled,
             session: None,
             suspicion: Suspicion::default(),
@@ -139,6 +145,7 @@ impl Worker {
             }
         }
         drop(dealt);
+        self.log.finish();
         ended?;
         let mut ids = Vec::new();
         while let Some(id) = self.settled.recv().await {
@@ -244,12 +251,18 @@ impl Worker {
 
     fn too_large(&self, part: &Part, record: u32, message: String, account: &mut Account) {
         let (pipeline, destination) = (&self.progress.pipeline, &self.destination.id);
-        if account.logged < LOGGED {
+        if self.logs(account) {
             tracing::warn!(%pipeline, %destination, batch = part.batch.id(), record, "given up: {message}");
         }
+        let letter = self.letter(part, account, &Why::TooLarge(message));
+        account.give_up(&part.batch, Span::new(record, record + 1), &letter);
+    }
+
+    /// Whether a line about records of a portion may be written, which a connector caused: it takes its share of the log, and of one
+    /// portion there are few.
+    fn logs(&self, account: &mut Account) -> bool {
         account.logged += 1;
-        let letter = self.dead_letter(&part.batch, record, account, &Reason::TooLarge(message), part.sent);
-        account.give_up(&part.batch, record, letter);
+        account.logged <= LOGGED && tracing::enabled!(tracing::Level::WARN) && self.log.admits()
     }
 
     /// Waits, unless it is asked to stop meanwhile.

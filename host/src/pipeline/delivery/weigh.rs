@@ -2,9 +2,9 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{
-    DestinationError, FIRST_WAIT, LOGGED, Left, PATIENCE, RETRIES, Worker, account::Account, letter::Reason, parts::Part,
-};
+use tracing::Level;
+
+use super::{DestinationError, FIRST_WAIT, Left, PATIENCE, RETRIES, Worker, account::Account, letter::Why, parts::Part};
 use crate::{
     connector::{Answer, Trouble},
     record::{Batch, Failure, FailureKind, Fate, Run, Span},
@@ -86,8 +86,8 @@ impl Worker {
         }
         let sequence = part.batch.sequences()[start as usize];
         tracing::warn!(%pipeline, %destination, batch, sequence, "the record ends an instance by itself");
-        let letter = self.dead_letter(&part.batch, start, account, &Reason::Ended(&ended), part.sent);
-        account.suspect(&part.batch, start, letter);
+        let letter = self.letter(&part, account, &Why::Ended(&ended));
+        account.suspect(&part.batch, start, letter.of(&part.batch, start));
         let Some(wait) = self.suspicion.culprit() else {
             let instances = self.suspicion.instances();
             return Err(Left::Destination(DestinationError::Quarantined { ended, instances }));
@@ -106,8 +106,10 @@ impl Worker {
                 Vec::new()
             }
             _ => {
-                let (pipeline, destination) = (&self.progress.pipeline, &self.destination.id);
-                tracing::info!(%pipeline, %destination, batch = part.batch.id(), count = part.batch.count(), "to be sent in pieces, since it was rejected whole: {failure}");
+                if tracing::enabled!(Level::INFO) && self.log.admits() {
+                    let (pipeline, destination) = (&self.progress.pipeline, &self.destination.id);
+                    tracing::info!(%pipeline, %destination, batch = part.batch.id(), count = part.batch.count(), "to be sent in pieces, since it was rejected whole: {failure}");
+                }
                 self.in_pieces(&Part { ends: 0, ..part }, left)
             }
         }
@@ -121,15 +123,12 @@ impl Worker {
 
     /// Records are given up by the connector's own word.
     fn give_up(&mut self, part: &Part, records: Span, failure: &Failure, account: &mut Account) {
-        if account.logged < LOGGED {
+        if self.logs(account) {
             let (pipeline, destination) = (&self.progress.pipeline, &self.destination.id);
             tracing::warn!(%pipeline, %destination, batch = part.batch.id(), %records, "given up: {failure}");
         }
-        account.logged += 1;
-        for record in records.start..records.end {
-            let letter = self.dead_letter(&part.batch, record, account, &Reason::Rejected(failure), part.sent);
-            account.give_up(&part.batch, record, letter);
-        }
+        let letter = self.letter(part, account, &Why::Rejected(failure));
+        account.give_up(&part.batch, records, &letter);
         self.came_through(account);
     }
 
@@ -157,10 +156,9 @@ impl Worker {
             match fate {
                 Fate::Delivered => self.delivered(batch, records, account),
                 Fate::Warned(remark) => {
-                    if account.logged < LOGGED {
+                    if self.logs(account) {
                         tracing::warn!(%pipeline, %destination, batch = batch.id(), %records, "delivered with a remark: {remark}");
                     }
-                    account.logged += 1;
                     self.delivered(batch, records, account);
                     self.counts().warned(records.len().into());
                 }
@@ -170,12 +168,16 @@ impl Worker {
                     FailureKind::Rejected => self.give_up(&part, records, &failure, account),
                     FailureKind::Throttled => {
                         let wait = failure.retry_after.unwrap_or(FIRST_WAIT).clamp(PATIENCE.0, PATIENCE.1);
-                        tracing::info!(%pipeline, %destination, batch = batch.id(), %records, ?wait, "{failure}");
+                        if tracing::enabled!(Level::INFO) && self.log.admits() {
+                            tracing::info!(%pipeline, %destination, batch = batch.id(), %records, ?wait, "{failure}");
+                        }
                         again.push((records, attempts, wait));
                     }
                     FailureKind::Transient | FailureKind::Uncertain if attempts < RETRIES => {
                         let wait = FIRST_WAIT * 2_u32.pow(attempts);
-                        tracing::warn!(%pipeline, %destination, batch = batch.id(), %records, ?wait, "to be sent again: {failure}");
+                        if tracing::enabled!(Level::WARN) && self.log.admits() {
+                            tracing::warn!(%pipeline, %destination, batch = batch.id(), %records, ?wait, "to be sent again: {failure}");
+                        }
                         again.push((records, attempts + 1, wait));
                     }
                     FailureKind::Transient | FailureKind::Uncertain => {

@@ -55,6 +55,12 @@ impl Destination for Faults {
             receipt.warned(0..batch.count(), "r".repeat(self.0.amount as usize));
             return Ok(receipt.finish());
         }
+        if self.0.fault == "reject" {
+            // A verdict for all of them together, which is not the same as a call that fails.
+            let mut receipt = Receipt::builder(batch);
+            receipt.failed(0..batch.count(), Failure::rejected("m".repeat(self.0.amount as usize)));
+            return Ok(receipt.finish());
+        }
         for _ in 0..if self.0.fault == "per-record" { batch.count() } else { 0 } {
             compute(self.0.amount.into());
         }

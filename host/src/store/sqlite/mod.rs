@@ -4,48 +4,22 @@
 //! only moves a checkpoint need not be (`synchronous=NORMAL`): should the machine fail, the source reads a little again, and what
 //! is delivered twice bears the same keys.
 
+mod letters;
+mod schema;
+
 use std::{
     path::Path,
     sync::{Arc, Mutex, PoisonError},
 };
 
 use async_trait::async_trait;
-use bytes::Bytes;
-use rusqlite::{Connection, Row, Transaction, params};
+use rusqlite::{Connection, params};
 
+use self::schema::FORMAT;
 use super::{Checkpoint, DeadLetter, Settled, Store, StoreError, tokens};
 
-/// The number of the schema below.
-const FORMAT: i64 = 1;
-
-const SCHEMA: &str = "
-    CREATE TABLE checkpoints (
-        pipeline TEXT NOT NULL,
-        partition TEXT NOT NULL,
-        label TEXT NOT NULL,
-        next INTEGER NOT NULL,
-        read_to INTEGER NOT NULL,
-        PRIMARY KEY (pipeline, partition)
-    ) WITHOUT ROWID;
-    CREATE TABLE dead_letters (
-        id INTEGER PRIMARY KEY,
-        pipeline TEXT NOT NULL,
-        destination TEXT NOT NULL, -- empty where the source could not read the record
-        partition TEXT NOT NULL,
-        label TEXT NOT NULL,
-        sequence INTEGER NOT NULL,
-        ordinal INTEGER NOT NULL,
-        key BLOB,
-        record BLOB,
-        kind TEXT NOT NULL,
-        code TEXT,
-        message TEXT NOT NULL,
-        connector TEXT,
-        attempts INTEGER NOT NULL,
-        at TEXT NOT NULL,
-        UNIQUE (pipeline, destination, partition, sequence, ordinal)
-    );
-";
+/// Bytes of the write-ahead log that stay on disk between transactions.
+const LOG_KEPT: i64 = 16 << 20;
 
 /// A store in one file.
 #[derive(Clone, Debug)]
@@ -58,21 +32,19 @@ impl SqliteStore {
     /// Opens a file, and makes it where it does not exist. Blocks.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         let name: Arc<str> = path.display().to_string().into();
-        let failed =
-            |cause: rusqlite::Error| StoreError::Engine { doing: "open", path: name.to_string(), cause: cause.to_string() };
+        let failed_to =
+            |doing, cause: rusqlite::Error| StoreError::Engine { doing, path: name.to_string(), cause: cause.to_string() };
+        let failed = |cause| failed_to("open", cause);
         let mut connection = Connection::open(path).map_err(failed)?;
         connection.pragma_update(None, "journal_mode", "WAL").map_err(failed)?;
+        // What one large transaction needed is given back after it.
+        connection.pragma_update(None, "journal_size_limit", LOG_KEPT).map_err(failed)?;
         connection.pragma_update(None, "synchronous", "NORMAL").map_err(failed)?;
-        connection.set_prepared_statement_cache_capacity(16);
+        connection.set_prepared_statement_cache_capacity(32);
         let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(failed)?;
         match found {
             FORMAT => {}
-            0 => {
-                let transaction = connection.transaction().map_err(failed)?;
-                transaction.execute_batch(SCHEMA).map_err(failed)?;
-                transaction.pragma_update(None, "user_version", FORMAT).map_err(failed)?;
-                transaction.commit().map_err(failed)?;
-            }
+            0..FORMAT => schema::migrate(&mut connection, found).map_err(|cause| failed_to("migrate", cause))?,
             found => return Err(StoreError::Format { path: name.to_string(), found, known: FORMAT }),
         }
         connection.execute_batch(tokens::SCHEMA).map_err(failed)?;
@@ -147,22 +119,13 @@ impl Store for SqliteStore {
 
     async fn dead_letters(&self, pipeline: &str) -> Result<Vec<DeadLetter>, StoreError> {
         let pipeline = pipeline.to_owned();
-        self.on("read", move |connection| {
-            let mut rows = connection.prepare_cached(
-                "SELECT destination, partition, label, sequence, ordinal, key, record, kind, code, message, connector, attempts, at
-                 FROM dead_letters WHERE pipeline = ? ORDER BY id",
-            )?;
-            rows.query_map([pipeline], dead_letter)?.collect()
-        })
-        .await
+        self.on("read", move |connection| letters::all(connection, &pipeline)).await
     }
 }
 
 fn settle(connection: &mut Connection, pipeline: &str, settled: &Settled) -> rusqlite::Result<()> {
     let transaction = connection.transaction()?;
-    for letter in &settled.dead_letters {
-        give_up(&transaction, pipeline, letter)?;
-    }
+    letters::give_up(&transaction, pipeline, &settled.dead_letters)?;
     if let Some((partition, label, next)) = &settled.checkpoint {
         transaction
             .prepare_cached(
@@ -174,58 +137,12 @@ fn settle(connection: &mut Connection, pipeline: &str, settled: &Settled) -> rus
     transaction.commit()
 }
 
-/// A record that is given up again, after a kill between this and its checkpoint, is the same row.
-fn give_up(transaction: &Transaction<'_>, pipeline: &str, letter: &DeadLetter) -> rusqlite::Result<()> {
-    let DeadLetter { destination, partition, label, sequence, ordinal, key, record, .. } = letter;
-    let DeadLetter { kind, code, message, connector, attempts, at, .. } = letter;
-    transaction
-        .prepare_cached(
-            "INSERT OR REPLACE INTO dead_letters (pipeline, destination, partition, label, sequence, ordinal, key, record, kind, code,
-                 message, connector, attempts, at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        )?
-        .execute(params![
-            pipeline,
-            destination.as_deref().unwrap_or_default(),
-            partition,
-            label,
-            *sequence as i64,
-            ordinal,
-            key.as_deref(),
-            record.as_deref(),
-            kind,
-            code,
-            message,
-            connector,
-            attempts,
-            at
-        ])?;
-    Ok(())
-}
-
-fn dead_letter(row: &Row<'_>) -> rusqlite::Result<DeadLetter> {
-    let bytes = |index| Ok::<_, rusqlite::Error>(row.get::<_, Option<Vec<u8>>>(index)?.map(Bytes::from));
-    let destination: String = row.get(0)?;
-    let sequence: i64 = row.get(3)?;
-    Ok(DeadLetter {
-        destination: (!destination.is_empty()).then_some(destination),
-        partition: row.get(1)?,
-        label: row.get(2)?,
-        sequence: sequence as u64,
-        ordinal: row.get(4)?,
-        key: bytes(5)?,
-        record: bytes(6)?,
-        kind: row.get(7)?,
-        code: row.get(8)?,
-        message: row.get(9)?,
-        connector: row.get(10)?,
-        attempts: row.get(11)?,
-        at: row.get(12)?,
-    })
-}
-
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+
     use super::*;
+    use crate::store::Reason;
 
     fn letter(sequence: u64, message: &str) -> DeadLetter {
         DeadLetter {
@@ -236,10 +153,12 @@ mod tests {
             ordinal: 0,
             key: None,
             record: Some(Bytes::from_static(b"\xff\0")),
-            kind: "rejected".into(),
-            code: Some("22P02".into()),
-            message: message.into(),
-            connector: Some("c 1.0.0".into()),
+            reason: Arc::new(Reason {
+                kind: "rejected".into(),
+                code: Some("22P02".into()),
+                message: message.into(),
+                connector: Some("c 1.0.0".into()),
+            }),
             attempts: 1,
             at: "2026-01-01T00:00:00.000Z".into(),
         }
@@ -278,15 +197,5 @@ mod tests {
             store.settle("a", Settled { checkpoint: None, dead_letters: vec![letter(7, message)] }).await.unwrap();
         }
         assert_eq!(store.dead_letters("a").await.unwrap(), [letter(7, "second")]);
-    }
-
-    #[test]
-    fn a_store_of_a_later_version_is_refused() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("wharf.db");
-        SqliteStore::open(&path).unwrap();
-        Connection::open(&path).unwrap().pragma_update(None, "user_version", 99).unwrap();
-        let error = SqliteStore::open(&path).unwrap_err().to_string();
-        assert!(error.ends_with("has the format 99; this version of wharf reads 1"), "{error}");
     }
 }
