@@ -37,6 +37,8 @@ const BODY: usize = 64 << 10;
 const HEADERS: usize = 64;
 /// The longest token, in bytes.
 const TOKEN: usize = 16 << 10;
+/// Fields of a request that hold no secret.
+const SHOWN: [&str; 2] = ["grant_type", "scope"];
 /// Bytes of a far side's words that are kept.
 const WORDS: usize = 300;
 
@@ -91,8 +93,7 @@ impl Seconds {
 impl Client {
     /// Asks for a token with a form of these fields, to which the client's own are added. No error holds a secret.
     pub(super) async fn ask(&self, fields: &[(&str, &str)]) -> Result<Given, TokenError> {
-        let secrets = fields.iter().filter(|(name, _)| *name == "refresh_token").map(|(_, value)| *value);
-        let secrets = Redactor::new(secrets.chain(self.secret.as_ref().map(Secret::expose)));
+        let secrets = self.secrets(fields);
         let request = self.request(fields).map_err(TokenError::Unavailable)?;
         let answered = tokio::time::timeout(self.within, self.exchange(request)).await;
         let (status, body) = match answered {
@@ -101,6 +102,15 @@ impl Client {
             Err(_) => return Err(TokenError::Unavailable(format!("the provider did not answer within {:?}", self.within))),
         };
         read(status, &body, &secrets)
+    }
+
+    /// What no error may show: all that is sent, but for what an operator has to see in order to correct it.
+    fn secrets(&self, fields: &[(&str, &str)]) -> Redactor {
+        let sent = fields.iter().filter(|(name, _)| !SHOWN.contains(name)).map(|(_, value)| *value);
+        let secret = self.secret.as_ref().map(Secret::expose);
+        // Within the header it is encoded twice.
+        let encoded = secret.map(encoded);
+        Redactor::new(sent.chain(secret).chain(encoded.as_deref()))
     }
 
     fn request(&self, fields: &[(&str, &str)]) -> Result<Request<Full<Bytes>>, String> {
@@ -114,7 +124,6 @@ impl Client {
         let builder = match (&self.secret, self.auth) {
             (Some(secret), ClientAuth::Basic) => {
                 // Encoded before they are joined (RFC 6749, 2.3.1).
-                let encoded = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
                 let pair = STANDARD.encode(format!("{}:{}", encoded(&self.id), encoded(secret.expose())));
                 let mut value = HeaderValue::from_str(&format!("Basic {pair}")).map_err(|error| error.to_string())?;
                 value.set_sensitive(true);
@@ -154,6 +163,11 @@ impl Client {
         let stream = stream.map_err(|_| format!("no TLS with {host} within {CONNECT:?}"))?;
         send(stream.map_err(|error| format!("no TLS with {host}: {error}"))?, request).await
     }
+}
+
+/// As a value of a form.
+fn encoded(text: &str) -> String {
+    form_urlencoded::byte_serialize(text.as_bytes()).collect()
 }
 
 fn config(roots: Arc<RootCertStore>) -> Result<Arc<ClientConfig>, String> {
@@ -287,6 +301,35 @@ mod tests {
         for token in ["", "a\\nb", "é", &"x".repeat(TOKEN + 1)] {
             let why = refused(200, &format!(r#"{{"access_token": "{token}"}}"#));
             assert!(why.ends_with("empty, too long, or not of visible ASCII"), "{why}");
+        }
+    }
+
+    #[test]
+    fn what_a_provider_repeats_of_a_request_is_told_without_its_secrets() {
+        let client = Client {
+            url: "https://a.example/".parse().unwrap(),
+            id: "us".into(),
+            secret: Some(Secret::new("client secret?")),
+            auth: ClientAuth::Basic,
+            roots: None,
+            within: WHOLE,
+        };
+        let fields =
+            [("grant_type", "refresh_token"), ("refresh_token", "refresh/1"), ("scope", "read:all"), ("audience", "audience/1")];
+        let told = |echoed: &str| {
+            let body = serde_json::json!({ "error": "no", "error_description": format!("<{echoed}>") }).to_string();
+            read(StatusCode::BAD_REQUEST, body.as_bytes(), &client.secrets(&fields)).unwrap_err().to_string()
+        };
+        for secret in ["client secret?", "refresh/1", "audience/1"] {
+            for form in [secret.to_owned(), encoded(secret), STANDARD.encode(secret)] {
+                assert!(told(&form).ends_with("(<***>)"), "{}", told(&form));
+            }
+        }
+        let request = client.request(&fields).unwrap();
+        let header = told(request.headers()[header::AUTHORIZATION].to_str().unwrap());
+        assert_eq!(header, "no token for now: the provider answered no (<Basic dXM6***>)");
+        for shown in ["refresh_token", "read:all"] {
+            assert!(told(shown).contains(shown));
         }
     }
 
