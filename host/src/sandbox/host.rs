@@ -120,6 +120,8 @@ pub struct Host {
     pub tokens: Tokens,
     /// The most bytes that the host hands over in one answer.
     pub answer_limit: Size,
+    /// The most random bytes that it makes in one call.
+    pub(super) random_limit: Size,
     /// Its share of the log.
     pub log: Log,
     /// The most names of figures.
@@ -138,7 +140,6 @@ impl Host {
         let mut wasi = WasiCtxBuilder::new();
         wasi.stdout(stdout.clone())
             .stderr(stderr.clone())
-            .max_random_size(limits.random_bytes.bytes())
             .wall_clock(WallClock(clock.clone()))
             .allow_blocking_current_thread(false);
         dialer.add_to(&mut wasi);
@@ -170,6 +171,7 @@ impl Host {
             state: grants.state.clone(),
             tokens: grants.tokens.clone(),
             answer_limit: limits.host_call_bytes,
+            random_limit: limits.random_bytes,
             log,
             metrics_limit: limits.metrics,
         })
@@ -179,7 +181,8 @@ impl Host {
 impl Host {
     /// Its files, for a linker.
     pub fn files(&mut self) -> Layer<'_> {
-        Layer { wasi: WasiFilesystemCtxView { ctx: &mut self.filesystem, table: &mut self.table }, files: &mut self.files }
+        let wasi = WasiFilesystemCtxView { ctx: &mut self.filesystem, table: &mut self.table };
+        Layer { wasi, files: &mut self.files, deadline: self.deadline }
     }
 }
 
@@ -199,8 +202,13 @@ impl Host {
     /// Whether the call under way may go on. Fuel counts the component's own instructions: one that has the host do the work would
     /// go on for long before it has used up a slice, so that whatever hands over lists or texts asks this first.
     pub fn in_time(&self) -> wasmtime::Result<()> {
-        if self.deadline.passed() { Err(Overdue.into()) } else { Ok(()) }
+        in_time(self.deadline)
     }
+}
+
+/// The same, where there is no more of the host than this.
+pub(super) fn in_time(deadline: Deadline) -> wasmtime::Result<()> {
+    if deadline.passed() { Err(Overdue.into()) } else { Ok(()) }
 }
 
 impl WasiView for Host {

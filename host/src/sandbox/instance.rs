@@ -15,6 +15,7 @@ use super::{
     host::{Host, InHand, Overdue},
     limiter::Denied,
     output::bounded,
+    timely::TooRandom,
 };
 use crate::{
     clock::Deadline,
@@ -343,6 +344,9 @@ impl Instance {
             }
             None => {}
         }
+        if error.is::<TooRandom>() {
+            return Reason::RandomBytes { limit: limits.random_bytes };
+        }
         if error.downcast_ref::<FieldMapError>().is_some() {
             return Reason::Headers { headers: limits.http.headers, bytes: limits.http.header_bytes };
         }
@@ -354,7 +358,6 @@ impl Instance {
         let known = [
             ("fuel allocated for hostcalls", Reason::HostCallBytes { limit: limits.host_call_bytes }),
             ("store handle limit exceeded", Reason::Handles { limit: limits.handles }),
-            ("requested len ", Reason::RandomBytes { limit: limits.random_bytes }),
             ("limit exceeded: instance count", Reason::Parts { parts: "instances", limit: limits.instances }),
             ("limit exceeded: memory count", Reason::Parts { parts: "memories", limit: limits.memories }),
             ("limit exceeded: table count", Reason::Parts { parts: "tables", limit: limits.tables }),

@@ -13,7 +13,7 @@
 //! | state | [`state`] | `not-granted` |
 //! | tokens | [`tokens`] | `not-granted` |
 //! | follow-ups | the contract's own interface | `not granted` |
-//! | clocks, randomness | [`host`] | ordinary; random bytes a call are bounded |
+//! | clocks, randomness | [`host`], [`timely`] | ordinary; random bytes a call are bounded |
 //! | log, metrics | [`log`], [`figures`] | within a rate, and so many names |
 //! | standard output and error | [`output`] | lines of the log; environment, arguments and standard input are empty |
 
@@ -38,6 +38,7 @@ pub mod roots;
 pub mod sockets;
 pub mod state;
 pub mod thread;
+pub mod timely;
 pub mod tokens;
 pub mod usage;
 

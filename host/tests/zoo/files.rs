@@ -122,12 +122,27 @@ pub fn rows() -> Vec<Row> {
             || with_section(4, &nested(100_000)),
             refused("more than 32 levels of components"),
         ),
-        file("a million and one types", || with_section(1, &module(1, &many(1_000_001, b"\x60\0\0"))), refused("")).growth(200),
-        file("a million and one imports", || with_section(1, &module(2, &many(1_000_001, b"\0\0\x03\x7f\0"))), refused(""))
+        file(
+            "a million and one types",
+            || with_section(1, &module(1, &many(1_000_001, b"\x60\0\0"))),
+            refused("has more than 200000 types"),
+        )
+        .growth(200),
+        file(
+            "a million and one imports",
+            || with_section(1, &module(2, &many(1_000_001, b"\0\0\x03\x7f\0"))),
+            refused("has more than 200000 imports of its modules"),
+        )
+        .growth(200),
+        file("a million and one functions", || with_section(1, &functions(1_000_001)), refused("has more than 200000 functions"))
             .growth(200),
-        file("a million and one functions", || with_section(1, &functions(1_000_001)), refused("")).growth(200),
-        file("a function of 50 MB", || with_section(1, &one_function(50_000_000)), refused("")).growth(200),
-        file("a number of types that is not there", || with_section(1, &module(1, &number(u32::MAX))), refused("")),
+        file(
+            "a function of 50 MB",
+            || with_section(1, &one_function(50_000_000)),
+            refused("has more than 2097152 bytes of code in one function"),
+        )
+        .growth(200),
+        file("a number of types that is not there", || with_section(1, &module(1, &number(u32::MAX))), refused("has more than ")),
         file(
             "a name of 1 MB",
             || with_section(1, &module(7, &[number(1), number(1_000_000), vec![b'x'; 1_000_000], vec![3, 0]].concat())),

@@ -13,6 +13,7 @@ mod files;
 mod lifecycle;
 mod memory;
 mod output;
+mod overdue;
 mod process;
 mod raw;
 mod reach;

@@ -24,8 +24,9 @@ const WARM: usize = 100;
 /// What memory may differ by afterwards: what allocators keep back. One instance that stayed would cost 16 KiB to 16 MiB.
 const MEMORY: u64 = 12 << 20;
 
-/// A thread more or less of those that tokio keeps for calls that block.
-const THREADS: usize = 2;
+/// Threads more or less of those that tokio keeps for calls that block: an instance has up to four at work on its files, and how many
+/// there are at once is chance. One that each of those instances left behind would come to sixteen.
+const THREADS: usize = 6;
 
 /// What is done, how much of it, and whether the instance is still there after it.
 const ACTS: [(&str, u64, Left); 12] = [
@@ -86,7 +87,7 @@ fn one_after_the_other() {
 }
 
 /// The connector with a grant, as a pipeline file gives it.
-async fn planned(folder: &Scratch) -> Destination {
+pub async fn planned(folder: &Scratch) -> Destination {
     let loader = Loader::new(Engine::new(None).unwrap(), Clock::system()).unwrap();
     let component = wharf_tests::component("guest-hostile").unwrap();
     let directories = json!([{"host": "granted", "guest": "/granted", "access": "read-write"}]);

@@ -11,7 +11,7 @@ use wasmtime::component::{InstancePre, Linker};
 
 use crate::{
     connector::{Loading, Standing, binary::Outline, settings::Problem},
-    sandbox::{Call, Ended, Engine, Host, Instance, files, http, output::bounded, sockets},
+    sandbox::{Call, Ended, Engine, Host, Instance, files, http, output::bounded, sockets, timely},
 };
 
 /// What `write-destination` asks for and offers.
@@ -49,6 +49,7 @@ mod described {
 pub fn linker(engine: &Engine) -> wasmtime::Result<Linker<Host>> {
     let mut linker = Linker::new(engine.wasmtime());
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+    timely::add_to_linker(&mut linker)?;
     files::add_to_linker(&mut linker)?;
     sockets::add_to_linker(&mut linker)?;
     wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;

@@ -27,6 +27,7 @@ use super::{
     slots::{Reader, Slot},
     writer::{Position, Writer, write_some},
 };
+use crate::{clock::Deadline, sandbox::host::in_time};
 
 /// Tells a linker what [`Layer`] borrows.
 pub(super) struct Layered;
@@ -39,6 +40,7 @@ impl HasData for Layered {
 pub struct Layer<'a> {
     pub(in crate::sandbox) wasi: WasiFilesystemCtxView<'a>,
     pub(in crate::sandbox) files: &'a mut Files,
+    pub(in crate::sandbox) deadline: Deadline,
 }
 
 /// A directory that a component has open.
@@ -64,6 +66,7 @@ impl Layer<'_> {
     }
 
     fn at(&mut self, fd: &Resource<Descriptor>) -> FsResult<At> {
+        self.in_time()?;
         let directory = match self.table().get(fd)? {
             Descriptor::Dir(directory) => directory.dir.clone(),
             Descriptor::File(_) => return Err(ErrorCode::NotDirectory.into()),
@@ -72,6 +75,7 @@ impl Layer<'_> {
     }
 
     fn file(&mut self, fd: &Resource<Descriptor>) -> FsResult<Open> {
+        self.in_time()?;
         let file = match self.table().get(fd)? {
             Descriptor::File(file) => file.file.clone(),
             Descriptor::Dir(_) => return Err(ErrorCode::BadDescriptor.into()),
@@ -110,9 +114,15 @@ impl Layer<'_> {
     }
 
     /// Waits for a thread on which wasmtime-wasi may look.
-    async fn slot(&mut self) -> Slot {
+    async fn slot(&mut self) -> FsResult<Slot> {
+        self.in_time()?;
         let slots = self.files.writing.slots.clone();
-        slots.take().await
+        Ok(slots.take().await)
+    }
+
+    /// A path, or what is to be written, has been copied by then; and what is refused at once waits for no thread.
+    fn in_time(&self) -> FsResult<()> {
+        in_time(self.deadline).map_err(FsError::trap)
     }
 
     /// What wasmtime-wasi refuses of a path is one that leads out; of what is open, a change to what may be read alone.
@@ -173,25 +183,25 @@ impl HostDescriptor for Layer<'_> {
     }
 
     async fn advise(&mut self, fd: Resource<Descriptor>, offset: Filesize, length: Filesize, advice: Advice) -> FsResult<()> {
-        let _slot = self.slot().await;
+        let _slot = self.slot().await?;
         let found = self.wasi.advise(fd, offset, length, advice).await;
         self.looked("advise", "", found)
     }
 
     async fn sync_data(&mut self, fd: Resource<Descriptor>) -> FsResult<()> {
-        let _slot = self.slot().await;
+        let _slot = self.slot().await?;
         let found = self.wasi.sync_data(fd).await;
         self.looked("sync-data", "", found)
     }
 
     async fn get_flags(&mut self, fd: Resource<Descriptor>) -> FsResult<DescriptorFlags> {
-        let _slot = self.slot().await;
+        let _slot = self.slot().await?;
         let found = self.wasi.get_flags(fd).await;
         self.looked("get-flags", "", found)
     }
 
     async fn get_type(&mut self, fd: Resource<Descriptor>) -> FsResult<DescriptorType> {
-        let _slot = self.slot().await;
+        let _slot = self.slot().await?;
         let found = self.wasi.get_type(fd).await;
         self.looked("get-type", "", found)
     }
@@ -213,13 +223,13 @@ impl HostDescriptor for Layer<'_> {
     }
 
     async fn set_times(&mut self, fd: Resource<Descriptor>, accessed: NewTimestamp, modified: NewTimestamp) -> FsResult<()> {
-        let _slot = self.slot().await;
+        let _slot = self.slot().await?;
         let found = self.wasi.set_times(fd, accessed, modified).await;
         self.looked("set-times", "", found)
     }
 
     async fn read(&mut self, fd: Resource<Descriptor>, length: Filesize, offset: Filesize) -> FsResult<(Vec<u8>, bool)> {
-        let _slot = self.slot().await;
+        let _slot = self.slot().await?;
         let found = self.wasi.read(fd, length, offset).await;
         self.looked("read", "", found)
     }
@@ -242,7 +252,7 @@ impl HostDescriptor for Layer<'_> {
     }
 
     async fn sync(&mut self, fd: Resource<Descriptor>) -> FsResult<()> {
-        let _slot = self.slot().await;
+        let _slot = self.slot().await?;
         let found = self.wasi.sync(fd).await;
         self.looked("sync", "", found)
     }
@@ -254,13 +264,13 @@ impl HostDescriptor for Layer<'_> {
     }
 
     async fn stat(&mut self, fd: Resource<Descriptor>) -> FsResult<DescriptorStat> {
-        let _slot = self.slot().await;
+        let _slot = self.slot().await?;
         let found = self.wasi.stat(fd).await;
         self.looked("stat", "", found)
     }
 
     async fn stat_at(&mut self, fd: Resource<Descriptor>, links: PathFlags, path: String) -> FsResult<DescriptorStat> {
-        let _slot = self.slot().await;
+        let _slot = self.slot().await?;
         let found = self.wasi.stat_at(fd, links, path.clone()).await;
         self.looked("stat-at", &path, found)
     }
@@ -275,7 +285,7 @@ impl HostDescriptor for Layer<'_> {
     ) -> FsResult<()> {
         let named = path.clone();
         if !links.contains(PathFlags::SYMLINK_FOLLOW) {
-            let _slot = self.slot().await;
+            let _slot = self.slot().await?;
             let found = self.wasi.set_times_at(fd, links, named, accessed, modified).await;
             return self.looked("set-times-at", &path, found);
         }
@@ -298,6 +308,7 @@ impl HostDescriptor for Layer<'_> {
         to: Resource<Descriptor>,
         new: String,
     ) -> FsResult<()> {
+        self.in_time()?;
         if links.contains(PathFlags::SYMLINK_FOLLOW) {
             return Err(ErrorCode::Invalid.into());
         }
@@ -322,7 +333,7 @@ impl HostDescriptor for Layer<'_> {
     }
 
     async fn readlink_at(&mut self, fd: Resource<Descriptor>, path: String) -> FsResult<String> {
-        let _slot = self.slot().await;
+        let _slot = self.slot().await?;
         let found = self.wasi.readlink_at(fd, path.clone()).await;
         self.looked("readlink-at", &path, found)
     }
@@ -352,12 +363,14 @@ impl HostDescriptor for Layer<'_> {
     }
 
     async fn is_same_object(&mut self, one: Resource<Descriptor>, other: Resource<Descriptor>) -> wasmtime::Result<bool> {
-        let _slot = self.slot().await;
+        in_time(self.deadline)?;
+        let slots = self.files.writing.slots.clone();
+        let _slot = slots.take().await;
         self.wasi.is_same_object(one, other).await
     }
 
     async fn metadata_hash(&mut self, fd: Resource<Descriptor>) -> FsResult<MetadataHashValue> {
-        let _slot = self.slot().await;
+        let _slot = self.slot().await?;
         let found = self.wasi.metadata_hash(fd).await;
         self.looked("metadata-hash", "", found)
     }
@@ -368,7 +381,7 @@ impl HostDescriptor for Layer<'_> {
         links: PathFlags,
         path: String,
     ) -> FsResult<MetadataHashValue> {
-        let _slot = self.slot().await;
+        let _slot = self.slot().await?;
         let found = self.wasi.metadata_hash_at(fd, links, path.clone()).await;
         self.looked("metadata-hash-at", &path, found)
     }

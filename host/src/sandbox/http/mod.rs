@@ -17,14 +17,17 @@ mod errors;
 mod headers;
 mod hooks;
 mod pool;
+mod timely;
 
 use std::{io, path::PathBuf, sync::Arc};
 
 use http::HeaderName;
 use rustls::ClientConfig;
 use thiserror::Error;
+use wasmtime::component::Linker;
 
 use super::{
+    Host,
     address::{Range, Resolver, SystemResolver, range},
     roots,
     tokens::TokenSource,
@@ -32,8 +35,13 @@ use super::{
 use crate::config::{HttpGrant, Origin, Pattern, Scheme, Secret};
 
 pub use self::credentials::{Credentials, Unreadable};
-pub use self::errors::add_to_linker;
 pub(super) use self::hooks::Hooks;
+
+/// Puts the host's own in place of what the library has, which has to be linked already.
+pub fn add_to_linker(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
+    errors::add_to_linker(linker)?;
+    timely::add_to_linker(linker)
+}
 
 /// Where requests may go. By default nowhere. Clones share it.
 #[derive(Clone, Debug)]

@@ -142,6 +142,7 @@ fn own(stream: &Resource<ResolveAddressStream>) -> Resource<Lookup> {
 
 impl ip_name_lookup::Host for Host {
     fn resolve_addresses(&mut self, network: Resource<Network>, name: String) -> SocketResult<Resource<ResolveAddressStream>> {
+        self.in_time().map_err(SocketError::trap)?;
         self.table.get(&network)?;
         let lookup = self.dialer.look_up(&name)?;
         Ok(Resource::new_own(self.table.push(lookup)?.rep()))

@@ -1,5 +1,8 @@
 //! A destination that does its host harm in the way that it is told to, in the call that it is told to.
 
+#[cfg(target_os = "wasi")]
+mod at_length;
+
 use std::{fs, hint::black_box, io::Write as _, mem};
 
 use wharf_sdk::{
@@ -162,6 +165,8 @@ fn act(act: &str, amount: u64) {
             let _written = fs::write("/granted/file", vec![1_u8; 64 << 10]);
         },
         #[cfg(target_os = "wasi")]
+        _ if at_length::act(act, amount) => {}
+        #[cfg(target_os = "wasi")]
         _ => host::act(act, amount),
         #[cfg(not(target_os = "wasi"))]
         _ => {}
@@ -179,7 +184,7 @@ mod host {
             monotonic_clock::{now, subscribe_duration},
             wall_clock,
         },
-        http::types::Fields,
+        http::types::{Fields, Method, OutgoingRequest},
         io::poll::{Pollable, poll},
         random::{insecure, random},
     };
@@ -225,6 +230,16 @@ mod host {
                 let _appended = fields.append("x", &[b'x'; 20 << 10]);
                 fields
             }),
+            "keep-full-requests" => {
+                let method = Method::Other("x".repeat(1 << 20));
+                let (path, authority) = (format!("/{}", "x".repeat(60 << 10)), "x".repeat(60 << 10));
+                keep(amount, || {
+                    let request = OutgoingRequest::new(Fields::new());
+                    let _set = (request.set_method(&method), request.set_authority(Some(&authority)));
+                    let _set = request.set_path_with_query(Some(&path));
+                    request
+                });
+            }
             "forge" => drop(forged::<Pollable>(amount as u32)),
             "use-a-forged-one" => {
                 let pollable = forged::<Pollable>(amount as u32);
