@@ -296,6 +296,24 @@ impl Batch {
         }
     }
 
+    /// Where the records of the sequence that `record` has begin: several have one sequence where a processor made them of one. A
+    /// batch that is cut for a processor is cut there.
+    ///
+    /// # Panics
+    /// Where the batch has no such record.
+    pub fn sequence_start(&self, record: u32) -> u32 {
+        let sequences = self.sequences();
+        let sequence = sequences[record as usize];
+        sequences[..record as usize].partition_point(|earlier| *earlier < sequence) as u32
+    }
+
+    /// The same records of the same cut, with other values: of `made`, keys are not looked at.
+    pub(super) fn rewritten(&self, made: Made) -> Self {
+        let Made { operations, after, before, key, metadata, content_types, .. } = made;
+        let operations = (!operations.is_empty()).then(|| operations.into());
+        Self { operations, after, before, key, metadata, content_types, ..self.clone() }
+    }
+
     fn check(&self, column: &str, values: usize) {
         assert_eq!(values, self.count() as usize, "values of {column} for so many records");
     }

@@ -50,7 +50,7 @@ impl Column {
         self.get(index).map(|value| self.data.slice_ref(value))
     }
 
-    /// Bytes of the value at `index`; 0 where it is absent.
+    /// Bytes of the value at `index`; what a component left behind an absent one counts too.
     pub fn size(&self, index: usize) -> usize {
         let at = self.start + index;
         (self.offsets[at + 1] - self.offsets[at]) as usize
@@ -130,6 +130,36 @@ impl Column {
         Some(Cow::Owned(aligned))
     }
 
+    /// A column of so many values, none of which is there.
+    pub fn absent(len: usize) -> Self {
+        let validity = Some(vec![0; len.div_ceil(8)].into());
+        Self { offsets: vec![0; len + 1].into(), data: Bytes::new(), validity, start: 0, len }
+    }
+
+    /// Takes what a component says is a column of `len` values; the bytes are not copied.
+    ///
+    /// # Errors
+    /// Where it is none.
+    pub fn from_parts(parts: ColumnParts, len: usize) -> Result<Self, ColumnFault> {
+        let ColumnParts { offsets, data, validity } = parts;
+        if offsets.len() != len + 1 {
+            return Err(ColumnFault::Values { values: offsets.len().checked_sub(1), len });
+        }
+        if offsets[0] != 0 {
+            return Err(ColumnFault::Start(offsets[0]));
+        }
+        if let Some(at) = offsets.windows(2).position(|pair| pair[1] < pair[0]) {
+            return Err(ColumnFault::Falls(at));
+        }
+        if offsets[len] as usize > data.len() {
+            return Err(ColumnFault::End { end: offsets[len], bytes: data.len() });
+        }
+        if let Some(validity) = validity.as_ref().filter(|validity| validity.len() != len.div_ceil(8)) {
+            return Err(ColumnFault::Validity { bytes: validity.len(), len });
+        }
+        Ok(Self { offsets: offsets.into(), data: data.into(), validity: validity.map(Arc::from), start: 0, len })
+    }
+
     fn is_present(&self, index: usize) -> bool {
         let at = self.start + index;
         self.validity.as_ref().is_none_or(|bits| bits[at / 8] & (1 << (at % 8)) != 0)
@@ -155,6 +185,52 @@ impl<'a> FromIterator<Option<&'a [u8]>> for Column {
         }
         builder.finish()
     }
+}
+
+/// A column as a component lays it out. Nothing in it is believed before [`Column::from_parts`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ColumnParts {
+    /// One more than there are values; value `i` is `data[offsets[i] .. offsets[i + 1]]`.
+    pub offsets: Vec<u32>,
+    /// The values end to end.
+    pub data: Vec<u8>,
+    /// One bit a value, lowest bit first, 0 for an absent one; `None` where every value is present.
+    pub validity: Option<Vec<u8>>,
+}
+
+/// Why what a component handed over is no column.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum ColumnFault {
+    /// Too few values, or too many.
+    #[error("has {} for {len} records", .values.map_or("no offset".into(), |values| format!("{values} values")))]
+    Values {
+        /// How many; `None` without any offset.
+        values: Option<usize>,
+        /// How many there should be.
+        len: usize,
+    },
+    /// The first value does not begin where the bytes do.
+    #[error("has offsets that start at {0}, not at 0")]
+    Start(u32),
+    /// A value ends before it begins.
+    #[error("has offsets that fall after value {0}")]
+    Falls(usize),
+    /// The last value ends behind the bytes.
+    #[error("has offsets up to {end} in {bytes} bytes")]
+    End {
+        /// Where it ends.
+        end: u32,
+        /// How many bytes there are.
+        bytes: usize,
+    },
+    /// Not one bit a value.
+    #[error("has {bytes} bytes of validity for {len} records")]
+    Validity {
+        /// How many bytes.
+        bytes: usize,
+        /// How many values there are.
+        len: usize,
+    },
 }
 
 /// The column's data would pass 4 GiB.

@@ -6,11 +6,13 @@
 mod batch;
 mod builder;
 mod column;
+mod processed;
 mod receipt;
 mod span;
 
 pub use batch::{Batch, ContentTypes, MOST_METADATA, Operation};
 pub use builder::{BatchBuilder, NewRecord, NoRoom, Shape, Value};
-pub use column::{Column, ColumnBuilder, ColumnFull};
+pub use column::{Column, ColumnBuilder, ColumnFault, ColumnFull, ColumnParts};
+pub use processed::{Change, Derived, Passage, Passed, ProcessBounds, ProcessBreach, Processed, Selection};
 pub use receipt::{Breach, Failure, FailureKind, Fate, Outcome, Receipt, Run, Verdict};
 pub use span::{Span, SpanSet};
