@@ -242,6 +242,7 @@ fn format(given: config::Format, key: Option<&At<String>>) -> Result<Format, Sou
             Format::JsonLines { key: pointer.map_err(failed)? }
         }
         config::Format::Csv => Format::Csv { key: text() },
+        config::Format::OpenCdc => Format::OpenCdc,
         config::Format::Lines => Format::Lines,
     })
 }

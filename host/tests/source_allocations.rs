@@ -53,10 +53,16 @@ fn a_record_allocates_nothing_on_its_way_into_a_batch() {
         |n: u64| format!("{{\"n\":{n},\"tags\":[1,{{}}],\"user\":{{\"name\":\"a\\u00e9\\n\",\"id\":\"user \\\"{n}\\\"\"}}}}\r\n");
     let csv = |n: u64| format!("{n},\"say \"\"{n}\"\"\nagain\",plain\n");
     let plain = |n: u64| format!("line {n}\n");
+    let open_cdc = |n: u64| {
+        let metadata = format!(r#"{{"opencdc.version":"v1","opencdc.readAt":"{n}","opencdc.collection":"\u00e9\n"}}"#);
+        let payload = format!(r#"{{"before":null,"after":{{"n":{n},"tags":[1,{{}}]}}}}"#);
+        format!(r#"{{"position":"eA==","operation":"update","metadata":{metadata},"key":"{n:08}","payload":{payload}}}"#) + "\n"
+    };
     type Line<'a> = &'a dyn Fn(u64) -> String;
-    let cases: [(&str, Format, &str, Line<'_>); 3] = [
+    let cases: [(&str, Format, &str, Line<'_>); 4] = [
         ("json-lines", Format::JsonLines { key: Some("/user/id".parse().unwrap()) }, "", &json),
         ("csv", Format::Csv { key: Some("b".to_owned()) }, "a,b,c\n", &csv),
+        ("opencdc", Format::OpenCdc, "", &open_cdc),
         ("lines", Format::Lines, "", &plain),
     ];
     for (name, format, header, line) in cases {

@@ -67,7 +67,7 @@ struct FileWritten {
     #[serde(default)]
     compression: Compression,
     /// What of a record is its key, which partitions and keeps order: a JSON pointer such as `/user/id` for `json-lines`, the name
-    /// of a column for `csv`. `lines` has none.
+    /// of a column for `csv`. A record of `opencdc` brings its own, and `lines` has none.
     #[serde(default)]
     #[schemars(with = "String")]
     key: Option<At<String>>,
@@ -103,7 +103,7 @@ struct StdinWritten {
     /// How records stand in it.
     format: Format,
     /// What of a record is its key, which partitions and keeps order: a JSON pointer such as `/user/id` for `json-lines`, the name
-    /// of a column for `csv`. `lines` has none.
+    /// of a column for `csv`. A record of `opencdc` brings its own, and `lines` has none.
     #[serde(default)]
     #[schemars(with = "String")]
     key: Option<At<String>>,
@@ -140,6 +140,9 @@ pub enum Format {
     JsonLines,
     /// Comma-separated values with a header line.
     Csv,
+    /// An OpenCDC record on each line, as Conduit writes it in JSON: with operation, key, payloads and metadata.
+    #[serde(rename = "opencdc")]
+    OpenCdc,
     /// A record is a line, as it is.
     Lines,
 }
@@ -265,7 +268,7 @@ impl TryFrom<FileWritten> for FileSource {
         let FileWritten { path, format, compression, key, rate, follow, poll } = written;
         let format = format.or_else(|| Format::of(path.as_path())).ok_or_else(|| {
             Refusal::new("the path's extension does not tell the format")
-                .with_hint("give `format`: `json-lines`, `csv` or `lines`")
+                .with_hint("give `format`: `json-lines`, `csv`, `opencdc` or `lines`")
                 .with_place(&path.place)
         })?;
         check_key(format, key.as_ref())?;
@@ -320,6 +323,9 @@ fn check_key(format: Format, key: Option<&At<String>>) -> Result<(), Refusal> {
     let Some(key) = key else { return Ok(()) };
     let refusal = match format {
         Format::Lines => Refusal::new("`key` with `format: lines`").with_hint("a line has no keys; leave `key` out"),
+        Format::OpenCdc => {
+            Refusal::new("`key` with `format: opencdc`").with_hint("each record brings its own key; leave `key` out")
+        }
         Format::Csv if key.is_empty() => Refusal::new("`key` is empty").with_hint("give the name of a column"),
         Format::JsonLines if !is_pointer(key) => {
             Refusal::new("`key` is not a JSON pointer").with_hint("write it like `/user/id`, with `~0` for `~` and `~1` for `/`")

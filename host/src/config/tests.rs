@@ -415,7 +415,7 @@ fn a_wrong_file_is_refused_with_the_line_and_what_to_do() {
         (source("{ kind: files }"), "p.yaml:4:21: expected `file`, `stdin` or `generator`, found `files`\ndid you mean `file`?"),
         (
             source("{ kind: file, path: x.txt }"),
-            "p.yaml:4:33: the path's extension does not tell the format\ngive `format`: `json-lines`, `csv` or `lines`",
+            "p.yaml:4:33: the path's extension does not tell the format\ngive `format`: `json-lines`, `csv`, `opencdc` or `lines`",
         ),
         (source("{ kind: file, path: 'a/**b' }"), "p.yaml:4:33: expected a path or a pattern of paths, found `a/**b`"),
         (
@@ -425,6 +425,10 @@ fn a_wrong_file_is_refused_with_the_line_and_what_to_do() {
         (
             source("{ kind: stdin, format: lines, key: x }"),
             "p.yaml:4:48: `key` with `format: lines`\na line has no keys; leave `key` out",
+        ),
+        (
+            source("{ kind: file, path: x.json, format: opencdc, key: /id }"),
+            "p.yaml:4:63: `key` with `format: opencdc`\neach record brings its own key; leave `key` out",
         ),
         (
             source("{ kind: stdin, format: json-lines, key: id }"),
@@ -447,7 +451,10 @@ fn a_wrong_file_is_refused_with_the_line_and_what_to_do() {
             "version: 1\nprocess: { instances: 0 }\npipelines: []".into(),
             "p.yaml:2:23: expected a whole number from 1 to 100000, found `0`",
         ),
-        (source("{ kind: stdin, format: [csv] }"), "p.yaml:4:36: expected `json-lines`, `csv` or `lines`, found a list"),
+        (
+            source("{ kind: stdin, format: [csv] }"),
+            "p.yaml:4:36: expected `json-lines`, `csv`, `opencdc` or `lines`, found a list",
+        ),
         (source("{ kind: file, path: x.csv, follow: yes }"), "p.yaml:4:48: expected `true` or `false`, found `yes`"),
         (source("{ kind: generator, count: -1 }"), "p.yaml:4:39: expected a whole number of at least 0, found `-1`"),
         // More than one.

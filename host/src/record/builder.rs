@@ -164,6 +164,17 @@ impl BatchBuilder {
         self.push_with(sequence, key, |data| data.extend_from_slice(after))
     }
 
+    /// Whether a batch of its media types and names takes such a record. An empty batch takes any that some batch does.
+    pub fn takes<'m>(&self, record: &NewRecord<'_>, metadata: impl Iterator<Item = (&'m str, &'m [u8])>) -> bool {
+        let unknown = metadata.enumerate().filter(|(at, (name, _))| place(&self.metadata, name, *at).is_none()).count();
+        self.is_empty() || self.has_types_of(record) && self.metadata.len() + unknown <= MOST_METADATA
+    }
+
+    fn has_types_of(&self, record: &NewRecord<'_>) -> bool {
+        let lanes = [(Some(&self.after), record.after), (self.before.as_ref(), record.before), (self.key.as_ref(), record.key)];
+        lanes.into_iter().all(|(lane, value)| lane.zip(value).is_none_or(|(lane, value)| lane.takes(value)))
+    }
+
     /// Adds a record with all that it has. A name of metadata that comes twice counts with its last value. A record that finds no room
     /// leaves the batch as it was.
     pub fn push_record<'m>(
@@ -171,8 +182,7 @@ impl BatchBuilder {
         record: &NewRecord<'_>,
         metadata: impl IntoIterator<Item = (&'m str, &'m [u8])>,
     ) -> Result<(), NoRoom> {
-        let lanes = [(Some(&self.after), record.after), (self.before.as_ref(), record.before), (self.key.as_ref(), record.key)];
-        if lanes.into_iter().any(|(lane, value)| lane.zip(value).is_some_and(|(lane, value)| !lane.takes(value))) {
+        if !self.has_types_of(record) {
             return Err(NoRoom::ContentType);
         }
         let (bytes, columns) = (self.bytes, self.metadata.len());
@@ -197,12 +207,15 @@ impl BatchBuilder {
             }
         }
         self.sequences.push(record.sequence);
+        let (before, room) = (self.sequences.len() - 1, self.sequences.capacity());
         if record.ordinal != 0 {
-            self.ordinals.resize(self.sequences.len() - 1, 0);
+            self.ordinals.reserve(room - self.ordinals.len());
+            self.ordinals.resize(before, 0);
             self.ordinals.push(record.ordinal);
         }
         if record.operation != Operation::Create {
-            self.operations.resize(self.sequences.len() - 1, 0);
+            self.operations.reserve(room - self.operations.len());
+            self.operations.resize(before, 0);
             self.operations.push(record.operation as u8);
         }
         Ok(())

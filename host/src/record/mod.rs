@@ -6,6 +6,9 @@
 mod batch;
 mod builder;
 mod column;
+pub(crate) mod json;
+pub mod opencdc;
+mod pointer;
 mod processed;
 mod receipt;
 mod span;
@@ -13,6 +16,7 @@ mod span;
 pub use batch::{Batch, ContentTypes, MOST_METADATA, Operation};
 pub use builder::{BatchBuilder, NewRecord, NoRoom, Shape, Value};
 pub use column::{Column, ColumnBuilder, ColumnFault, ColumnFull, ColumnParts};
+pub use pointer::{Pointer, PointerError};
 pub use processed::{Change, Derived, Passage, Passed, ProcessBounds, ProcessBreach, Processed, Selection};
 pub use receipt::{Breach, Failure, FailureKind, Fate, Outcome, Receipt, Run, Verdict};
 pub use span::{Span, SpanSet};

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 
 use super::{Cut, Portion, Unreadable};
-use crate::record::{BatchBuilder, ColumnFull, Shape};
+use crate::record::{BatchBuilder, ColumnFull, NewRecord, NoRoom, Shape};
 
 /// More bytes are never cut into one batch, whatever the options say: a column holds 4 GiB.
 const MOST_BYTES: u64 = 512 << 20;
@@ -81,10 +81,30 @@ impl Building {
         if self.is_empty() {
             self.since = now;
         }
-        let batch = self
-            .batch
-            .get_or_insert_with(|| BatchBuilder::like(std::mem::take(&mut self.last), self.keyed, self.content_type.clone()));
-        batch.push_with(sequence, key, after)
+        self.batch().push_with(sequence, key, after)
+    }
+
+    /// Whether such a record goes into the batch that is there; where it does not, it may go into the next one.
+    pub(super) fn takes<'m>(&self, record: &NewRecord<'_>, metadata: impl Iterator<Item = (&'m str, &'m [u8])>) -> bool {
+        self.batch.as_ref().is_none_or(|batch| batch.takes(record, metadata))
+    }
+
+    /// Adds a record, as [`BatchBuilder::push_record`] does.
+    pub(super) fn push_record<'m>(
+        &mut self,
+        now: Duration,
+        record: &NewRecord<'_>,
+        metadata: impl Iterator<Item = (&'m str, &'m [u8])>,
+    ) -> Result<(), NoRoom> {
+        if self.is_empty() {
+            self.since = now;
+        }
+        self.batch().push_record(record, metadata)
+    }
+
+    fn batch(&mut self) -> &mut BatchBuilder {
+        self.batch
+            .get_or_insert_with(|| BatchBuilder::like(std::mem::take(&mut self.last), self.keyed, self.content_type.clone()))
     }
 
     /// Adds what is no record.

@@ -7,9 +7,10 @@ use memchr::memchr;
 use super::{
     Cut, Pointer,
     csv::Rows,
-    json::Checker,
     lines::{Frame, LineScan, without_carriage_return},
+    opencdc::OpenCdc,
 };
+use crate::record::json::Checker;
 
 /// What a file or a stream is made of.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +26,9 @@ pub enum Format {
         /// The column that is the key.
         key: Option<String>,
     },
+    /// An OpenCDC record a line, in JSON, with operation, key, both payloads and metadata. Lines of nothing but white space are passed
+    /// over.
+    OpenCdc,
     /// A line is a record, byte for byte without its `\n`, an empty one too.
     Lines,
 }
@@ -57,10 +61,12 @@ impl Format {
         matches!(self, Self::JsonLines { key: Some(_) } | Self::Csv { key: Some(_) })
     }
 
-    pub(super) fn content_type(&self) -> &'static str {
+    /// That of all records; `None` where each has its own.
+    pub(super) fn content_type(&self) -> Option<&'static str> {
         match self {
-            Self::JsonLines { .. } | Self::Csv { .. } => "application/json",
-            Self::Lines => "text/plain",
+            Self::JsonLines { .. } | Self::Csv { .. } => Some("application/json"),
+            Self::OpenCdc => None,
+            Self::Lines => Some("text/plain"),
         }
     }
 
@@ -75,6 +81,7 @@ impl Format {
 pub(super) enum Parser {
     JsonLines { scan: LineScan, checker: Checker },
     Csv(Box<Rows>),
+    OpenCdc { scan: LineScan, reader: Box<OpenCdc> },
     Lines(LineScan),
 }
 
@@ -86,6 +93,8 @@ pub(super) enum Item<'a> {
     Line { key: Option<&'a [u8]>, line: &'a [u8] },
     /// A record that is yet to be written, of so many bytes.
     Row { rows: &'a Rows, row: &'a [u8], size: usize },
+    /// A record with all that belongs to it, and its line.
+    Cdc { reader: &'a OpenCdc, line: &'a [u8] },
     /// None, for this reason.
     Unreadable(String),
 }
@@ -95,6 +104,7 @@ impl Parser {
         match format {
             Format::JsonLines { key } => Self::JsonLines { scan: LineScan::default(), checker: Checker::new(key.clone()) },
             Format::Csv { key } => Self::Csv(Box::new(Rows::new(key.clone()))),
+            Format::OpenCdc => Self::OpenCdc { scan: LineScan::default(), reader: Box::default() },
             Format::Lines => Self::Lines(LineScan::default()),
         }
     }
@@ -102,7 +112,7 @@ impl Parser {
     /// The line or row at the beginning of `bytes`; `None` where it goes on behind them.
     pub(super) fn scan(&mut self, bytes: &[u8], end: bool) -> Option<Frame> {
         match self {
-            Self::JsonLines { scan, .. } | Self::Lines(scan) => scan.scan(bytes, end),
+            Self::JsonLines { scan, .. } | Self::OpenCdc { scan, .. } | Self::Lines(scan) => scan.scan(bytes, end),
             Self::Csv(rows) => rows.scan.scan(bytes, end),
         }
     }
@@ -110,7 +120,7 @@ impl Parser {
     /// How many bytes of an unfinished line or row the window may let go of now; it can only be passed over then.
     pub(super) fn let_go(&mut self) -> usize {
         match self {
-            Self::JsonLines { scan, .. } | Self::Lines(scan) => scan.let_go(),
+            Self::JsonLines { scan, .. } | Self::OpenCdc { scan, .. } | Self::Lines(scan) => scan.let_go(),
             Self::Csv(rows) => rows.scan.let_go(),
         }
     }
@@ -118,7 +128,7 @@ impl Parser {
     /// Begins the next line or row.
     pub(super) fn reset(&mut self) {
         match self {
-            Self::JsonLines { scan, .. } | Self::Lines(scan) => drop(scan.let_go()),
+            Self::JsonLines { scan, .. } | Self::OpenCdc { scan, .. } | Self::Lines(scan) => drop(scan.let_go()),
             Self::Csv(rows) => rows.scan.reset(),
         }
     }
@@ -136,11 +146,21 @@ impl Parser {
         match self {
             Self::JsonLines { checker, .. } => {
                 let line = without_carriage_return(content);
-                if line.iter().all(u8::is_ascii_whitespace) && memchr(b'\x0c', line).is_none() {
+                if is_white(line) {
                     return Item::Blank;
                 }
                 match checker.check(line) {
                     Ok(key) => Item::Line { key, line },
+                    Err(reason) => Item::Unreadable(reason),
+                }
+            }
+            Self::OpenCdc { reader, .. } => {
+                let line = without_carriage_return(content);
+                if is_white(line) {
+                    return Item::Blank;
+                }
+                match reader.read(line) {
+                    Ok(()) => Item::Cdc { reader, line },
                     Err(reason) => Item::Unreadable(reason),
                 }
             }
@@ -152,6 +172,11 @@ impl Parser {
             Self::Lines(_) => Item::Line { key: None, line: content },
         }
     }
+}
+
+/// Whether a line has nothing but what JSON takes for white space.
+fn is_white(line: &[u8]) -> bool {
+    line.iter().all(u8::is_ascii_whitespace) && memchr(b'\x0c', line).is_none()
 }
 
 pub(super) fn is_empty_row(row: &[u8]) -> bool {

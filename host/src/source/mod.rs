@@ -11,11 +11,10 @@ mod follow;
 mod format;
 mod generator;
 mod identity;
-mod json;
 mod lines;
+mod opencdc;
 mod pace;
 mod paths;
-mod pointer;
 mod records;
 mod stdin;
 mod stream;
@@ -33,8 +32,9 @@ pub use compression::Compression;
 pub use file::{FileOptions, FileSource};
 pub use format::{Format, Reading};
 pub use generator::{GeneratorOptions, GeneratorSource};
-pub use pointer::{Pointer, PointerError};
 pub use stdin::StdinSource;
+
+pub use crate::record::{Pointer, PointerError};
 
 /// Reads records, batch by batch.
 #[async_trait]

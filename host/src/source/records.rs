@@ -64,7 +64,7 @@ impl Records {
         Self {
             window: Window::new(reading.chunk_bytes),
             parser: Parser::new(format),
-            building: Building::new(&reading.cut, format.is_keyed(), Some(format.content_type())),
+            building: Building::new(&reading.cut, format.is_keyed(), format.content_type()),
             frame: None,
             large: None,
             label,
@@ -149,9 +149,14 @@ impl Records {
             Item::Blank => return None,
             Item::Line { key, line } => line.len() + key.map_or(0, <[u8]>::len),
             Item::Row { size, .. } => *size,
+            Item::Cdc { line, .. } => line.len(),
             Item::Unreadable(_) => large.as_ref().map_or_else(|| kept_of(content, *max_record_bytes), |large| &large.kept).len(),
         };
-        if !building.has_room(size) {
+        let fits = match &item {
+            Item::Cdc { reader, line } => building.takes(&reader.record(line, sequence), reader.metadata()),
+            _ => true,
+        };
+        if !fits || !building.has_room(size) {
             return Some(Progress::Full);
         }
         if !pace.take() {
@@ -164,6 +169,10 @@ impl Records {
             Item::Row { rows, row, .. } => {
                 let write = |data: &mut Vec<u8>| rows.pieces(row, |piece| data.extend_from_slice(piece));
                 building.push_with(now, sequence, rows.key(), write).err().map(|full| full.to_string())
+            }
+            Item::Cdc { reader, line } => {
+                let record = reader.record(line, sequence);
+                building.push_record(now, &record, reader.metadata()).err().map(|no_room| no_room.to_string())
             }
             Item::Unreadable(cause) => Some(cause),
             Item::Blank => None,

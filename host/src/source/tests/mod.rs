@@ -3,6 +3,7 @@
 mod file;
 mod follow;
 mod generator;
+mod opencdc;
 mod stdin;
 
 use std::time::Duration;

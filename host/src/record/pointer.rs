@@ -7,7 +7,7 @@ use thiserror::Error;
 /// A JSON pointer (RFC 6901): the way from a document's root to one of its values, such as `/user/id`.
 ///
 /// ```
-/// use wharf::source::Pointer;
+/// use wharf::record::Pointer;
 ///
 /// let pointer: Pointer = "/a~1b/0".parse().unwrap();
 /// assert_eq!(pointer.to_string(), "/a~1b/0");
@@ -20,15 +20,15 @@ pub struct Pointer {
 
 /// One reference token.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Step {
+pub(crate) struct Step {
     /// The member of an object.
-    pub(super) name: String,
+    pub(crate) name: String,
     /// The element of an array, where the token can be one.
-    pub(super) index: Option<usize>,
+    pub(crate) index: Option<usize>,
 }
 
 impl Pointer {
-    pub(super) fn steps(&self) -> &[Step] {
+    pub(crate) fn steps(&self) -> &[Step] {
         &self.steps
     }
 }

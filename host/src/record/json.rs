@@ -12,7 +12,7 @@ use super::pointer::{Pointer, Step};
 
 /// Checks lines and finds their keys, on buffers that it keeps.
 #[derive(Debug, Default)]
-pub(super) struct Checker {
+pub(crate) struct Checker {
     pointer: Option<Pointer>,
     /// Where strings with escapes are decoded.
     tape: Vec<u8>,
@@ -30,12 +30,12 @@ enum Found {
 }
 
 impl Checker {
-    pub(super) fn new(pointer: Option<Pointer>) -> Self {
+    pub(crate) fn new(pointer: Option<Pointer>) -> Self {
         Self { pointer, ..Self::default() }
     }
 
     /// Checks that `line` is one JSON value; the key, where there is one, or else what is wrong.
-    pub(super) fn check<'a>(&'a mut self, line: &'a [u8]) -> Result<Option<&'a [u8]>, String> {
+    pub(crate) fn check<'a>(&'a mut self, line: &'a [u8]) -> Result<Option<&'a [u8]>, String> {
         if let Err(error) = std::str::from_utf8(line) {
             return Err(format!("not UTF-8 at its byte {}", error.valid_up_to() + 1));
         }
