@@ -1,4 +1,4 @@
-//! Whether a line is one JSON value, and what of it is the record's key.
+//! Whether a line is one JSON value, and what of it is the record's key, or another value that is looked for.
 //!
 //! RFC 8259 to the letter, with three bounds: nothing is nested more than 200 levels below the key's place, a number's integer part has
 //! 4,300 digits at most, and the line is UTF-8 throughout. A member that is named twice counts with its last value, as most readers
@@ -14,6 +14,8 @@ use super::pointer::{Pointer, Step};
 #[derive(Debug, Default)]
 pub(crate) struct Checker {
     pointer: Option<Pointer>,
+    /// Whether what is found counts as it stands, a string with its quotes, and null too.
+    as_json: bool,
     /// Where strings with escapes are decoded.
     tape: Vec<u8>,
     /// The key of the line checked last.
@@ -34,6 +36,11 @@ impl Checker {
         Self { pointer, ..Self::default() }
     }
 
+    /// Finds what the pointer leads to as it stands in the line, a string with its quotes, and null too.
+    pub(crate) fn as_json(pointer: Pointer) -> Self {
+        Self { pointer: Some(pointer), as_json: true, ..Self::default() }
+    }
+
     /// Checks that `line` is one JSON value; the key, where there is one, or else what is wrong.
     pub(crate) fn check<'a>(&'a mut self, line: &'a [u8]) -> Result<Option<&'a [u8]>, String> {
         if let Err(error) = std::str::from_utf8(line) {
@@ -44,7 +51,8 @@ impl Checker {
         }
         let mut reader = Jiter::with_tape(line, std::mem::take(&mut self.tape));
         let steps = self.pointer.as_ref().map(Pointer::steps);
-        let found = document(&mut reader, steps, &mut self.key);
+        let key = (!self.as_json).then_some(&mut self.key);
+        let found = document(&mut reader, steps, key);
         self.tape = reader.into_tape();
         match found {
             Ok(Found::Nowhere) => Ok(None),
@@ -55,7 +63,7 @@ impl Checker {
     }
 }
 
-fn document(reader: &mut Jiter<'_>, steps: Option<&[Step]>, key: &mut Vec<u8>) -> Result<Found, JiterError> {
+fn document(reader: &mut Jiter<'_>, steps: Option<&[Step]>, key: Option<&mut Vec<u8>>) -> Result<Found, JiterError> {
     let found = match steps {
         Some(steps) => {
             let peek = reader.peek()?;
@@ -71,7 +79,7 @@ fn document(reader: &mut Jiter<'_>, steps: Option<&[Step]>, key: &mut Vec<u8>) -
 }
 
 /// Reads one value to its end and finds what `steps` lead to. Recurses as deep as the pointer is long.
-fn walk(reader: &mut Jiter<'_>, peek: Peek, steps: &[Step], key: &mut Vec<u8>) -> Result<Found, JiterError> {
+fn walk(reader: &mut Jiter<'_>, peek: Peek, steps: &[Step], mut key: Option<&mut Vec<u8>>) -> Result<Found, JiterError> {
     let Some((step, rest)) = steps.split_first() else { return take(reader, peek, key) };
     let mut found = Found::Nowhere;
     match peek {
@@ -80,7 +88,7 @@ fn walk(reader: &mut Jiter<'_>, peek: Peek, steps: &[Step], key: &mut Vec<u8>) -
             while let Some(wanted) = here {
                 let peek = reader.peek()?;
                 if wanted {
-                    found = walk(reader, peek, rest, key)?;
+                    found = walk(reader, peek, rest, key.as_deref_mut())?;
                 } else {
                     reader.known_skip(peek)?;
                 }
@@ -92,7 +100,7 @@ fn walk(reader: &mut Jiter<'_>, peek: Peek, steps: &[Step], key: &mut Vec<u8>) -
             let mut index = 0;
             while let Some(peek) = here {
                 if step.index == Some(index) {
-                    found = walk(reader, peek, rest, key)?;
+                    found = walk(reader, peek, rest, key.as_deref_mut())?;
                 } else {
                     reader.known_skip(peek)?;
                 }
@@ -106,8 +114,9 @@ fn walk(reader: &mut Jiter<'_>, peek: Peek, steps: &[Step], key: &mut Vec<u8>) -
 }
 
 /// Reads the value that is the key.
-fn take(reader: &mut Jiter<'_>, peek: Peek, key: &mut Vec<u8>) -> Result<Found, JiterError> {
-    if peek == Peek::String {
+fn take(reader: &mut Jiter<'_>, peek: Peek, key: Option<&mut Vec<u8>>) -> Result<Found, JiterError> {
+    let as_json = key.is_none();
+    if let Some(key) = key.filter(|_| peek == Peek::String) {
         let text = reader.known_str()?;
         key.clear();
         key.extend_from_slice(text.as_bytes());
@@ -115,7 +124,7 @@ fn take(reader: &mut Jiter<'_>, peek: Peek, key: &mut Vec<u8>) -> Result<Found, 
     }
     let start = reader.current_index();
     reader.known_skip(peek)?;
-    Ok(if peek == Peek::Null { Found::Nowhere } else { Found::Raw(start..reader.current_index()) })
+    Ok(if peek == Peek::Null && !as_json { Found::Nowhere } else { Found::Raw(start..reader.current_index()) })
 }
 
 #[cfg(test)]

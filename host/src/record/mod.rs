@@ -6,6 +6,7 @@
 mod batch;
 mod builder;
 mod column;
+pub mod format;
 pub(crate) mod json;
 pub mod opencdc;
 mod pointer;
