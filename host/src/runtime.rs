@@ -16,7 +16,7 @@ use crate::{
     config::{self, At, PathOrGlob},
     pipeline::{Counts, Destination, Ended, Pipeline, PipelineError, Progress, Surroundings},
     plan::{Plan, PlannedPipeline},
-    sandbox::{Broker, Usage, files::scratch, tokens::vault::VaultError},
+    sandbox::{Broker, Usage, allocator, files::scratch, tokens::vault::VaultError},
     source::{
         Checkpoints, Compression, Cut, FileOptions, FileSource, Format, GeneratorOptions, GeneratorSource, PointerError, Reading,
         Source, SourceError, StdinSource,
@@ -65,8 +65,9 @@ impl StartError {
 /// Threads beside those of the executor: one for each destination while it runs, and some for files and the store.
 const THREADS: usize = 4096;
 
-/// The executor on which everything runs, with a thread for each processor.
+/// The executor on which everything runs, with a thread for each processor. What its threads allocate is given back to the system.
 pub fn executor() -> std::io::Result<tokio::runtime::Runtime> {
+    allocator::give_back();
     tokio::runtime::Builder::new_multi_thread().max_blocking_threads(THREADS).enable_all().build()
 }
 

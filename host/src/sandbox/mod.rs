@@ -18,6 +18,7 @@
 //! | standard output and error | [`output`] | lines of the log; environment, arguments and standard input are empty |
 
 pub mod address;
+pub mod allocator;
 pub mod bucket;
 pub mod cache;
 pub mod compile;

@@ -10,6 +10,7 @@
 mod cage;
 mod cpu;
 mod files;
+mod given_back;
 mod lifecycle;
 mod memory;
 mod output;
