@@ -19,7 +19,7 @@ pub enum Operation {
 }
 
 impl Operation {
-    fn from_byte(byte: u8) -> Self {
+    pub(crate) fn from_byte(byte: u8) -> Self {
         match byte {
             1 => Self::Update,
             2 => Self::Delete,

@@ -81,6 +81,15 @@ impl ColumnBuilder {
         true
     }
 
+    /// Takes away what comes after so many values.
+    pub(crate) fn truncate(&mut self, values: usize) {
+        if values < self.len() {
+            self.offsets.truncate(values + 1);
+            self.data.truncate(self.offsets[values] as usize);
+            self.absent.truncate(self.absent.partition_point(|index| *index < values));
+        }
+    }
+
     pub(crate) fn finish(self) -> types::Column {
         let len = self.len();
         let validity = (!self.absent.is_empty()).then(|| {

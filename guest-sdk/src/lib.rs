@@ -49,11 +49,12 @@
 //!
 //! In `Cargo.toml` stands `crate-type = ["cdylib", "rlib"]`: the first is the component, which `cargo build --target wasm32-wasip2`
 //! makes, the second is what `cargo test` uses. [`testing`] drives a destination natively through the same life, held to the same rules.
+//! What changes records on their way is a [`Processor`], exported by [`export_processor!`].
 //!
 //! - What may be set: [`Parameters`](trait@Parameters).
 //! - What the connector says of itself: [`Descriptor`].
 //! - What it is handed: [`Batch`] and [`Record`], which borrow and copy nothing.
-//! - What it answers: [`Receipt`], and [`Failure`].
+//! - What it answers: [`Receipt`], and [`Failure`]; a processor: [`Processed`].
 //! - What it can ask of the host: [`Context`], [`progress`], [`follow_ups`], [`state`], [`tokens`], [`metrics`].
 //! - What it logs: events of [`tracing`], with their fields and those of the spans around them, arrive in the host's log. A panic's message
 //!   goes to stderr, from where the host takes it into its error. (`#[tracing::instrument]` alone asks for `tracing` among the
@@ -75,6 +76,8 @@ mod log;
 pub mod metrics;
 mod panics;
 pub mod parameters;
+mod processed;
+mod processor;
 pub mod progress;
 mod receipt;
 mod secret;
@@ -94,12 +97,14 @@ pub use descriptor::{Action, Descriptor, Order, Redelivery};
 pub use destination::Destination;
 pub use failure::{Failure, FailureKind};
 pub use parameters::{Parameters, Problem, Settings};
+pub use processed::{Output, Processed, ProcessedBuilder, Step};
+pub use processor::Processor;
 pub use receipt::{Receipt, ReceiptBuilder};
 pub use secret::Secret;
 pub use size::Size;
 pub use span::Span;
 pub use tracing;
-pub use wharf_sdk_derive::{Parameters, export_destination};
+pub use wharf_sdk_derive::{Parameters, export_destination, export_processor};
 
 /// The contract's types and what a component imports. What a component exports is generated in its own crate: a library that
 /// generates more than one world links no component.
@@ -118,9 +123,13 @@ pub mod __private {
         bindings,
         descriptor::Package,
         parameters::Problem,
-        session::{Session, check, describe},
+        processed::{Change, Parts},
+        session::{ProcessorSession, Session, check, describe},
     };
 
     /// Holds a type to what is exported of it, natively too.
     pub const fn is_destination<D: crate::Destination>() {}
+
+    /// Holds a type to what is exported of it, natively too.
+    pub const fn is_processor<P: crate::Processor>() {}
 }

@@ -3,23 +3,31 @@
 use std::cell::RefCell;
 
 use crate::{
-    Batch, Context, Destination, Failure, Parameters, Problem, Settings, bindings::wharf::connector::types, descriptor::Package,
-    log,
+    Batch, Context, Descriptor, Destination, Failure, Parameters, Problem, Processor, Settings,
+    bindings::wharf::connector::types, descriptor::Package, log, processed::Parts,
 };
 
-/// The descriptor as it crosses the boundary.
-pub fn describe<D: Destination>(package: &Package) -> String {
+/// The descriptor as it crosses the boundary, of a connector with these parameters.
+pub fn describe<C: Parameters>(describe: impl FnOnce() -> Descriptor, package: &Package) -> String {
     log::enter();
-    D::describe().json(package, D::Config::declare())
+    describe().json(package, C::declare())
 }
 
 /// All that is wrong with the settings: what they cannot be read as, or else what the connector has to say.
-pub fn check<D: Destination>(settings: types::Settings) -> Vec<Problem> {
+pub fn check<C: Parameters>(check: impl FnOnce(&C) -> Vec<Problem>, settings: types::Settings) -> Vec<Problem> {
     log::enter();
-    match D::Config::read(&Settings::from_iter(settings)) {
-        Ok(config) => D::check(&config),
+    match C::read(&Settings::from_iter(settings)) {
+        Ok(config) => check(&config),
         Err(problems) => problems,
     }
+}
+
+/// The settings, read for `open`.
+fn read<C: Parameters>(settings: types::Settings) -> Result<C, Failure> {
+    C::read(&Settings::from_iter(settings)).map_err(|problems| {
+        let problems: Vec<String> = problems.iter().map(Problem::to_string).collect();
+        Failure::fatal(format!("settings that cannot be used: {}", problems.join("; ")))
+    })
 }
 
 /// A destination from `open` to `close`. The contract lends it to each call; one call runs at a time.
@@ -30,11 +38,7 @@ impl<D: Destination> Session<D> {
     /// Reads the settings and opens the destination with them.
     pub fn open(settings: types::Settings) -> Result<Self, types::Failure> {
         log::enter();
-        let config = D::Config::read(&Settings::from_iter(settings)).map_err(|problems| {
-            let problems: Vec<String> = problems.iter().map(Problem::to_string).collect();
-            Failure::fatal(format!("settings that cannot be used: {}", problems.join("; ")))
-        })?;
-        let destination = D::open(config, Context::new())?;
+        let destination = D::open(read(settings)?, Context::new())?;
         Ok(Self(RefCell::new(Some(destination))))
     }
 
@@ -60,6 +64,37 @@ impl<D: Destination> Session<D> {
         log::enter();
         match self.0.borrow_mut().take() {
             Some(destination) => Ok(destination.close()?),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A processor from `open` to `close`.
+#[derive(Debug)]
+pub struct ProcessorSession<P>(RefCell<Option<P>>);
+
+impl<P: Processor> ProcessorSession<P> {
+    /// Reads the settings and opens the processor with them.
+    pub fn open(settings: types::Settings) -> Result<Self, types::Failure> {
+        log::enter();
+        let processor = P::open(read(settings)?, Context::new())?;
+        Ok(Self(RefCell::new(Some(processor))))
+    }
+
+    /// Hands over a batch.
+    pub fn process(&self, batch: types::Batch) -> Result<Parts, types::Failure> {
+        log::enter();
+        match self.0.borrow_mut().as_mut() {
+            Some(processor) => Ok(processor.process(&Batch::new(batch))?.0),
+            None => Err(Failure::fatal("a batch for a session that was closed").into()),
+        }
+    }
+
+    /// Closes the processor; a second time there is nothing to do.
+    pub fn close(&self) -> Result<(), types::Failure> {
+        log::enter();
+        match self.0.borrow_mut().take() {
+            Some(processor) => Ok(processor.close()?),
             None => Ok(()),
         }
     }

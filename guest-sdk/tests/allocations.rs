@@ -6,8 +6,8 @@ use std::{
 };
 
 use wharf_sdk::{
-    Batch, Context, Descriptor, Destination, Failure, Receipt,
-    testing::{Harness, batch, record},
+    Batch, Context, Descriptor, Destination, Failure, Operation, Processed, Processor, Receipt,
+    testing::{Harness, ProcessorHarness, batch, record},
 };
 
 struct Counting;
@@ -23,6 +23,12 @@ unsafe impl GlobalAlloc for Counting {
         ALLOCATIONS.set(ALLOCATIONS.get() + 1);
         // SAFETY: as the caller promises.
         unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn realloc(&self, memory: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
+        // SAFETY: as the caller promises.
+        unsafe { System.realloc(memory, layout, size) }
     }
 
     unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
@@ -66,6 +72,51 @@ impl Destination for Reads {
         OF_THE_WRITE.set(ALLOCATIONS.get());
         Ok(receipt)
     }
+}
+
+/// Changes something of every record, makes two of some, drops others.
+struct Changes;
+
+impl Processor for Changes {
+    type Config = ();
+
+    fn describe() -> Descriptor {
+        Descriptor::new("Changes something of every record.")
+    }
+
+    fn open((): (), _: Context) -> Result<Self, Failure> {
+        Ok(Self)
+    }
+
+    fn process(&mut self, batch: &Batch) -> Result<Processed, Failure> {
+        ALLOCATIONS.set(0);
+        let mut processed = Processed::builder(batch);
+        for record in batch {
+            match record.index() % 3 {
+                0 => processed.filter(record),
+                1 => {
+                    processed.emit(record).after("one").meta("source", "here").operation(Operation::Update);
+                    processed.emit(record).key("two");
+                }
+                _ => processed.fail(record, Failure::rejected(String::new())),
+            }
+        }
+        let processed = processed.finish();
+        OF_THE_WRITE.set(ALLOCATIONS.get());
+        Ok(processed)
+    }
+}
+
+/// Growing a buffer is an allocation: how many there are follows the logarithm of its size.
+#[test]
+fn a_processor_allocates_nothing_for_a_record_but_as_its_buffers_grow() {
+    let allocations = |records: usize| {
+        let records = (0..records).map(|_| record("after").key("key").meta("source", "web"));
+        ProcessorHarness::<Changes>::new().open().process(&batch(records));
+        OF_THE_WRITE.get()
+    };
+    let (few, many) = (allocations(300), allocations(30_000));
+    assert!(many < few + 120, "{few} for 300 records, {many} for 30,000");
 }
 
 fn allocations(records: usize) -> usize {

@@ -21,6 +21,13 @@ pub fn export_destination(input: TokenStream) -> TokenStream {
     export::destination(input.into()).into()
 }
 
+/// Makes a type that implements `Processor` the one that this component exports: `export_processor!(MyProcessor);`, once, at the root
+/// of the crate. Name, version, summary and author come of the crate as with `export_destination!`.
+#[proc_macro]
+pub fn export_processor(input: TokenStream) -> TokenStream {
+    export::processor(input.into()).into()
+}
+
 /// Derives what a connector may be given. Documented at the trait.
 #[proc_macro_derive(Parameters, attributes(parameter))]
 pub fn parameters(input: TokenStream) -> TokenStream {

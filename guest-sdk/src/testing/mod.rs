@@ -1,4 +1,5 @@
-//! A host for native tests: the life of a destination, without WebAssembly, held to the same rules.
+//! A host for native tests: the life of a destination or a processor, without WebAssembly, held to the same rules. What follows is of
+//! destinations; [`ProcessorHarness`] does the same for processors.
 //!
 //! ```
 //! use wharf_sdk::{
@@ -44,26 +45,30 @@
 
 mod answer;
 mod batch;
+mod bench;
 mod host;
+mod processing;
+mod processor;
 mod rules;
 #[cfg(test)]
 mod tests;
 
-use std::{cell::RefCell, collections::BTreeMap, fmt, marker::PhantomData, rc::Rc};
+use std::{fmt, marker::PhantomData};
 
 pub use answer::{Answer, Breach, Fate};
 pub use batch::{TestBatch, TestRecord, batch, deletion, record};
 pub use host::{FollowUp, Line};
+pub use processing::{ProcessBreach, Processing, TestOutput};
+pub use processor::{ProcessorHarness, ProcessorSession};
 pub use serde_json::Value as Json;
 
 pub(crate) use batch::Columns;
 pub(crate) use host::Host;
 
-use tracing::{Dispatch, Level, dispatcher};
+use crate::{Destination, Failure, Parameters, Problem, session};
+use bench::Bench;
 
-use crate::{Destination, Failure, Parameters, Problem, Settings, descriptor::Package, log::HostLog, session, sys};
-
-/// Why a destination did not open.
+/// Why a session did not open.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NotOpened {
     /// The settings are wrong: against the declared parameters, or by what the connector has to say of them.
@@ -89,9 +94,7 @@ impl fmt::Display for NotOpened {
 /// Sessions that are opened from one harness are instances of one destination: they share state, metrics and log.
 #[derive(Debug)]
 pub struct Harness<D> {
-    settings: Vec<(String, String)>,
-    host: Rc<RefCell<Host>>,
-    log: Dispatch,
+    bench: Bench,
     destination: PhantomData<fn() -> D>,
 }
 
@@ -108,68 +111,17 @@ impl<D: Destination> Harness<D> {
     /// Where the declared parameters are unsound: a default that breaks its own rules, a pattern that is none.
     #[track_caller]
     pub fn new() -> Self {
-        let unsound = rules::unsound(&D::Config::declare());
-        assert!(unsound.is_empty(), "the declared parameters are unsound: {}", NotOpened::Problems(unsound));
-        Self { settings: Vec::new(), host: Rc::default(), log: Dispatch::new(HostLog::new()), destination: PhantomData }
-    }
-
-    /// With a setting, as an operator writes it; lists as `name.0`, maps as `name.key`.
-    #[must_use]
-    pub fn setting(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
-        self.settings.push((name.into(), value.into()));
-        self
-    }
-
-    /// With an answer of the [`Context`](crate::Context), such as `pipeline` or `instance`.
-    #[must_use]
-    pub fn context(self, name: impl Into<String>, value: impl Into<String>) -> Self {
-        self.host.borrow_mut().context.insert(name.into(), value.into());
-        self
-    }
-
-    /// With state granted, and this in it.
-    #[must_use]
-    pub fn state_of<K: Into<String>, V: Into<Vec<u8>>>(self, entries: impl IntoIterator<Item = (K, V)>) -> Self {
-        let entries = entries.into_iter().map(|(key, value)| (key.into(), value.into()));
-        self.host.borrow_mut().state.get_or_insert_default().extend(entries);
-        self
-    }
-
-    /// With state granted, and nothing in it.
-    #[must_use]
-    pub fn grant_state(self) -> Self {
-        self.host.borrow_mut().state.get_or_insert_default();
-        self
-    }
-
-    /// With a token of that provider. Given several times, the next follows where the connector says that one was refused.
-    #[must_use]
-    pub fn token(self, provider: impl Into<String>, token: impl Into<String>) -> Self {
-        self.host.borrow_mut().tokens.entry(provider.into()).or_default().push_back(token.into());
-        self
-    }
-
-    /// With a host that keeps only lines at least as grave; otherwise it keeps all.
-    #[must_use]
-    pub fn log_from(self, level: Level) -> Self {
-        self.host.borrow_mut().threshold = level.into();
-        self
+        Self { bench: Bench::new(&D::Config::declare()), destination: PhantomData }
     }
 
     /// The descriptor, as the host reads it. Where the connector does not say what it is called, it is called `under-test`.
     pub fn descriptor(&self) -> Json {
-        let package = Package { name: "under-test", version: "0.0.0", description: "", authors: "" };
-        let text = self.call(|| session::describe::<D>(&package));
-        serde_json::from_str(&text).unwrap_or_else(|error| panic!("the descriptor is no JSON: {error}"))
+        self.bench.descriptor(|package| session::describe::<D::Config>(D::describe, package))
     }
 
     /// All that is wrong with the settings: by the declared parameters, or, where these find nothing, by what the connector says.
     pub fn check(&self) -> Vec<Problem> {
-        let (settings, problems) = self.settle();
-        match problems.is_empty() {
-            true => self.call(|| session::check::<D>(pairs(&settings))),
-            false => problems,
-        }
+        self.bench.check(&D::Config::declare(), |settings| session::check::<D::Config>(D::check, settings))
     }
 
     /// A session.
@@ -186,53 +138,12 @@ impl<D: Destination> Harness<D> {
 
     /// A session, or why there is none.
     pub fn try_open(&self) -> Result<Session<'_, D>, NotOpened> {
-        let problems = self.check();
-        if !problems.is_empty() {
-            return Err(NotOpened::Problems(problems));
-        }
-        let (settings, _) = self.settle();
-        let session = self.call(|| session::Session::open(pairs(&settings)));
-        let session = session.map_err(|failure| NotOpened::Failure(failure.into()))?;
+        let session = self.bench.try_open(&D::Config::declare(), self.check(), session::Session::open)?;
         Ok(Session { harness: self, session })
     }
-
-    /// What was logged, in order.
-    pub fn logged(&self) -> Vec<Line> {
-        self.host.borrow().log.clone()
-    }
-
-    /// What was counted under that name.
-    pub fn count(&self, name: &str) -> u64 {
-        self.host.borrow().counts.get(name).copied().unwrap_or_default()
-    }
-
-    /// What the gauge of that name stands at.
-    pub fn gauge(&self, name: &str) -> Option<f64> {
-        self.host.borrow().gauges.get(name).copied()
-    }
-
-    /// What was observed under that name.
-    pub fn observations(&self, name: &str) -> Vec<f64> {
-        self.host.borrow().observations.get(name).cloned().unwrap_or_default()
-    }
-
-    /// What is kept; nothing where state is not granted.
-    pub fn state(&self) -> BTreeMap<String, Vec<u8>> {
-        self.host.borrow().state.clone().unwrap_or_default()
-    }
-
-    fn settle(&self) -> (Settings, Vec<Problem>) {
-        rules::settle(&D::Config::declare(), &Settings::from_iter(self.settings.clone()))
-    }
-
-    fn call<T>(&self, call: impl FnOnce() -> T) -> T {
-        dispatcher::with_default(&self.log, || sys::with_host(&self.host, call))
-    }
 }
 
-fn pairs(settings: &Settings) -> Vec<(String, String)> {
-    settings.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
-}
+bench::shared!(Harness);
 
 /// An open destination.
 #[derive(Debug)]
@@ -258,9 +169,9 @@ impl<D: Destination> Session<'_, D> {
     pub fn try_write(&self, batch: &TestBatch) -> Result<Answer, Breach> {
         let (pushed, columns) = batch.lay_out();
         let count = pushed.count;
-        let host = &self.harness.host;
+        let host = &self.harness.bench.host;
         host.borrow_mut().batch = Some(columns);
-        let answer = self.harness.call(|| self.session.write(pushed));
+        let answer = self.harness.bench.call(|| self.session.write(pushed));
         let mut host = host.borrow_mut();
         host.batch = None;
         let progress = std::mem::take(&mut host.progress);
@@ -271,11 +182,11 @@ impl<D: Destination> Session<'_, D> {
     /// Tells of batches that are settled.
     pub fn ack<I: Into<String>>(&self, batches: impl IntoIterator<Item = I>) {
         let batches: Vec<String> = batches.into_iter().map(Into::into).collect();
-        self.harness.call(|| self.session.ack(&batches));
+        self.harness.bench.call(|| self.session.ack(&batches));
     }
 
     /// Closes it.
     pub fn close(self) -> Result<(), Failure> {
-        Ok(self.harness.call(|| self.session.close())?)
+        Ok(self.harness.bench.call(|| self.session.close())?)
     }
 }

@@ -2,5 +2,6 @@
 
 mod destination;
 mod parameters;
+mod processed;
 mod receipts;
 mod schema;
