@@ -45,10 +45,17 @@ pub struct Limits {
     #[serde(deserialize_with = "fuel")]
     #[schemars(range(min = 1))]
     pub fuel_per_call: u64,
-    /// The computation that a `write` may use for each record handed over, on top of `fuel-per-call`, in units of fuel.
+    /// The computation that a `write` or a `process` may use for each record handed over, on top of `fuel-per-call`, in units of fuel.
     #[serde(deserialize_with = "fuel")]
     #[schemars(range(min = 1))]
     pub fuel_per_record: u64,
+    /// The most records that a processor may make of one batch; never fewer than went in.
+    #[serde(deserialize_with = "records_out")]
+    #[schemars(range(min = 1, max = 10_000_000))]
+    pub records_out: u32,
+    /// The most bytes of records that a processor may make of one batch; never fewer than went in.
+    #[serde(deserialize_with = "bytes_out")]
+    pub bytes_out: Size,
     /// The longest that each call may take.
     pub time: Times,
     /// The most bytes kept of one line of standard output or error; the rest of the line is dropped.
@@ -82,6 +89,8 @@ impl Default for Limits {
             random_bytes: Size::from_kib(64),
             fuel_per_call: 10_000_000_000,
             fuel_per_record: 100_000_000,
+            records_out: 100_000,
+            bytes_out: Size::from_mib(64),
             time: Times::default(),
             output: Size::from_kib(64),
             log_lines: 100,
@@ -108,6 +117,9 @@ pub struct Times {
     /// Writing a batch.
     #[serde(deserialize_with = "time")]
     pub write: Interval,
+    /// Processing a batch.
+    #[serde(deserialize_with = "time")]
+    pub process: Interval,
     /// Taking note of what was acknowledged.
     #[serde(deserialize_with = "time")]
     pub ack: Interval,
@@ -119,7 +131,15 @@ pub struct Times {
 impl Default for Times {
     fn default() -> Self {
         let secs = Interval::from_secs;
-        Self { describe: secs(10), check: secs(10), open: secs(60), write: secs(60), ack: secs(10), close: secs(30) }
+        Self {
+            describe: secs(10),
+            check: secs(10),
+            open: secs(60),
+            write: secs(60),
+            process: secs(60),
+            ack: secs(10),
+            close: secs(30),
+        }
     }
 }
 
@@ -220,6 +240,8 @@ readers! {
     host_call_bytes: Size = Size::from_kib(64)..=Size::from_mib(1024);
     random_bytes: Size = Size::from_bytes(1)..=Size::from_mib(16);
     fuel: u64 = 1..=u64::MAX;
+    records_out: u32 = 1..=10_000_000;
+    bytes_out: Size = Size::from_kib(1)..=Size::from_mib(4096);
     output: Size = Size::from_bytes(256)..=Size::from_mib(1);
     headers: u32 = 1..=1_000;
     header_bytes: Size = Size::from_kib(8)..=Size::from_mib(1);

@@ -8,6 +8,7 @@
 
 pub mod binary;
 pub mod descriptor;
+mod processor;
 pub mod settings;
 mod v0_1;
 
@@ -39,6 +40,8 @@ use self::{
     descriptor::{Descriptor, DescriptorError},
     settings::{Given, Problem},
 };
+
+pub use self::processor::{ProcessTrouble, ProcessorSession};
 
 /// Loads components; what all of them share.
 #[derive(Clone)]

@@ -84,8 +84,8 @@ impl Scope {
 pub struct InHand {
     /// The records.
     pub batch: Batch,
-    /// Those reported delivered for good.
-    pub progress: SpanSet,
+    /// Those reported delivered for good; `None` where the call delivers nothing.
+    pub progress: Option<SpanSet>,
 }
 
 /// The data of an instance's store.

@@ -33,6 +33,8 @@ pub enum Call {
     Open,
     /// Take these records.
     Write,
+    /// Change these records.
+    Process,
     /// These are settled.
     Ack,
     /// Come to an end.
@@ -47,6 +49,7 @@ impl Call {
             Self::Check => "check",
             Self::Open => "open",
             Self::Write => "write",
+            Self::Process => "process",
             Self::Ack => "ack",
             Self::Close => "close",
         }
@@ -59,6 +62,7 @@ impl Call {
             Self::Check => times.check,
             Self::Open => times.open,
             Self::Write => times.write,
+            Self::Process => times.process,
             Self::Ack => times.ack,
             Self::Close => times.close,
         }

@@ -81,7 +81,7 @@ impl context::Host for Host {
 impl progress::Host for Host {
     fn delivered(&mut self, span: Span) -> wasmtime::Result<()> {
         self.in_time()?;
-        let Some(InHand { batch, progress }) = &mut self.in_hand else {
+        let Some(InHand { batch, progress: Some(progress) }) = &mut self.in_hand else {
             return Err(format_err!("progress was reported outside of write"));
         };
         let (span, count) = (record::Span::new(span.start, span.end), batch.count());

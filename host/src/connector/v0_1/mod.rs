@@ -3,8 +3,10 @@
 //! Nothing outside this folder sees a generated type.
 
 mod imports;
+mod processor;
 mod session;
 
+pub use processor::ProcessorSession;
 pub use session::Session;
 
 use wasmtime::component::{InstancePre, Linker};
@@ -44,6 +46,19 @@ mod described {
     });
 }
 
+/// What a processor offers.
+#[allow(missing_docs, reason = "generated; the contract's own comments stand in wit/")]
+mod processing {
+    wasmtime::component::bindgen!({
+        path: "../wit",
+        inline: "package wharf:host; world processing { export wharf:connector/processor@0.1.0; }",
+        world: "wharf:host/processing",
+        exports: { default: async },
+        ownership: Borrowing { duplicate_if_necessary: true },
+        with: { "wharf:connector/types@0.1.0": super::bindings::wharf::connector::types },
+    });
+}
+
 /// What components of this version can import, linked once for an engine: the contract, all of WASI 0.2, and HTTP. What is not
 /// granted answers so at run time.
 pub fn linker(engine: &Engine) -> wasmtime::Result<Linker<Host>> {
@@ -70,13 +85,17 @@ impl Component {
         Ok(Self { pre: linker.instantiate_pre(component)? })
     }
 
-    /// Starts an instance and asks who it is. One that says to be a destination is held against the contract's types here, and not at
-    /// its first record.
+    /// Starts an instance and asks who it is. One that says to be a destination or a processor is held against the contract's types
+    /// here, and not at its first record.
     pub async fn describe(&self, standing: Standing<'_>, outline: &Outline) -> Result<String, Loading> {
         let (mut instance, exports) = self.start(standing, Call::Describe).await?;
         if outline.offers("destination") {
             let store = instance.store().ok_or(Loading::Gone)?;
             bindings::WriteDestination::new(store, &exports).map_err(Loading::Exports)?;
+        }
+        if outline.offers("processor") {
+            let store = instance.store().ok_or(Loading::Gone)?;
+            processing::Processing::new(store, &exports).map_err(Loading::Exports)?;
         }
         let described = described::Described::new(instance.store().ok_or(Loading::Gone)?, &exports).map_err(Loading::Exports)?;
         let guest = described.wharf_connector_connector();

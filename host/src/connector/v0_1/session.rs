@@ -58,21 +58,14 @@ impl Session {
         let count = batch.count();
         if let Some(host) = self.instance.host() {
             // Clones share the columns.
-            host.in_hand = Some(InHand { batch: batch.clone(), progress: SpanSet::default() });
+            host.in_hand = Some(InHand { batch: batch.clone(), progress: Some(SpanSet::default()) });
         }
         let (offsets, validity) = (batch.after().offsets(), batch.after().validity());
-        let part = Batch {
-            id: batch.id(),
-            start: batch.start(),
-            count,
-            attempt,
-            action: 0,
-            after: Column { offsets: &offsets, data: batch.after().data(), validity: validity.as_deref() },
-        };
+        let part = part(batch, attempt, &offsets, validity.as_deref());
         let guest = self.exports.wharf_connector_destination().session();
         let session = self.session;
         let answer = self.instance.call(Call::Write, count, async |store| guest.call_write(store, session, part).await).await;
-        let progress = self.instance.take_in_hand().map(|in_hand| in_hand.progress).unwrap_or_default();
+        let progress = self.instance.take_in_hand().and_then(|in_hand| in_hand.progress).unwrap_or_default();
         match answer {
             Ok(Ok(receipt)) => match translated(receipt, &self.redactor).verify(count, &progress) {
                 Ok(runs) => Answer { runs, trouble: None },
@@ -120,26 +113,41 @@ impl Session {
     }
 }
 
-fn translated(receipt: types::Receipt, redactor: &Redactor) -> Receipt {
-    let span = |span: types::Span| Span::new(span.start, span.end);
-    Receipt {
-        delivered: receipt.delivered.into_iter().map(span).collect(),
-        verdicts: receipt
-            .verdicts
-            .into_iter()
-            .map(|verdict| Verdict {
-                records: span(verdict.records),
-                outcome: match verdict.outcome {
-                    types::Outcome::Warned(remark) => Outcome::Warned(bounded(&redactor.text(&remark), MESSAGE)),
-                    types::Outcome::Failed(failure) => Outcome::Failed(failed(failure, redactor)),
-                    types::Outcome::Untried => Outcome::Untried,
-                },
-            })
-            .collect(),
+/// A batch as it crosses the boundary; what is not in it is pulled.
+pub(super) fn part<'a>(batch: &'a record::Batch, attempt: u32, offsets: &'a [u32], validity: Option<&'a [u8]>) -> Batch<'a> {
+    Batch {
+        id: batch.id(),
+        start: batch.start(),
+        count: batch.count(),
+        attempt,
+        action: 0,
+        after: Column { offsets, data: batch.after().data(), validity },
     }
 }
 
-fn failed(failure: types::Failure, redactor: &Redactor) -> Failure {
+fn translated(receipt: types::Receipt, redactor: &Redactor) -> Receipt {
+    Receipt {
+        delivered: receipt.delivered.into_iter().map(span).collect(),
+        verdicts: receipt.verdicts.into_iter().map(|verdict| translated_verdict(verdict, redactor)).collect(),
+    }
+}
+
+pub(super) fn translated_verdict(verdict: types::Verdict, redactor: &Redactor) -> Verdict {
+    Verdict {
+        records: span(verdict.records),
+        outcome: match verdict.outcome {
+            types::Outcome::Warned(remark) => Outcome::Warned(bounded(&redactor.text(&remark), MESSAGE)),
+            types::Outcome::Failed(failure) => Outcome::Failed(failed(failure, redactor)),
+            types::Outcome::Untried => Outcome::Untried,
+        },
+    }
+}
+
+pub(super) fn span(span: types::Span) -> Span {
+    Span::new(span.start, span.end)
+}
+
+pub(super) fn failed(failure: types::Failure, redactor: &Redactor) -> Failure {
     Failure {
         kind: match failure.kind {
             types::FailureKind::Transient => FailureKind::Transient,

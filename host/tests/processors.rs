@@ -1,0 +1,234 @@
+//! Processors under the host's eye: what an honest one makes of a batch, and what becomes of one that breaks the contract, computes
+//! without end or takes what it may not. The zoo's rows for `process`; the session is driven directly.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+use std::{sync::Arc, time::Instant};
+
+use wharf::{
+    clock::Clock,
+    config::{Interval, Limits, Size, Times},
+    connector::{Connector, Loader, Opening, ProcessTrouble, ProcessorSession},
+    record::{Batch, BatchBuilder, Derived, Passed, Selection, Span},
+    sandbox::{Engine, Redactor, Scope, Usage, cache::Cache},
+};
+use wharf_tests::component;
+
+/// A processor in its cage.
+struct Cage {
+    connector: Connector,
+    limits: Limits,
+    usage: Arc<Usage>,
+    secrets: Vec<String>,
+}
+
+impl Cage {
+    async fn new() -> Self {
+        let cache = Cache::open(&wharf_tests::cache().unwrap()).unwrap();
+        let loader = Loader::new(Engine::new(Some(cache)).unwrap(), Clock::system()).unwrap();
+        let connector = loader.load(&component("guest-mangles").unwrap()).await.unwrap();
+        assert!(connector.outline.offers("processor") && !connector.outline.offers("destination"));
+        let time = Times { process: Interval::from_millis(2000), ..Times::default() };
+        let limits =
+            Limits { memory: Size::from_mib(16), fuel_per_call: 400_000_000, fuel_per_record: 1000, time, ..Limits::default() };
+        Self { connector, limits, usage: Arc::default(), secrets: Vec::new() }
+    }
+
+    async fn open(&self, act: &str, amount: u64) -> ProcessorSession {
+        let mut opening = Opening {
+            settings: vec![("act".into(), act.into()), ("amount".into(), amount.to_string())],
+            limits: Arc::new(self.limits),
+            scope: Scope::new([("pipeline", "pipe"), ("processor", "mangles")]),
+            usage: self.usage.clone(),
+            ..Opening::default()
+        };
+        opening.grants.redactor = Redactor::new(self.secrets.iter().map(String::as_str));
+        self.connector.open_processor(&opening).await.unwrap()
+    }
+
+    /// What it comes to, in a session of its own.
+    async fn process(&self, act: &str, amount: u64) -> Result<Derived, ProcessTrouble> {
+        self.open(act, amount).await.process(&batch(), &Selection::All, 1).await
+    }
+}
+
+fn batch() -> Batch {
+    let mut builder = BatchBuilder::with_capacity(4, 16, true, Some("text/plain".into()));
+    for (sequence, value) in [(10, "a"), (20, "b"), (30, "c"), (40, "d")] {
+        builder.push(sequence, Some(value.to_uppercase().as_bytes()), value.as_bytes()).unwrap();
+    }
+    builder.finish("pipe", "p".into())
+}
+
+fn texts(batch: &Batch) -> Vec<&str> {
+    batch.after().iter().map(|value| std::str::from_utf8(value.unwrap()).unwrap()).collect()
+}
+
+#[tokio::test]
+async fn what_a_processor_makes_of_records_has_keys_of_its_own_and_parents() {
+    let cage = Cage::new().await;
+    let mut session = cage.open("honest", 0).await;
+    assert_eq!(session.title(), "guest-mangles 0.1.0");
+    let batch = batch();
+    let derived = session.process(&batch, &Selection::Some(vec![1, 3]), 1).await.unwrap();
+    let out = derived.batch().unwrap();
+    assert_eq!(texts(out), ["a", "B/0key", "B/1key", "c", "D/0key", "D/1key"]);
+    assert_eq!((out.sequences(), out.ordinals()), (&[10, 20, 20, 30, 40, 40][..], &[0, 0, 1, 0, 0, 1][..]));
+    assert_eq!(derived.parents(), Some(&[0, 1, 1, 2, 3, 3][..]));
+    // What came out of one goes into the next, and is asked for its ordinals there.
+    let again = session.process(out, &Selection::All, 1).await.unwrap();
+    let out = again.batch().unwrap();
+    assert_eq!(texts(out)[2..6], ["B/0key", "B/1key", "B/1key", "B/2key"]);
+    assert_eq!(out.ordinals()[..8], [0, 1, 0, 1, 2, 3, 0, 1]);
+    // None picked: it is not even asked.
+    let passed = session.process(&batch, &Selection::Some(Vec::new()), 1).await.unwrap();
+    assert_eq!(passed.batch().unwrap().id(), batch.id());
+    session.close().await.unwrap().unwrap();
+    assert!(cage.usage.fuel_per_record().is_some());
+}
+
+#[tokio::test]
+async fn records_are_dropped_and_fail_each_by_itself() {
+    let cage = Cage::new().await;
+    let derived = cage.process("drop-and-fail", 0).await.unwrap();
+    assert_eq!(texts(derived.batch().unwrap()), ["b", "c"]);
+    let [dropped, on, failed] = derived.passages() else { panic!("three passages") };
+    assert_eq!((dropped.records, &dropped.passed), (Span::new(0, 1), &Passed::Filtered));
+    assert_eq!((on.records, &on.passed), (Span::new(1, 3), &Passed::On));
+    assert!(matches!(&failed.passed, Passed::Failed(failure) if failure.message == "told to fail"));
+    let session = cage.open("pass", 0).await;
+    let failure =
+        wharf::record::Failure { kind: wharf::record::FailureKind::Fatal, message: "no".into(), code: None, retry_after: None };
+    let given_up = session.give_up(&batch(), &Selection::Some(vec![2]), &failure).unwrap();
+    assert_eq!(texts(given_up.batch().unwrap()), ["a", "b", "d"]);
+}
+
+#[tokio::test]
+async fn whoever_breaks_the_contract_is_not_believed_and_lives() {
+    let cage = Cage::new().await;
+    let cases = [
+        ("nothing", 0, "the processor leaves out record 0 and 3 after it"),
+        ("forget", 0, "the processor leaves out record 3: nothing came of it"),
+        ("count-without-end", 0, "the processor made 4294967295 records, and 100000 are the most (limits.records-out)"),
+        ("many", 100_001, "the processor made 100001 records, and 100000 are the most (limits.records-out)"),
+        ("parents-short", 0, "the processor made 4 records and named 1 parents"),
+        ("parents-outside", 0, "the processor says that record 3 came of record 4 in a batch of 4"),
+        ("parents-falling", 0, "the processor says that record 1 came of record 2, and the one before it of a later one"),
+        ("twice", 0, "the processor names record 1 twice"),
+        ("filtered-outside", 0, "the processor has the span 0..4294967295 in a batch of 4 records"),
+        ("filtered-backwards", 0, "the processor has the span 3..1, which holds no record"),
+        ("warn", 0, "the processor has a verdict on the records 0..1 that is not `failed`"),
+        ("fatal-first", 0, "the processor calls the records 0..1 fatal, which only the last of a batch of 4 can be"),
+        ("column-short", 0, "the processor's column after has 1 values for 4 records"),
+        ("column-empty", 0, "the processor's column key has no offset for 4 records"),
+        ("column-start", 0, "the processor's column before has offsets that start at 1, not at 0"),
+        ("column-falls", 0, "the processor's column after has offsets that fall after value 1"),
+        ("column-end", 0, "the processor's column after has offsets up to 4294967295 in 2 bytes"),
+        ("validity", 0, "the processor's column after has 7 bytes of validity for 4 records"),
+        ("operations-short", 0, "the processor made 4 records and named 1 operations"),
+        ("operation", 0, "the processor gave record 0 the operation 200; 0 to 3 are all there are"),
+        ("content-type", 0, "the processor gave the media type \"text/\u{fffd}[2J\""),
+        ("metadata", 65, "the processor made 65 metadata columns; 64 are the most"),
+        ("name", 300, "the processor named a metadata column \"xxx"),
+        ("name", 0, "the processor named a metadata column \"\""),
+        ("name-twice", 0, "the processor named the metadata column x twice"),
+    ];
+    for (act, amount, words) in cases {
+        let mut session = cage.open(act, amount).await;
+        for _ in 0..2 {
+            let trouble = session.process(&batch(), &Selection::All, 1).await.unwrap_err();
+            assert!(matches!(trouble, ProcessTrouble::Breach(_)), "{act}: {trouble}");
+            assert!(trouble.to_string().starts_with(words), "{act}: {trouble}");
+        }
+        session.close().await.unwrap().unwrap();
+    }
+    // As many and as much as may be is no breach.
+    assert_eq!(cage.process("many", 100_000).await.unwrap().batch().unwrap().count(), 100_000);
+    assert_eq!(cage.process("metadata", 64).await.unwrap().batch().unwrap().metadata().len(), 64);
+}
+
+#[tokio::test]
+async fn more_bytes_than_may_come_out_are_refused_before_they_are_copied() {
+    let mut cage = Cage::new().await;
+    cage.limits.bytes_out = Size::from_kib(1);
+    let trouble = cage.process("many", 1000).await.unwrap_err().to_string();
+    // Each has a byte of its value and one of its key.
+    assert_eq!(trouble, "the processor made 2000 bytes of records, and 1024 are the most (limits.bytes-out)");
+    assert_eq!(cage.process("many", 500).await.unwrap().batch().unwrap().count(), 500);
+    cage.limits.records_out = 499;
+    let trouble = cage.process("many", 500).await.unwrap_err().to_string();
+    assert_eq!(trouble, "the processor made 500 records, and 499 are the most (limits.records-out)");
+}
+
+#[tokio::test]
+async fn whoever_takes_more_than_it_may_is_thrown_away() {
+    let cage = Cage::new().await;
+    let cases = [
+        (
+            "loop",
+            0,
+            "process ended its instance: computed more than 400004000 units of fuel (limits.fuel-per-call and limits.fuel-per-record)",
+        ),
+        ("sleep", 0, "process ended its instance: took longer than 2s (limits.time.process)"),
+        ("grow", 0, "process ended its instance: wanted "),
+        ("hoard", 64 << 20, "process ended its instance: wanted "),
+        ("panic", 0, "process ended its instance: "),
+        ("exit", 3, "process ended its instance: "),
+        (
+            "answer-at-length",
+            12 << 20,
+            "process ended its instance: handed over more than 1MiB in one call (limits.host-call-bytes)",
+        ),
+        ("progress", 0, "process ended its instance: "),
+        ("nonsense", 0, "process ended its instance: "),
+    ];
+    for (act, amount, words) in cases {
+        let mut cage =
+            Cage { limits: cage.limits, connector: cage.connector.clone(), usage: Arc::default(), secrets: Vec::new() };
+        if act == "answer-at-length" {
+            cage.limits.host_call_bytes = Size::from_mib(1);
+        }
+        let began = Instant::now();
+        let mut session = cage.open(act, amount).await;
+        let trouble = session.process(&batch(), &Selection::All, 1).await.unwrap_err();
+        assert!(matches!(trouble, ProcessTrouble::Ended(_)), "{act}: {trouble}");
+        assert!(trouble.to_string().starts_with(words), "{act}: {trouble}");
+        if act == "progress" {
+            assert!(trouble.to_string().contains("progress was reported outside of write"), "{trouble}");
+        }
+        // It is gone for good.
+        let again = session.process(&batch(), &Selection::All, 2).await.unwrap_err();
+        assert!(matches!(again, ProcessTrouble::Ended(_)), "{act}: {again}");
+        assert!(session.memory_peak() <= 16 << 20);
+        assert!(began.elapsed().as_secs() < 30, "{act} took {:?}", began.elapsed());
+    }
+}
+
+#[tokio::test]
+async fn what_it_says_at_length_is_cut_and_no_secret_is_in_it() {
+    let mut cage = Cage::new().await;
+    let ProcessTrouble::Failed(failure) = cage.process("fail", 100_000).await.unwrap_err() else { panic!("it failed") };
+    assert!(failure.message.len() < 32 << 10 && !failure.message.contains('\u{1b}'), "{:.200}", failure.message);
+    let derived = cage.process("fail-a-record-at-length", 100_000).await.unwrap();
+    let Passed::Failed(failure) = &derived.passages()[0].passed else { panic!("they failed") };
+    assert!(failure.message.len() < 32 << 10 && !failure.message.contains('\u{1b}'), "{:.200}", failure.message);
+    let ProcessTrouble::Failed(failure) = cage.process("follow-ups", 0).await.unwrap_err() else { panic!("it failed") };
+    assert!(failure.message.contains("not granted"), "{}", failure.message);
+    cage.secrets = vec!["told to fail".into()];
+    let derived = cage.process("drop-and-fail", 0).await.unwrap();
+    let Passed::Failed(failure) = &derived.passages()[2].passed else { panic!("it failed") };
+    assert!(!failure.message.contains("told"), "{}", failure.message);
+}
+
+#[tokio::test]
+async fn a_processor_that_does_not_open_or_close_says_why() {
+    let cage = Cage::new().await;
+    let settings = vec![("act".into(), "fail-open".into())];
+    let error = cage.connector.open_processor(&Opening { settings, ..Opening::default() }).await.err().unwrap();
+    assert_eq!(error.to_string(), "open failed: rejected: told not to open");
+    // A processor is no destination.
+    let error = cage.connector.open(&Opening::default()).await.err().unwrap();
+    assert!(error.to_string().contains("does not export what the contract names"), "{error}");
+    let session = cage.open("fail-close", 0).await;
+    assert_eq!(session.close().await.unwrap().unwrap_err().message, "told not to close");
+}
