@@ -60,7 +60,7 @@ pub(crate) mod records {
     }
 
     pub(crate) fn content_type(name: &str) -> Option<String> {
-        batch(|batch| batch.content_type.clone().filter(|_| matches!(name, "after" | "before")))
+        batch(|batch| batch.content_type(name))
     }
 }
 

@@ -80,7 +80,7 @@ pub struct TestBatch {
     start: u32,
     attempt: u32,
     action: u32,
-    content_type: Option<String>,
+    content_types: Vec<(String, String)>,
     records: Vec<TestRecord>,
 }
 
@@ -97,7 +97,7 @@ pub fn batch<R: Into<TestRecord>>(records: impl IntoIterator<Item = R>) -> TestB
         start: 0,
         attempt: 1,
         action: 0,
-        content_type: None,
+        content_types: Vec::new(),
         records,
     }
 }
@@ -134,8 +134,16 @@ impl TestBatch {
     }
 
     /// With the media type of `after` and `before`.
-    pub fn content_type(mut self, content_type: impl Into<String>) -> Self {
-        self.content_type = Some(content_type.into());
+    pub fn content_type(self, content_type: impl Into<String>) -> Self {
+        let content_type = content_type.into();
+        self.content_type_of("after", content_type.clone()).content_type_of("before", content_type)
+    }
+
+    /// With the media type of `after`, `before` or `key`.
+    pub fn content_type_of(mut self, column: impl Into<String>, content_type: impl Into<String>) -> Self {
+        let column = column.into();
+        self.content_types.retain(|(known, _)| *known != column);
+        self.content_types.push((column, content_type.into()));
         self
     }
 
@@ -178,7 +186,7 @@ impl TestBatch {
                 false => records.iter().map(|record| record.operation as u8).collect(),
             },
             named,
-            content_type: self.content_type.clone(),
+            content_types: self.content_types.clone(),
         };
         let pushed = types::Batch {
             id: self.id.clone(),
@@ -200,7 +208,14 @@ pub(crate) struct Columns {
     pub(crate) ordinals: Vec<u32>,
     pub(crate) operations: Vec<u8>,
     pub(crate) named: Vec<(String, types::Column)>,
-    pub(crate) content_type: Option<String>,
+    pub(crate) content_types: Vec<(String, String)>,
+}
+
+impl Columns {
+    /// The media type of `after`, `before` or `key`.
+    pub(crate) fn content_type(&self, column: &str) -> Option<String> {
+        self.content_types.iter().find(|(known, _)| known == column).map(|(_, content_type)| content_type.clone())
+    }
 }
 
 fn column<'a>(values: impl Iterator<Item = Option<&'a [u8]>>) -> types::Column {

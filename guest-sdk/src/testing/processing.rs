@@ -145,7 +145,7 @@ impl Processing {
             metadata: metadata.iter().filter_map(|(name, lane)| Some((name.clone(), lane.get(output, *parent)?))).collect(),
         });
         let outputs = outputs.collect();
-        let content_type = parts.content_type.or_else(|| columns.content_type.clone());
+        let content_type = parts.content_type.or_else(|| columns.content_type("after"));
         Ok(Self { outputs, content_type, filtered, failed, failure: None })
     }
 

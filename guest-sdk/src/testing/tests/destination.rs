@@ -56,7 +56,9 @@ fn a_record_shows_what_the_host_has_and_absent_is_not_empty() {
     let harness = writing(|batch| {
         assert_eq!((batch.id(), batch.start(), batch.count(), batch.attempt(), batch.action()), ("cut", 7, 3, 2, 1));
         assert_eq!(batch.partition(), "p");
-        assert_eq!(batch.content_type("after").as_deref(), Some("application/json"));
+        let content_types = ["after", "before", "key", "source"].map(|column| batch.content_type(column));
+        let json = Some("application/json".to_owned());
+        assert_eq!(content_types, [json.clone(), json, Some("text/plain".to_owned()), None]);
         assert_eq!(batch.meta_names().collect::<Vec<_>>(), ["source"]);
         let [first, second, third] = [0, 1, 2].map(|index| batch.get(index).unwrap());
         assert_eq!((first.after(), first.key(), first.before()), (Some(&b"{}"[..]), Some(&b""[..]), Some(&b"old"[..])));
@@ -73,7 +75,8 @@ fn a_record_shows_what_the_host_has_and_absent_is_not_empty() {
         deletion("k"),
         record("x").meta("source", "web").ordinal(3),
     ];
-    let batch = batch(records).id("cut").start(7).attempt(2).action(1).partition("p").content_type("application/json");
+    let batch = batch(records).id("cut").start(7).attempt(2).action(1).partition("p");
+    let batch = batch.content_type("application/json").content_type_of("key", "text/plain");
     harness.open().write(&batch).assert_all_delivered();
 }
 
