@@ -49,7 +49,7 @@
 //!     ..Opening::default()
 //! };
 //! let given = BTreeMap::from([("name".to_owned(), "records.ndjson".into())]);
-//! let settings = connector.check(&given, &opening.limits).await?.map_err(|problems| format!("{problems:?}"))?;
+//! let settings = connector.check(&given, &opening.limits, &opening.scope).await?.map_err(|problems| format!("{problems:?}"))?;
 //! let mut session = connector.open(&Opening { settings, ..opening }).await?;
 //!
 //! let mut batch = BatchBuilder::with_capacity(1, 32, false, Some("application/json".into()));

@@ -23,7 +23,7 @@ use wharf::{
     clock::Clock,
     config::{Interval, Limits, Process, Size, Times},
     connector::{Connector, LoadError, Loader, binary::outline},
-    sandbox::{Compiler, Engine},
+    sandbox::{Compiler, Engine, Scope},
 };
 use wharf_tests::{Scratch, component, long};
 
@@ -207,7 +207,7 @@ async fn load(loader: &Loader, scratch: &Scratch, bytes: &[u8]) -> Result<Connec
     fs::write(&path, bytes).unwrap();
     let time = Times { describe: Interval::from_millis(500), ..Times::default() };
     let limits = Limits { memory: Size::from_mib(16), fuel_per_call: 10_000_000, time, ..Limits::default() };
-    loader.load_within(&path, Arc::new(limits)).await
+    loader.load_within(&path, Arc::new(limits), &Scope::default()).await
 }
 
 #[tokio::test]

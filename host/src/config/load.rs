@@ -169,10 +169,11 @@ fn check(file: &File) -> Result<(), ConfigError> {
             unique("HTTP grant", http.iter().map(|(to, place)| (to.as_str(), *place)))?;
             let tokens = &destination.grants.tokens;
             unique("grant of tokens of", tokens.iter().map(|provider| (provider.as_str(), &provider.place)))?;
-            tokens.iter().try_for_each(|provider| known(provider, &provider.place, &file.tokens))?;
+            let known = |provider: &str, place| known(provider, place, &destination.id, &file.tokens);
+            tokens.iter().try_for_each(|provider| known(provider, &provider.place))?;
             for header in destination.grants.http.iter().flat_map(|grant| &grant.headers) {
                 if let HeaderFrom::Token(provider) = &header.value.value {
-                    known(provider, &header.place, &file.tokens)?;
+                    known(provider, &header.place)?;
                 }
             }
         }
@@ -193,7 +194,7 @@ fn unique<'a>(noun: &str, names: impl Iterator<Item = (&'a str, &'a Place)>) -> 
 }
 
 /// Whether a provider that is named stands in the file.
-fn known(named: &str, place: &Place, providers: &[At<TokenProvider>]) -> Result<(), ConfigError> {
+fn known(named: &str, place: &Place, destination: &str, providers: &[At<TokenProvider>]) -> Result<(), ConfigError> {
     let ids = || providers.iter().map(|provider| provider.id.as_str());
     if ids().any(|id| id == named) {
         return Ok(());
@@ -203,7 +204,8 @@ fn known(named: &str, place: &Place, providers: &[At<TokenProvider>]) -> Result<
         None if providers.is_empty() => "describe it under `tokens:` at the top of the file".to_owned(),
         None => format!("there are {}", list(&ids().collect::<Vec<_>>(), "and")),
     };
-    Err(ConfigError::new(format!("there is no token provider `{named}`")).with_hint(hint).with_place(place.clone()))
+    let what = format!("destination {destination}: there is no token provider `{named}`");
+    Err(ConfigError::new(what).with_hint(hint).with_place(place.clone()))
 }
 
 /// Makes paths count from the folder of the file.

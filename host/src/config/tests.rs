@@ -183,11 +183,11 @@ fn what_is_wrong_with_a_provider_of_tokens_is_told_with_its_line_and_without_its
         refused(&text, &format!("p.yaml:2:53: expected {address}, found `{url}`"));
     }
     for (text, expected) in [
-        (tokens(PROVIDER, "[cmr]"), "p.yaml:10:28: there is no token provider `cmr`\ndid you mean `crm`?"),
-        (tokens(PROVIDER, "[other]"), "p.yaml:10:28: there is no token provider `other`\nthere are `crm`"),
+        (tokens(PROVIDER, "[cmr]"), "p.yaml:10:28: destination d: there is no token provider `cmr`\ndid you mean `crm`?"),
+        (tokens(PROVIDER, "[other]"), "p.yaml:10:28: destination d: there is no token provider `other`\nthere are `crm`"),
         (
             with(GENERATOR, "        grants: { tokens: [crm] }\n"),
-            "p.yaml:8:28: there is no token provider `crm`\ndescribe it under `tokens:` at the top of the file",
+            "p.yaml:8:28: destination d: there is no token provider `crm`\ndescribe it under `tokens:` at the top of the file",
         ),
         (
             tokens(PROVIDER, "[crm, crm]"),

@@ -286,11 +286,11 @@ impl Loader {
 
     /// Reads, checks, compiles and links a file, and asks it who it is, under the limits that hold where none are set.
     pub async fn load(&self, path: &Path) -> Result<Connector, LoadError> {
-        self.load_within(path, Arc::new(Limits::default())).await
+        self.load_within(path, Arc::new(Limits::default()), &Scope::default()).await
     }
 
-    /// The same, under limits of the caller's.
-    pub async fn load_within(&self, path: &Path, limits: Arc<Limits>) -> Result<Connector, LoadError> {
+    /// The same, under limits of the caller's, for whom the log names.
+    pub async fn load_within(&self, path: &Path, limits: Arc<Limits>, scope: &Scope) -> Result<Connector, LoadError> {
         let path = path.to_owned();
         let failed = |cause: &dyn fmt::Display| LoadError::Host { path: path.clone(), cause: cause.to_string() };
         let read = tokio::task::spawn_blocking({
@@ -303,8 +303,9 @@ impl Loader {
         let compiled = compiled.map_err(|cause| LoadError::Compile { path: path.clone(), cause })?;
         let component =
             v0_1::Component::link(&self.v0_1, &compiled).map_err(|cause| LoadError::Link { path: path.clone(), cause })?;
-        let standing = Standing::bare(&self.engine, &self.clock, limits, path.display().to_string(), Redactor::default())
-            .map_err(|error| failed(&error))?;
+        let scope = scope.before(path.display().to_string());
+        let standing = Standing::bare(&self.engine, &self.clock, limits, scope, Redactor::default());
+        let standing = standing.map_err(|error| failed(&error))?;
         let document =
             component.describe(standing, &outline).await.map_err(|cause| LoadError::Describe { path: path.clone(), cause })?;
         let descriptor = Descriptor::parse(&document).map_err(|cause| LoadError::Descriptor { path: path.clone(), cause })?;
@@ -348,11 +349,11 @@ impl<'a> Standing<'a> {
         engine: &'a Engine,
         clock: &Clock,
         limits: Arc<Limits>,
-        connector: String,
+        scope: Scope,
         redactor: Redactor,
     ) -> Result<Self, DirectoryError> {
         let grants = Grants { redactor, ..Grants::default() };
-        let host = Host::new(Scope::new([("connector", connector)]), &limits, &grants, Arc::default(), clock)?;
+        let host = Host::new(scope, &limits, &grants, Arc::default(), clock)?;
         Ok(Self { engine, host, limits })
     }
 }
@@ -364,11 +365,12 @@ impl Connector {
     }
 
     /// What is wrong with settings: against what the connector declares, and then by its own word, in an instance that is granted nothing.
-    /// Gives the settings with defaults filled in.
+    /// Gives the settings with defaults filled in. Of the scope only the log hears.
     pub async fn check(
         &self,
         given: &BTreeMap<String, Given>,
         limits: &Arc<Limits>,
+        scope: &Scope,
     ) -> Result<Result<Vec<(String, String)>, Vec<Problem>>, OpenError> {
         let settings = match settings::complete(&self.descriptor.parameters, given) {
             Ok(settings) => settings,
@@ -376,7 +378,7 @@ impl Connector {
         };
         // The connector's own words may hold what it was given.
         let redactor = Redactor::new(settings::secrets(&self.descriptor.parameters, given));
-        let standing = Standing::bare(&self.engine, &self.clock, limits.clone(), self.title(), redactor)?;
+        let standing = Standing::bare(&self.engine, &self.clock, limits.clone(), scope.before(self.title()), redactor)?;
         let problems = self.component.check(standing, &settings).await?;
         Ok(if problems.is_empty() { Ok(settings) } else { Err(problems) })
     }

@@ -49,7 +49,7 @@ impl Connector {
         let standing = Standing { engine: &self.engine, host, limits: limits.clone() };
         let inner = v0_1::ProcessorSession::open(&self.component, standing, settings).await?;
         let bounds = ProcessBounds { records: limits.records_out, bytes: limits.bytes_out.bytes() };
-        Ok(ProcessorSession { inner, title: self.title().into(), pipeline: scope.pipeline().into(), bounds })
+        Ok(ProcessorSession { inner, title: self.title().into(), pipeline: scope.pipeline().unwrap_or_default().into(), bounds })
     }
 }
 

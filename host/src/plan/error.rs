@@ -8,7 +8,7 @@ use super::tokens::ProviderError;
 use crate::{
     config::{ConfigError, Place},
     connector::{LoadError, OpenError, settings::Problem},
-    sandbox::{DirectoryError, HttpError},
+    sandbox::{DirectoryError, HttpError, output::printable},
 };
 
 /// Why there is no plan.
@@ -120,8 +120,8 @@ pub enum PlanError {
         reason: String,
         /// `not granted`, or what is short of it.
         how: &'static str,
-        /// What to write into the pipeline file.
-        remedy: String,
+        /// What to write into the pipeline file, for this and all before it that the destination lacks: at the last of them.
+        remedy: Option<String>,
     },
 }
 
@@ -133,7 +133,8 @@ fn described(problem: &Problem) -> String {
 }
 
 pub(super) fn because(reason: &str) -> String {
-    if reason.is_empty() { String::new() } else { format!(" ({reason})") }
+    // On one line: a second one could look like the host's own.
+    if reason.is_empty() { String::new() } else { format!(" ({})", printable(reason, false)) }
 }
 
 impl PlanError {
@@ -149,7 +150,7 @@ impl PlanError {
             Self::Directory { cause, .. } => Some(cause.hint()),
             Self::Http { cause, .. } => Some(cause.hint()),
             Self::Tokens { cause, .. } => Some(cause.hint()),
-            Self::NotGranted { remedy, .. } => Some(remedy.clone()),
+            Self::NotGranted { remedy, .. } => remedy.clone(),
         }
     }
 

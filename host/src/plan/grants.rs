@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use super::error::PlanError;
+use super::{
+    error::PlanError,
+    remedy::{Remedy, scalar},
+};
 use crate::{
     config::{self, Access, At, HostPort, Origin, Pattern, Place, Secret, Size},
     connector::descriptor::Request,
@@ -74,7 +77,7 @@ pub(super) struct Short {
     /// `not granted`, or what is short of it.
     pub how: &'static str,
     /// What to write into the pipeline file.
-    pub remedy: String,
+    pub remedy: Remedy,
 }
 
 /// What a request lacks; `None` where it is granted. A kind of request that this host does not know is nobody's to grant.
@@ -94,13 +97,13 @@ fn directory(guest: &str, granted: &Directories) -> Option<Short> {
     if granted.allow(guest, Access::ReadWrite) {
         return None;
     }
-    let (how, remedy) = if granted.allow(guest, Access::ReadOnly) {
-        ("granted for reading alone", format!("add `access: read-write` to the grant of {guest}"))
+    let only_read = granted.allow(guest, Access::ReadOnly);
+    let guest = scalar(guest);
+    let (how, remedy) = if only_read {
+        ("granted for reading alone", Remedy::Words(format!("add `access: read-write` to the grant of {guest}")))
     } else {
-        (
-            "not granted",
-            format!("add under `grants:`\n  directories:\n    - {{ host: PATH, guest: {guest}, access: read-write }}"),
-        )
+        let entry = format!("{{ host: PATH, guest: {guest}, access: read-write }}");
+        ("not granted", Remedy::Entry { list: "directories", entry, note: None })
     };
     Some(Short { what: format!("the directory {guest}"), how, remedy })
 }
@@ -114,9 +117,10 @@ fn state(pattern: &str, granted: Option<&State>) -> Option<Short> {
     };
     let size = asked.unwrap_or(Size::from_mib(1));
     match granted {
-        None => Some(Short { what, how: "not granted", remedy: format!("add under `grants:`\n  state: {{ bytes: {size} }}") }),
+        None => Some(Short { what, how: "not granted", remedy: Remedy::Key(format!("state: {{ bytes: {size} }}")) }),
         Some(granted) if asked.is_some_and(|asked| asked > granted.bytes()) => {
-            Some(Short { what, how: "granted with less", remedy: format!("raise `bytes` of the grant `state` to {size}") })
+            let remedy = Remedy::Words(format!("raise `bytes` of the grant `state` to {size}"));
+            Some(Short { what, how: "granted with less", remedy })
         }
         Some(_) => None,
     }
@@ -127,13 +131,17 @@ fn tcp(pattern: &str, granted: &Sockets) -> Option<Short> {
     match pattern.parse::<HostPort>() {
         Ok(to) if granted.allow(&to) => None,
         Ok(to) => {
-            let private = "a name that leads into a private network is granted as `{ to: …, private: true }`";
-            Some(Short { what, how: "not granted", remedy: format!("add under `grants:`\n  tcp:\n    - \"{to}\"\n{private}") })
+            let (entry, note) = match to.host.name() {
+                Some(name) if is_local(name) => (format!("{{ to: \"{to}\", private: true }}"), None),
+                Some(_) => (format!("\"{to}\""), Some("where that leads into a private network: { to: …, private: true }")),
+                None => (format!("\"{to}\""), None),
+            };
+            Some(Short { what, how: "not granted", remedy: Remedy::Entry { list: "tcp", entry, note } })
         }
         // A setting that was filled in, or the connector's own fault.
         Err(cause) => {
             let remedy = format!("correct the settings that it is made of, or ask the connector's author: it {cause}");
-            Some(Short { what, how: "nothing that can be granted", remedy })
+            Some(Short { what, how: "nothing that can be granted", remedy: Remedy::Words(remedy) })
         }
     }
 }
@@ -141,20 +149,22 @@ fn tcp(pattern: &str, granted: &Sockets) -> Option<Short> {
 /// A private directory, of at least so many bytes where the pattern is a size.
 fn scratch(pattern: &str, granted: &Directories) -> Option<Short> {
     let wanted: Option<Size> = pattern.parse().ok();
-    let how = match granted.scratch() {
-        Some(granted) if wanted.is_none_or(|wanted| wanted <= granted) => return None,
-        Some(_) => "granted, but smaller",
-        None => "not granted",
-    };
     let size = wanted.map_or_else(|| "1GiB".to_owned(), |wanted| wanted.to_string());
-    let remedy = format!("write under `grants:`\n  scratch: {size}");
+    let (how, remedy) = match granted.scratch() {
+        Some(granted) if wanted.is_none_or(|wanted| wanted <= granted) => return None,
+        Some(_) => ("granted, but smaller", Remedy::Words(format!("raise the grant `scratch` to {size}"))),
+        None => ("not granted", Remedy::Key(format!("scratch: {size}"))),
+    };
     Some(Short { what: format!("a scratch directory of {size}"), how, remedy })
 }
 
 /// A request names a pattern, or a URL of which scheme, host and port count.
 fn http(wanted: &str, granted: &Http) -> Option<Result<Short, String>> {
     let missing = |to: String| {
-        let remedy = format!("add under `grants:`\n  http:\n    - {to}");
+        let authority = to.split_once("://").map_or(to.as_str(), |(_scheme, authority)| authority);
+        let host = authority.rsplit_once(':').map_or(authority, |(host, _port)| host);
+        let entry = if is_local(host) { format!("{{ to: '{to}', private: true }}") } else { format!("'{to}'") };
+        let remedy = Remedy::Entry { list: "http", entry, note: None };
         Some(Ok(Short { what: format!("HTTP requests to {to}"), how: "not granted", remedy }))
     };
     match (wanted.parse::<Origin>(), wanted.parse::<Pattern>()) {
@@ -177,15 +187,22 @@ fn token(provider: &str, granted: &Tokens) -> Option<Short> {
         true => (format!("access tokens of {provider}"), provider),
         false => ("access tokens".to_owned(), "NAME"),
     };
-    let remedy = format!(
-        "add under `grants:`\n  tokens: [{name}]\nand at the top of the file\n  tokens:\n    - {{ id: {name}, kind: client-credentials, token-url: URL, client-id: ID, client-secret: '${{SECRET}}' }}"
-    );
-    Some(Short { what, how: "not granted", remedy })
+    Some(Short { what, how: "not granted", remedy: Remedy::Token(name.to_owned()) })
+}
+
+/// Whether a name stands for this machine itself (RFC 6761, 6.3), to which no grant leads by itself.
+fn is_local(name: &str) -> bool {
+    name == "localhost" || name.ends_with(".localhost")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The lines where nothing else is granted and there is no provider.
+    fn lines(remedy: Remedy) -> String {
+        crate::plan::remedy::told(&[remedy], &config::Grants::default(), &[])
+    }
 
     #[test]
     fn what_is_short_of_a_request_for_scratch_comes_with_the_lines_to_write() {
@@ -196,13 +213,16 @@ mod tests {
             let grants = Grants { directories: directories.unwrap(), ..Grants::default() };
             short(&request, pattern, &grants).map(|short| {
                 let Short { what, how, remedy } = short.unwrap();
-                format!("{what}: {how}: {remedy}")
+                format!("{what}: {how}: {}", lines(remedy))
             })
         };
-        let lines = "write under `grants:`\n  scratch:";
-        assert_eq!(short("", None), Some(format!("a scratch directory of 1GiB: not granted: {lines} 1GiB")));
-        assert_eq!(short("64MiB", None), Some(format!("a scratch directory of 64MiB: not granted: {lines} 64MiB")));
-        assert_eq!(short("64MiB", Some(63)), Some(format!("a scratch directory of 64MiB: granted, but smaller: {lines} 64MiB")));
+        let paste = "write in the destination\n  grants:\n    scratch:";
+        assert_eq!(short("", None), Some(format!("a scratch directory of 1GiB: not granted: {paste} 1GiB")));
+        assert_eq!(short("64MiB", None), Some(format!("a scratch directory of 64MiB: not granted: {paste} 64MiB")));
+        assert_eq!(
+            short("64MiB", Some(63)),
+            Some("a scratch directory of 64MiB: granted, but smaller: raise the grant `scratch` to 64MiB".into())
+        );
         for (pattern, granted) in [("64MiB", 64), ("", 1), ("64MiB", 65)] {
             assert_eq!(short(pattern, Some(granted)), None);
         }
@@ -216,12 +236,12 @@ mod tests {
             let grants = Grants { state: granted.map(grant), ..Grants::default() };
             short(&request, pattern, &grants).map(|short| {
                 let Short { what, how, remedy } = short.unwrap();
-                format!("{what}: {how}: {remedy}")
+                format!("{what}: {how}: {}", lines(remedy))
             })
         };
-        let lines = "not granted: add under `grants:`\n  state: { bytes:";
-        assert_eq!(short("", None), Some(format!("durable state: {lines} 1MiB }}")));
-        assert_eq!(short("16MiB", None), Some(format!("16MiB of state: {lines} 16MiB }}")));
+        let paste = "not granted: write in the destination\n  grants:\n    state: { bytes:";
+        assert_eq!(short("", None), Some(format!("durable state: {paste} 1MiB }}")));
+        assert_eq!(short("16MiB", None), Some(format!("16MiB of state: {paste} 16MiB }}")));
         let raise = "16MiB of state: granted with less: raise `bytes` of the grant `state` to 16MiB";
         assert_eq!(short("16MiB", Some(15)).as_deref(), Some(raise));
         for (pattern, granted) in [("16MiB", 16), ("", 1), ("16MiB", 17)] {
@@ -239,13 +259,11 @@ mod tests {
         };
         let crm = short("crm", &["sales"]).unwrap();
         assert_eq!((crm.what.as_str(), crm.how), ("access tokens of crm", "not granted"));
-        assert!(
-            crm.remedy
-                .starts_with("add under `grants:`\n  tokens: [crm]\nand at the top of the file\n  tokens:\n    - { id: crm,")
-        );
+        let described = "write in the destination\n  grants:\n    tokens:\n      - crm\nadd at the top of the file\n  tokens:\n    - { id: crm,";
+        assert!(lines(crm.remedy).starts_with(described));
         let any = short("", &[]).unwrap();
         assert_eq!(any.what, "access tokens");
-        assert!(any.remedy.starts_with("add under `grants:`\n  tokens: [NAME]\n"), "{}", any.remedy);
+        assert!(lines(any.remedy).contains("      - NAME\n"));
         for (pattern, granted) in [("crm", "crm"), ("", "crm"), ("No Name", "crm")] {
             assert!(short(pattern, &[granted]).is_none());
         }

@@ -10,6 +10,7 @@ use std::{
 
 mod error;
 mod grants;
+mod remedy;
 mod tokens;
 
 pub use error::PlanError;
@@ -20,7 +21,7 @@ use self::{
     grants::{Means, Short},
 };
 use crate::{
-    config::{self, At, Limits},
+    config::{self, At, Limits, TokenProvider},
     connector::{
         Connector, Loader, Opening,
         settings::{self, Given},
@@ -61,7 +62,8 @@ pub async fn plan(file: config::File, loader: &Loader, run: &str) -> Result<Plan
     let kept = kept(&file, loader);
     let mut errors = Vec::new();
     let tokens = tokens::broker(&file.tokens, file.key_file(), loader.clock(), &mut errors);
-    let mut planner = Planner { loader, run, kept, tokens: tokens.clone(), loaded: HashMap::new(), errors, remarks: Vec::new() };
+    let (loaded, remarks, providers) = (HashMap::new(), Vec::new(), file.tokens.as_slice());
+    let mut planner = Planner { loader, run, kept, tokens: tokens.clone(), providers, loaded, errors, remarks };
     let mut pipelines = Vec::new();
     for At { value: pipeline, .. } in file.pipelines {
         let id: Arc<str> = pipeline.id.value.as_str().into();
@@ -130,6 +132,7 @@ struct Planner<'a> {
     /// The host's own.
     kept: Vec<Kept>,
     tokens: Arc<Broker>,
+    providers: &'a [At<TokenProvider>],
     /// Several destinations may be of one component.
     loaded: HashMap<PathBuf, Connector>,
     errors: Vec<PlanError>,
@@ -142,9 +145,10 @@ impl Planner<'_> {
         let At { value: config::Destination { id, component, settings, grants, limits, isolation }, place } = given;
         let errors = self.errors.len();
         let limits = Arc::new(*limits);
-        let connector = self.connector(id.value.as_str(), component, &limits).await?;
-        let title = connector.title();
         let destination = id.value.to_string();
+        let connector = self.connector(pipeline, &destination, component, &limits).await?;
+        let title = connector.title();
+        let scope = self.scope(pipeline, &destination, &connector);
 
         let texts: BTreeMap<String, Given> = settings
             .iter()
@@ -154,7 +158,7 @@ impl Planner<'_> {
         let means = Means { resolver: self.loader.resolver(), kept: &self.kept, tokens: &self.tokens };
         let grants = grants::granted(&destination, place, grants, &means, secrets, &mut self.errors);
 
-        let settings = match connector.check(&texts, &limits).await {
+        let settings = match connector.check(&texts, &limits, &scope).await {
             Ok(Ok(complete)) => complete,
             Ok(Err(problems)) => {
                 for problem in problems {
@@ -171,6 +175,7 @@ impl Planner<'_> {
             }
         };
 
+        let (mut lacking, mut remedies) = (Vec::new(), Vec::new());
         for request in &connector.descriptor.requests {
             let pattern = filled_in(&request.pattern, &settings);
             // What is not set is not asked for.
@@ -185,25 +190,38 @@ impl Planner<'_> {
                 )),
                 // What is wrong with a grant is told first.
                 Some(Ok(_)) if self.errors.len() > errors => {}
-                Some(Ok(Short { what, how, remedy })) => self.errors.push(PlanError::NotGranted {
-                    destination: destination.clone(),
-                    place: place.clone(),
-                    connector: title.clone(),
-                    what,
-                    reason: request.reason.clone(),
-                    how,
-                    remedy,
-                }),
+                Some(Ok(Short { what, how, remedy })) => {
+                    let (destination, connector) = (destination.clone(), title.clone());
+                    let (place, reason) = (place.clone(), request.reason.clone());
+                    lacking.push(PlanError::NotGranted { destination, place, connector, what, reason, how, remedy: None });
+                    remedies.push(remedy);
+                }
             }
         }
+        if let Some(PlanError::NotGranted { remedy, .. }) = lacking.last_mut() {
+            // Once for all: lines that are pasted twice are keys that stand twice.
+            *remedy = Some(remedy::told(&remedies, &given.value.grants, self.providers));
+        }
+        self.errors.extend(lacking);
         if self.errors.len() > errors {
             return None;
         }
+        Some(Destination {
+            id: destination.into(),
+            connector,
+            opening: Opening { settings, grants, limits, scope, usage: Arc::default() },
+            isolation: *isolation,
+        })
+    }
+
+    /// Whom a destination's instances work for.
+    fn scope(&self, pipeline: &str, destination: &str, connector: &Connector) -> Scope {
         // The far side's version that the connector speaks where nothing else is asked of it.
         let version = connector.descriptor.default_version.as_deref();
+        let title = connector.title();
         let mut context = vec![
             ("pipeline", pipeline),
-            ("destination", &destination),
+            ("destination", destination),
             ("connector", &title),
             ("instance", "0"),
             ("instances", "1"),
@@ -213,20 +231,21 @@ impl Planner<'_> {
             ("host-version", env!("CARGO_PKG_VERSION")),
         ];
         context.extend(version.map(|version| ("api-version", version)));
-        let scope = Scope::new(context);
-        Some(Destination {
-            id: destination.into(),
-            connector,
-            opening: Opening { settings, grants, limits, scope, usage: Arc::default() },
-            isolation: *isolation,
-        })
+        Scope::new(context)
     }
 
-    /// The connector in a file, which is asked who it is once, under the limits of the destination that names it first.
-    async fn connector(&mut self, destination: &str, component: &At<PathBuf>, limits: &Arc<Limits>) -> Option<Connector> {
+    /// The connector in a file, which is asked who it is once, for the destination that names it first and under its limits.
+    async fn connector(
+        &mut self,
+        pipeline: &str,
+        destination: &str,
+        component: &At<PathBuf>,
+        limits: &Arc<Limits>,
+    ) -> Option<Connector> {
         let At { value: path, place } = component;
         if !self.loaded.contains_key(path) {
-            match self.loader.load_within(path, limits.clone()).await {
+            let scope = Scope::new([("pipeline", pipeline), ("destination", destination)]);
+            match self.loader.load_within(path, limits.clone(), &scope).await {
                 Ok(connector) => {
                     self.loaded.insert(path.clone(), connector);
                 }

@@ -39,13 +39,15 @@ const HEADER: usize = size_of::<http::HeaderName>() + size_of::<http::HeaderValu
 pub struct Scope {
     values: Arc<BTreeMap<String, String>>,
     redactor: Redactor,
+    /// Whether `context` answers nothing.
+    silent: bool,
 }
 
 impl Scope {
     /// The names that `context` answers for, and `connector` (name and version), which it does not.
     pub fn new<K: Into<String>, V: Into<String>>(values: impl IntoIterator<Item = (K, V)>) -> Self {
         let values = values.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
-        Self { values: Arc::new(values), redactor: Redactor::default() }
+        Self { values: Arc::new(values), redactor: Redactor::default(), silent: false }
     }
 
     /// The same, with secrets that are to be seen nowhere.
@@ -53,19 +55,25 @@ impl Scope {
         Self { redactor, ..self }
     }
 
+    /// The same for an instance of a connector that is asked before any session: the log says for whom, and `context` answers nothing.
+    pub(crate) fn before(&self, connector: String) -> Self {
+        let whose = [("pipeline", self.pipeline()), ("destination", self.destination()), ("connector", Some(&*connector))];
+        Self { silent: true, ..Self::new(whose.into_iter().filter_map(|(name, value)| Some((name, value?)))) }
+    }
+
     /// Takes secrets out of what a connector says.
     pub fn redactor(&self) -> &Redactor {
         &self.redactor
     }
 
-    /// The pipeline's id.
-    pub fn pipeline(&self) -> &str {
-        self.get("pipeline").unwrap_or_default()
+    /// The pipeline's id, where it is for one.
+    pub fn pipeline(&self) -> Option<&str> {
+        self.get("pipeline")
     }
 
-    /// The destination's id.
-    pub fn destination(&self) -> &str {
-        self.get("destination").unwrap_or_default()
+    /// The destination's id, where it is for one.
+    pub fn destination(&self) -> Option<&str> {
+        self.get("destination")
     }
 
     /// The connector's name and version, once they are known.
@@ -73,8 +81,12 @@ impl Scope {
         self.get("connector").unwrap_or_default()
     }
 
-    /// What stands under a name.
-    pub fn get(&self, name: &str) -> Option<&str> {
+    /// What `context` answers to a name.
+    pub fn answer(&self, name: &str) -> Option<&str> {
+        self.get(name).filter(|_| !self.silent && name != "connector")
+    }
+
+    fn get(&self, name: &str) -> Option<&str> {
         self.values.get(name).map(String::as_str)
     }
 }

@@ -7,7 +7,7 @@ use wharf::{
     clock::Clock,
     config::{Interval, Limits},
     connector::Loader,
-    sandbox::Engine,
+    sandbox::{Engine, Scope},
 };
 use wharf_tests::Scratch;
 
@@ -232,7 +232,8 @@ fn files_that_are_damaged_are_loaded_or_refused_in_one_line() {
                 _ => bytes[random.below(original.len())] = [0, 0x7f, 0x80, 0xff][random.below(4)],
             }
             let path = folder.write("damaged.wasm", &bytes).unwrap();
-            let load = loader.load_within(&path, limits.clone());
+            let scope = Scope::default();
+            let load = loader.load_within(&path, limits.clone(), &scope);
             let came = runtime.block_on(async { tokio::time::timeout(Duration::from_secs(60), load).await });
             match came.expect("neither loaded nor refused in a minute") {
                 Ok(_) => loaded += 1,

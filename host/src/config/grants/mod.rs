@@ -35,3 +35,11 @@ pub struct Grants {
     #[schemars(with = "Vec<Id>")]
     pub tokens: Vec<At<Id>>,
 }
+
+impl Grants {
+    /// Whether nothing is granted.
+    pub fn is_empty(&self) -> bool {
+        let Self { directories, state, tcp, scratch, http, tokens } = self;
+        directories.is_empty() && state.is_none() && tcp.is_empty() && scratch.is_none() && http.is_empty() && tokens.is_empty()
+    }
+}
