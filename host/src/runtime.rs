@@ -279,7 +279,7 @@ fn source(planned: &PlannedPipeline, checkpoints: Checkpoints, clock: &Clock, ru
         }
         config::Source::Generator(given) => {
             let (count, size, seed) = (given.count, given.size.bytes() as usize, given.seed);
-            let options = GeneratorOptions { count, size, rate: rate(given.rate), seed, cut };
+            let options = GeneratorOptions { count, size, rate: rate(given.rate), seed, entities: rate(given.entities), cut };
             Box::new(GeneratorSource::new(options, id, &checkpoints, clock.clone()))
         }
     })

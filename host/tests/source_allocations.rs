@@ -83,8 +83,10 @@ fn a_record_allocates_nothing_on_its_way_into_a_batch() {
             StdinSource::new(input, &Reading::new(format.clone(), cut()), "pipe", "run", Clock::system()).unwrap()
         });
     }
-    cost_of_one_more("generator", |count| {
-        let options = GeneratorOptions { count, size: 200, rate: None, seed: 1, cut: cut() };
-        GeneratorSource::new(options, "pipe", &Checkpoints::new(), Clock::system())
-    });
+    for entities in [None, std::num::NonZeroU64::new(7)] {
+        cost_of_one_more("generator", |count| {
+            let options = GeneratorOptions { count, size: 200, rate: None, seed: 1, entities, cut: cut() };
+            GeneratorSource::new(options, "pipe", &Checkpoints::new(), Clock::system())
+        });
+    }
 }

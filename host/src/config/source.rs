@@ -130,6 +130,11 @@ pub struct Generator {
     /// What the records are made from: the same seed makes the same records.
     #[serde(default, deserialize_with = "count")]
     pub seed: u64,
+    /// How many entities the records tell of, in turn: each is created, updated twice and deleted, over and over, and its number is the
+    /// key. Default: every record creates an entity of its own.
+    #[serde(default, deserialize_with = "rate")]
+    #[schemars(with = "u32", range(min = 1))]
+    pub entities: Option<u32>,
 }
 
 /// How records stand in a file.

@@ -55,7 +55,7 @@ fn what_is_left_out_has_its_default() {
     assert_eq!((pipeline.window, pipeline.batch), (4, Batch::default()));
     assert_eq!(
         pipeline.source.value,
-        Source::Generator(Generator { count: 1, size: Size::from_bytes(250), rate: None, seed: 0 })
+        Source::Generator(Generator { count: 1, size: Size::from_bytes(250), rate: None, seed: 0, entities: None })
     );
     let destination = &pipeline.destinations[0];
     assert!(destination.settings.is_empty());

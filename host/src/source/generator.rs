@@ -1,11 +1,14 @@
 //! Records out of nothing, the same each time.
 
-use std::{io::Write, num::NonZeroU64, sync::Arc};
+use std::{io::Write, num::NonZeroU64, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 
 use super::{Checkpoints, Cut, Portion, Source, SourceError, building::Building, pace::Pace};
-use crate::clock::Clock;
+use crate::{
+    clock::Clock,
+    record::{NewRecord, NoRoom, Operation, Value},
+};
 
 /// From so many bytes on a record is JSON: an index of any length fits then.
 const JSON_BYTES: usize = 40;
@@ -21,14 +24,18 @@ pub struct GeneratorOptions {
     pub rate: Option<NonZeroU64>,
     /// Another seed makes other records, of another partition.
     pub seed: u64,
+    /// How many entities they tell of, in turn; each record creates one of its own where it is not said.
+    pub entities: Option<NonZeroU64>,
     /// When a batch is cut.
     pub cut: Cut,
 }
 
 /// Makes records that depend on nothing but seed, size and index.
 ///
-/// The partition is `generator-<seed>-<size>`, a record's sequence its index, and its key the index in decimal. A later run may have
-/// a larger count and goes on where the one before ended.
+/// The partition is `generator-<seed>-<size>`, a record's sequence its index, and its key the index in decimal. With `entities` the partition
+/// is `generator-<seed>-<size>-<entities>`, and record `n` tells of entity `n` modulo their number, which is its key: the first creates
+/// it, two more update it, the next deletes it, and then it is created again. A later run may have a larger count and goes on where the
+/// one before ended.
 #[derive(Debug)]
 pub struct GeneratorSource {
     options: GeneratorOptions,
@@ -38,15 +45,21 @@ pub struct GeneratorSource {
     building: Building,
     pace: Pace,
     clock: Clock,
+    content_type: &'static str,
     /// The index in decimal.
     digits: Vec<u8>,
+    /// The number of an entity in decimal, and what it became.
+    entity: (Vec<u8>, Vec<u8>),
 }
 
 impl GeneratorSource {
     /// Makes what the options say, from the checkpoint on.
     pub fn new(mut options: GeneratorOptions, pipeline: &str, checkpoints: &Checkpoints, clock: Clock) -> Self {
         options.size = options.size.min(256 << 20);
-        let partition = format!("generator-{}-{}", options.seed, options.size);
+        let mut partition = format!("generator-{}-{}", options.seed, options.size);
+        if let Some(entities) = options.entities {
+            partition += &format!("-{entities}");
+        }
         let content_type = if options.size < JSON_BYTES { "text/plain" } else { "application/json" };
         Self {
             next: checkpoints.get(&partition).copied().unwrap_or(0),
@@ -55,9 +68,40 @@ impl GeneratorSource {
             building: Building::new(&options.cut, true, Some(content_type)),
             pace: Pace::new(options.rate),
             clock,
+            content_type,
             digits: Vec::with_capacity(20),
+            entity: (Vec::new(), Vec::new()),
             options,
         }
+    }
+
+    /// Makes the next record.
+    fn make(&mut self, now: Duration) -> Result<(), NoRoom> {
+        let Self { options, building, next, content_type, digits, entity: (number, value), .. } = self;
+        let mut letters = Letters::new(options.seed, *next);
+        let Some(entities) = options.entities else {
+            building.push_with(now, *next, Some(digits), |data| write_record(data, digits, options.size, &mut letters))?;
+            return Ok(());
+        };
+        let operation = match (*next / entities) % 4 {
+            0 => Operation::Create,
+            1 | 2 => Operation::Update,
+            _ => Operation::Delete,
+        };
+        number.clear();
+        // Writing to a vector does not fail.
+        write!(number, "{}", *next % entities).ok();
+        value.clear();
+        if operation != Operation::Delete {
+            write_record(value, digits, options.size, &mut letters);
+        }
+        let after = (operation != Operation::Delete).then_some(Value { bytes: value, content_type: Some(content_type) });
+        let key = Some(Value { bytes: number, content_type: None });
+        building.push_record(
+            now,
+            &NewRecord { sequence: *next, operation, after, key, ..NewRecord::default() },
+            std::iter::empty(),
+        )
     }
 
     fn cut(&mut self) -> Option<Portion> {
@@ -88,11 +132,8 @@ impl Source for GeneratorSource {
                 if !self.pace.take() {
                     break;
                 }
-                let mut letters = Letters::new(self.options.seed, self.next);
-                let written =
-                    self.building.push_with(now, self.next, Some(digits), |data| write_record(data, digits, size, &mut letters));
-                if let Err(full) = written {
-                    let reason = format!("record {}: {full}", self.next);
+                if let Err(cause) = self.make(now) {
+                    let reason = format!("record {}: {cause}", self.next);
                     return Err(SourceError::Format { path: self.partition.to_string(), reason });
                 }
                 self.next += 1;

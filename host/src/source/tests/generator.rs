@@ -3,7 +3,7 @@ use std::num::NonZeroU64;
 use super::*;
 
 fn options(count: u64, size: usize) -> GeneratorOptions {
-    GeneratorOptions { count, size, rate: None, seed: 7, cut: cut(10, 1 << 20) }
+    GeneratorOptions { count, size, rate: None, seed: 7, entities: None, cut: cut(10, 1 << 20) }
 }
 
 fn open(options: GeneratorOptions, next: u64) -> GeneratorSource {
@@ -64,4 +64,31 @@ async fn a_rate_spreads_records_and_a_delay_cuts_them() {
         counts.push((texts(&portion).len(), time.clock().elapsed().as_millis()));
     }
     assert_eq!(counts, [(5, 450), (5, 950), (2, 1100)]);
+}
+
+#[tokio::test]
+async fn entities_are_created_changed_and_deleted_in_turn() {
+    use crate::record::Operation::{Create, Delete, Update};
+
+    let options = GeneratorOptions { entities: NonZeroU64::new(3), ..options(30, 64) };
+    let plain = all(self::options(30, 64), 0).await;
+    for next in [0, 17] {
+        let checkpoints = Checkpoints::from([("generator-7-64-3".to_owned(), next)]);
+        let mut source = GeneratorSource::new(options.clone(), "pipe", &checkpoints, Clock::system());
+        let mut n = next as usize;
+        let (portions, error) = drain(&mut source).await;
+        assert_eq!(error, None);
+        for batch in portions.iter().map(|portion| portion.batch.as_ref().unwrap()) {
+            for at in 0..batch.count() as usize {
+                let operation = [Create, Update, Update, Delete][n / 3 % 4];
+                assert_eq!(batch.operation(at as u32), operation, "{n}");
+                assert_eq!(batch.key().unwrap().get(at), Some((n % 3).to_string().as_bytes()), "{n}");
+                // The same value as one that nobody changes.
+                let value = (operation != Delete).then_some(&plain[n].2[..]);
+                assert_eq!((batch.sequences()[at], batch.after().get(at)), (n as u64, value), "{n}");
+                n += 1;
+            }
+        }
+        assert_eq!(n, 30);
+    }
 }
