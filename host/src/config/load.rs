@@ -224,7 +224,10 @@ fn resolve(file: &mut File, folder: &Path) {
             *roots = folder.join(&roots);
         }
     }
-    for At { value: Pipeline { source, destinations, .. }, .. } in &mut file.pipelines {
+    for At { value: Pipeline { source, destinations, dead_letters, .. }, .. } in &mut file.pipelines {
+        if let Some(copy) = &mut dead_letters.copy_to {
+            *copy = folder.join(&copy);
+        }
         if let Source::File(source) = &mut source.value {
             source.path.value.resolve(folder);
         }

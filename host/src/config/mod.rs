@@ -14,6 +14,7 @@
 mod at;
 mod bounded;
 mod de;
+mod dead_letters;
 mod destination;
 mod error;
 mod fault;
@@ -42,6 +43,7 @@ mod yaml;
 mod tests;
 
 pub use at::At;
+pub use dead_letters::DeadLetters;
 pub use destination::{Destination, Isolation};
 pub use error::{ConfigError, Place};
 pub use file::File;

@@ -8,6 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use super::{
     at::At,
     bounded::{at_least_one, within},
+    dead_letters::DeadLetters,
     destination::Destination,
     id::Id,
     interval::Interval,
@@ -30,6 +31,13 @@ pub struct Pipeline {
     #[serde(default = "default_window", deserialize_with = "window")]
     #[schemars(range(min = 1, max = 64))]
     pub window: u32,
+    /// What becomes of records that are given up.
+    #[serde(default)]
+    pub dead_letters: DeadLetters,
+    /// How long a checkpoint may wait for more to be settled before it is written to the store. What was settled meanwhile is delivered again
+    /// after a crash. `0` writes each at once.
+    #[serde(default = "default_checkpoint_interval", deserialize_with = "checkpoint_interval")]
+    pub checkpoint_interval: Interval,
     /// Where records go, at least one. Each gets all records.
     #[serde(deserialize_with = "destinations")]
     #[schemars(length(min = 1))]
@@ -62,6 +70,16 @@ const WINDOW: RangeInclusive<u32> = 1..=64;
 const RECORDS: RangeInclusive<u32> = 1..=1_000_000;
 const BYTES: RangeInclusive<Size> = Size::from_kib(1)..=Size::from_mib(256);
 const DELAY: RangeInclusive<Interval> = Interval::from_millis(0)..=Interval::from_secs(3600);
+
+const CHECKPOINT_INTERVAL: RangeInclusive<Interval> = Interval::from_millis(0)..=Interval::from_secs(3600);
+
+const fn default_checkpoint_interval() -> Interval {
+    Interval::from_secs(1)
+}
+
+fn checkpoint_interval<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Interval, D::Error> {
+    within(deserializer, CHECKPOINT_INTERVAL)
+}
 
 const fn default_window() -> u32 {
     4

@@ -92,6 +92,38 @@ fn what_a_process_may_spend_is_read_key_by_key() {
 }
 
 #[test]
+fn what_may_be_given_up_is_read_key_by_key() {
+    let with = |block: &str| with(GENERATOR, "").replace("    destinations", &format!("    {block}\n    destinations"));
+    let pipeline = read(&with("checkpoint-interval: 0")).unwrap().pipelines[0].value.clone();
+    assert_eq!((pipeline.dead_letters, pipeline.checkpoint_interval), (DeadLetters::default(), Interval::from_millis(0)));
+    let given = "dead-letters: { max-bytes: 64KiB, max-age: 30d, window: 100, tolerance: 100, copy-to: given-up.ndjson }";
+    let expected = DeadLetters {
+        max_bytes: Size::from_kib(64),
+        max_age: Some(Interval::from_secs(30 * 86_400)),
+        window: 100,
+        tolerance: 100,
+        copy_to: Some("/etc/wharf/given-up.ndjson".into()),
+    };
+    assert_eq!(read(&with(given)).unwrap().pipelines[0].dead_letters, expected);
+    let unbound = read(&with("dead-letters: { tolerance: 5, window: 0 }")).unwrap().pipelines[0].dead_letters.clone();
+    assert_eq!((unbound.window, unbound.tolerance, unbound.copy_to), (0, 5, None));
+
+    let hint = "make `window` larger, or `tolerance` smaller; `window: 0` sets no bound";
+    refused(
+        &with("dead-letters: { window: 10, tolerance: 11 }"),
+        &format!("p.yaml:5:44: of the last 10 records, `tolerance` lets 11 be given up\n{hint}"),
+    );
+    refused(
+        &with("dead-letters:\n      tolerance: 2"),
+        &format!("p.yaml:6:18: of the last 1 records, `tolerance` lets 2 be given up\n{hint}"),
+    );
+    let told = refusal(&with("dead-letters: { window: 1000001 }"));
+    assert!(told.starts_with("p.yaml:5:29: expected a whole number from 0 to 1000000"), "{told}");
+    let told = refusal(&with("dead-letters: { max-bytes: 1KiB }"));
+    assert!(told.starts_with("p.yaml:5:32: expected a size of at least 64KiB"), "{told}");
+}
+
+#[test]
 fn settings_are_flat_and_stay_the_text_that_was_written() {
     let settings = "        settings:
           code: 007
@@ -660,6 +692,7 @@ fn every_key_stands_in_the_docs_with_its_default() {
         ("Pipeline", "## A pipeline"),
         ("TokenProvider", "## A token provider"),
         ("Batch", "### `batch`"),
+        ("DeadLetters", "### `dead-letters`"),
         ("Source file", "### `kind: file`"),
         ("Source stdin", "### `kind: stdin`"),
         ("Source generator", "### `kind: generator`"),

@@ -10,6 +10,7 @@ mod keeper;
 mod ledger;
 mod progress;
 mod reader;
+mod tolerance;
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -19,6 +20,7 @@ use tokio::sync::{Semaphore, mpsc, watch};
 
 pub use delivery::DestinationError;
 pub use progress::{Counts, DestinationCounts, DestinationProgress, Progress};
+pub use tolerance::Tolerance;
 
 use self::{
     delivery::Worker,
