@@ -62,8 +62,18 @@ impl Clock {
 
     /// The time of day as RFC 3339 in UTC, to the millisecond.
     pub fn rfc3339(&self) -> String {
-        chrono::DateTime::<chrono::Utc>::from(self.now()).to_rfc3339_opts(chrono::SecondsFormat::Millis, true)
+        rfc3339(self.now())
     }
+
+    /// The same of so long ago; `None` where that is before time began.
+    pub fn rfc3339_before(&self, ago: Duration) -> Option<String> {
+        let then = self.now().checked_sub(ago)?;
+        (then >= SystemTime::UNIX_EPOCH).then(|| rfc3339(then))
+    }
+}
+
+fn rfc3339(time: SystemTime) -> String {
+    chrono::DateTime::<chrono::Utc>::from(time).to_rfc3339_opts(chrono::SecondsFormat::Millis, true)
 }
 
 #[derive(Debug)]

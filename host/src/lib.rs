@@ -16,6 +16,7 @@
 //! | [`pipeline`] | order, retries, dead letters, checkpoints |
 //! | [`connector`] | a loaded component and its life, a folder per version of the contract |
 //! | [`sandbox`] | engine, instances, limits, grants: all that touches wasmtime's store |
+//! | [`operate`] | what an operator asks of a store: dead letters, checkpoints |
 //! | [`source`], [`store`] | where records come from; what must outlive the process |
 //! | [`config`], [`clock`] | the pipeline file as written; the one place time comes from |
 //! | [`given_file`] | files that an operator names, opened without waiting for anybody |
@@ -71,6 +72,7 @@ pub mod clock;
 pub mod config;
 pub mod connector;
 pub mod given_file;
+pub mod operate;
 pub mod pipeline;
 pub mod plan;
 pub mod record;

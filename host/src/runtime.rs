@@ -21,7 +21,7 @@ use crate::{
         Checkpoints, Compression, Cut, FileOptions, FileSource, Format, GeneratorOptions, GeneratorSource, PointerError, Reading,
         Source, SourceError, StdinSource,
     },
-    store::{DataDir, DataDirError, SqliteState, SqliteStore, Store, StoreError},
+    store::{DataDir, DataDirError, Kept, SqliteState, SqliteStore, Store, StoreError},
 };
 
 /// Why nothing was started.
@@ -52,10 +52,7 @@ impl StartError {
         match self {
             Self::Tokens(error) => return error.hint(),
             Self::DataDir(error) => error.hint(),
-            Self::Store(StoreError::Format { .. }) => {
-                "run it with the version of wharf that wrote it, or name another --data-dir"
-            }
-            Self::Store(StoreError::Engine { .. }) => "see that the data directory can be written to and has room",
+            Self::Store(error) => error.hint(),
             Self::Source { .. } => "mend the source, or correct the pipeline file",
         }
         .to_owned()
@@ -161,11 +158,11 @@ pub async fn start(plan: Plan, clock: Clock, run: &str) -> Result<Running, Start
         }
     };
     plan.tokens.open(Arc::new(store.clone())).await?;
-    let store: Arc<dyn Store> = Arc::new(store);
     let state = SqliteState::new(data_dir.state());
     let (stop, stopped) = watch::channel(false);
     let mut pipelines = Vec::new();
     for planned in plan.pipelines {
+        let store: Arc<dyn Store> = Arc::new(kept(&store, &planned.dead_letters, &clock));
         let checkpoints = store.checkpoints(&planned.id).await?;
         let read_before: HashMap<String, u64> =
             checkpoints.iter().map(|checkpoint| (checkpoint.partition.clone(), checkpoint.read_to)).collect();
@@ -181,7 +178,7 @@ pub async fn start(plan: Plan, clock: Clock, run: &str) -> Result<Running, Start
         let used = destinations.iter().map(Used::from).collect();
         let pipeline = Pipeline { id, source, destinations, window, read_before };
         let progress = pipeline.progress();
-        let surroundings = Surroundings { store: store.clone(), clock: clock.clone(), stop: stopped.clone() };
+        let surroundings = Surroundings { store, clock: clock.clone(), stop: stopped.clone() };
         let (at, time) = (clock.elapsed(), clock.clone());
         let run = pipeline.run(surroundings, progress.clone());
         let task = tokio::spawn(async move {
@@ -231,6 +228,12 @@ impl Running {
         }
         reports
     }
+}
+
+/// The store as a pipeline sees it, within what holds for its dead letters.
+fn kept(store: &SqliteStore, dead_letters: &config::DeadLetters, clock: &Clock) -> Kept<SqliteStore> {
+    let config::DeadLetters { max_bytes, max_age, copy_to, .. } = dead_letters;
+    Kept::new(store.clone(), max_bytes.bytes(), max_age.map(Into::into), copy_to.clone(), clock.clone())
 }
 
 /// What a stream is made of, as the source room has it.

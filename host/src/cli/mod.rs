@@ -1,8 +1,11 @@
 //! The program's commands: a file each. They print, and do nothing else that the library could do.
 
 mod check;
+mod checkpoints;
+mod dead_letters;
 mod inspect;
 mod logging;
+mod operate;
 mod report;
 mod run;
 mod schema;
@@ -66,6 +69,16 @@ enum Command {
         #[arg(long, value_enum, default_value_t)]
         output: Output,
     },
+    /// Looks at records that were given up, and removes them. No host may be running on the data directory.
+    DeadLetters {
+        #[command(subcommand)]
+        command: dead_letters::Command,
+    },
+    /// Shows how far pipelines got, and makes them begin anew. No host may be running on the data directory.
+    Checkpoints {
+        #[command(subcommand)]
+        command: checkpoints::Command,
+    },
     /// Prints the JSON Schema of the pipeline file.
     Schema,
 }
@@ -84,6 +97,8 @@ impl Command {
     fn output(&self) -> Output {
         match self {
             Self::Run { output, .. } | Self::Check { output, .. } | Self::Inspect { output, .. } => *output,
+            Self::DeadLetters { command } => command.output(),
+            Self::Checkpoints { command } => command.output(),
             Self::Schema => Output::Json,
         }
     }
@@ -119,6 +134,8 @@ pub fn main() -> ExitCode {
             Command::Run { pipeline, data_dir, output } => run::run(&pipeline, data_dir, output, &logging).await,
             Command::Check { pipeline, output } => check::check(&pipeline, output).await,
             Command::Inspect { component, output } => inspect::inspect(&component, output).await,
+            Command::DeadLetters { command } => command.run().await,
+            Command::Checkpoints { command } => command.run().await,
             Command::Schema => schema::schema(),
         }
     });

@@ -119,8 +119,8 @@ pub fn finished(reports: &[Report], store: &Path, asked: bool, output: Output) -
     if dead_lettered > 0 {
         let _closed = writeln!(
             told,
-            "hint: what was given up stands, each with its reason, in the table dead_letters of {}",
-            store.display()
+            "hint: `wharf dead-letters list --data-dir {}` shows what was given up, each with its reason",
+            store.parent().unwrap_or(store).display()
         );
     }
     match () {

@@ -103,7 +103,7 @@ impl PipelineError {
     pub fn hint(&self) -> &'static str {
         match self {
             Self::Source(_) => "mend the source and run again: it goes on where it stood",
-            Self::Store(_) => "see that the data directory can be written to and has room, then run again",
+            Self::Store(error) => error.hint(),
             Self::Destination { cause, .. } => cause.hint(),
             Self::Reader(_) => "run again: it goes on where it stood; and report this as a fault of wharf",
         }

@@ -52,6 +52,10 @@ pub struct PlannedPipeline {
     pub batch: config::Batch,
     /// How many portions may be read and not settled.
     pub window: u32,
+    /// What becomes of those that are given up.
+    pub dead_letters: config::DeadLetters,
+    /// How long a checkpoint may wait for more to be settled.
+    pub checkpoint_interval: config::Interval,
     /// Where they go.
     pub destinations: Vec<Destination>,
 }
@@ -75,8 +79,9 @@ pub async fn plan(file: config::File, loader: &Loader, run: &str) -> Result<Plan
                 destinations.push(planned);
             }
         }
-        let config::Pipeline { source, batch, window, .. } = pipeline;
-        pipelines.push(PlannedPipeline { id, source: source.value, batch, window, destinations });
+        let config::Pipeline { source, batch, window, dead_letters, checkpoint_interval, .. } = pipeline;
+        let source = source.value;
+        pipelines.push(PlannedPipeline { id, source, batch, window, dead_letters, checkpoint_interval, destinations });
     }
     let Planner { errors, remarks, .. } = planner;
     if errors.is_empty() { Ok(Plan { data_dir, pipelines, tokens, remarks }) } else { Err(errors) }
@@ -112,6 +117,8 @@ fn kept(file: &config::File, loader: &Loader) -> Vec<Kept> {
     let destinations = file.pipelines.iter().flat_map(|pipeline| &pipeline.destinations);
     let components = destinations.map(|destination| destination.component.value.clone());
     kept.extend(components.map(|path| Kept { path, what: "a component", readable: true }));
+    let copies = file.pipelines.iter().filter_map(|pipeline| pipeline.dead_letters.copy_to.clone());
+    kept.extend(copies.map(|path| Kept { path, what: "the copy of dead letters", readable: false }));
     let key = file.key_file().and_then(|path| std::path::absolute(path).ok());
     kept.extend(key.map(|path| Kept { path, what: "the key of refresh tokens", readable: false }));
     let secrets = file.tokens.iter().flat_map(|provider| provider.files()).map(Path::to_owned);

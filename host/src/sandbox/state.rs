@@ -131,6 +131,8 @@ impl State {
         Err(StateRefusal::Unavailable(match error {
             StoreError::Engine { cause, .. } => cause,
             StoreError::Format { .. } => "it was written by another version of the host".into(),
+            // What is said of dead letters is not said of state.
+            other => other.to_string(),
         }))
     }
 

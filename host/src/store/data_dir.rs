@@ -37,6 +37,12 @@ pub enum DataDirError {
         /// Which.
         path: PathBuf,
     },
+    /// It is not there.
+    #[error("there is no data directory {}", path.display())]
+    Missing {
+        /// Which.
+        path: PathBuf,
+    },
     /// Somebody else has it.
     #[error("another wharf is using the data directory {}", path.display())]
     InUse {
@@ -51,6 +57,7 @@ impl DataDirError {
         match self {
             Self::Unusable { .. } => "name another with --data-dir, or let the user who runs wharf write to it",
             Self::Foreign { .. } => "name a folder that is empty or does not exist yet, such as .wharf in it",
+            Self::Missing { .. } => "name it with --data-dir: `data-dir:` of the pipeline file, or `.wharf` beside it",
             Self::InUse { .. } => "stop the other one, or give this one a directory of its own with --data-dir",
         }
     }
@@ -77,6 +84,14 @@ impl DataDir {
             Ok(()) => Ok(Self { path: path.to_owned(), _lock: lock }),
             Err(TryLockError::WouldBlock) => Err(DataDirError::InUse { path: path.to_owned() }),
             Err(TryLockError::Error(cause)) => Err(unusable(cause)),
+        }
+    }
+
+    /// The same for a directory that was opened before; nothing is made where there is none.
+    pub fn existing(path: &Path) -> Result<Self, DataDirError> {
+        match path.join(LOCK).exists() || path.read_dir().is_ok_and(|mut entries| entries.next().is_some()) {
+            true => Self::open(path),
+            false => Err(DataDirError::Missing { path: path.to_owned() }),
         }
     }
 
@@ -110,6 +125,19 @@ mod tests {
         assert!(matches!(DataDir::open(&path), Err(DataDirError::InUse { .. })));
         drop(open);
         DataDir::open(&path).unwrap();
+    }
+
+    #[test]
+    fn a_data_directory_that_is_to_be_there_is_not_made() {
+        let parent = tempfile::tempdir().unwrap();
+        let path = parent.path().join(".wharf");
+        assert!(matches!(DataDir::existing(&path), Err(DataDirError::Missing { .. })));
+        assert!(!path.exists());
+        assert!(matches!(DataDir::existing(parent.path()), Err(DataDirError::Missing { .. })), "it is empty");
+        DataDir::open(&path).unwrap();
+        DataDir::existing(&path).unwrap();
+        std::fs::write(parent.path().join("notes"), "mine").unwrap();
+        assert!(matches!(DataDir::existing(parent.path()), Err(DataDirError::Foreign { .. })));
     }
 
     #[test]

@@ -1,8 +1,12 @@
-//! Records that were given up.
+//! Records that were given up, and how many of them are kept for how long.
 
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
+use async_trait::async_trait;
 use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use super::StoreError;
 
 /// A record that was given up.
 ///
@@ -43,4 +47,106 @@ pub struct Reason {
     pub message: Arc<str>,
     /// Name and version of the connector.
     pub connector: Option<Arc<str>>,
+}
+
+/// A dead letter as it stands in the store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeptLetter {
+    /// A number that no other dead letter of the store has or will have; a later one has a larger number.
+    pub id: i64,
+    /// Whose it is.
+    pub pipeline: Arc<str>,
+    /// What was given up, and why.
+    pub letter: DeadLetter,
+}
+
+/// What holds for the dead letters of a pipeline while they are written.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Keeping {
+    /// The most bytes that they may take; `None` for no bound.
+    pub max_bytes: Option<u64>,
+    /// A file to which each is written too.
+    pub copy_to: Option<PathBuf>,
+}
+
+/// Which dead letters. By default all of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct LetterFilter {
+    /// Those of this pipeline.
+    pub pipeline: Option<String>,
+    /// Those of this destination; of the source where it is empty.
+    pub destination: Option<String>,
+    /// Those of this kind.
+    pub kind: Option<String>,
+    /// Those given up at this moment or later: after RFC 3339, in UTC, to the millisecond.
+    pub since: Option<String>,
+    /// Those given up before this moment.
+    pub before: Option<String>,
+    /// The one with this number.
+    pub id: Option<i64>,
+}
+
+/// How many dead letters there are, and what they take.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LetterTotals {
+    /// How many.
+    pub letters: u64,
+    /// What they take, as it counts against [`Keeping::max_bytes`]: key and record of each and 256 bytes, and text and code of each
+    /// different reason and 256 bytes.
+    pub bytes: u64,
+}
+
+/// Where in the order of replay a letter stands. The default is before all of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ReplayPlace {
+    partition: String,
+    sequence: i64,
+    ordinal: u32,
+    id: i64,
+}
+
+impl KeptLetter {
+    /// Its place in the order of replay.
+    pub fn place(&self) -> ReplayPlace {
+        let DeadLetter { partition, sequence, ordinal, .. } = &self.letter;
+        ReplayPlace { partition: partition.to_string(), sequence: *sequence as i64, ordinal: *ordinal, id: self.id }
+    }
+}
+
+impl ReplayPlace {
+    pub(super) fn parts(&self) -> (&str, i64, u32, i64) {
+        (&self.partition, self.sequence, self.ordinal, self.id)
+    }
+}
+
+/// Looks at dead letters and removes them.
+///
+/// What is read comes in pieces of bounded memory: as many as were asked for, or fewer that have some MiB together, but always the
+/// first. There are no more where a piece is empty.
+#[async_trait]
+pub trait LetterStore: Send + Sync {
+    /// Letters that come after one, by number: oldest first, at most `most`.
+    async fn letters(&self, filter: &LetterFilter, after: i64, most: u32) -> Result<Vec<KeptLetter>, StoreError>;
+
+    /// How many there are.
+    async fn count_letters(&self, filter: &LetterFilter) -> Result<u64, StoreError>;
+
+    /// What a pipeline's come to.
+    async fn letter_totals(&self, pipeline: &str) -> Result<LetterTotals, StoreError>;
+
+    /// Letters in the order in which their records were read: by partition, sequence and ordinal, at most `most`, and those that come
+    /// after a place.
+    async fn letters_to_replay(
+        &self,
+        filter: &LetterFilter,
+        after: &ReplayPlace,
+        most: u32,
+    ) -> Result<Vec<KeptLetter>, StoreError>;
+
+    /// Removes letters, and gives how many there were.
+    async fn remove_letters(&self, filter: &LetterFilter) -> Result<u64, StoreError>;
+
+    /// Removes letters by number, such as those that were delivered after all, and gives how many there were: all of them or, on failure, none.
+    async fn remove_letters_by_id(&self, ids: Vec<i64>) -> Result<u64, StoreError>;
 }

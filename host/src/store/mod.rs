@@ -3,16 +3,26 @@
 //! Nothing outside this room knows the engine behind [`Store`].
 
 mod data_dir;
+mod kept;
 mod letters;
+mod line;
+mod pipelines;
 mod sqlite;
 pub mod state;
 mod tokens;
 
+use std::{io, path::PathBuf};
+
 use async_trait::async_trait;
 use thiserror::Error;
 
+use crate::config::Size;
+
 pub use data_dir::{DataDir, DataDirError};
-pub use letters::{DeadLetter, Reason};
+pub use kept::Kept;
+pub use letters::{DeadLetter, Keeping, KeptLetter, LetterFilter, LetterStore, LetterTotals, Reason, ReplayPlace};
+pub use line::{LetterDocument, Payload};
+pub use pipelines::{KnownPipeline, PipelineStore, SourceIdentity, StoredCut};
 pub use sqlite::SqliteStore;
 pub use state::{SqliteState, StateStore};
 pub use tokens::{SealedToken, TokenStore};
@@ -25,7 +35,17 @@ pub trait Store: Send + Sync {
     async fn checkpoints(&self, pipeline: &str) -> Result<Vec<Checkpoint>, StoreError>;
 
     /// Records what became of a stretch: all of it or, on failure, nothing. Dead letters are on disk when it returns.
-    async fn settle(&self, pipeline: &str, settled: Settled) -> Result<(), StoreError>;
+    async fn settle(&self, pipeline: &str, settled: Settled) -> Result<(), StoreError> {
+        self.settle_within(pipeline, settled, &Keeping::default()).await
+    }
+
+    /// The same, where dead letters are kept within bounds. Where they would go beyond, it fails with [`StoreError::DeadLettersFull`] and
+    /// nothing is written.
+    async fn settle_within(&self, pipeline: &str, settled: Settled, keeping: &Keeping) -> Result<(), StoreError>;
+
+    /// Moves checkpoints of several partitions at once: each with partition, label, and the first sequence that is not settled. The dead letters of
+    /// what lies before have been settled by then.
+    async fn advance(&self, pipeline: &str, checkpoints: Vec<(String, String, u64)>) -> Result<(), StoreError>;
 
     /// Notes how far a source has read beyond its checkpoints, so that what a later run reads again is known as such.
     async fn read_to(&self, pipeline: &str, partitions: Vec<(String, u64)>) -> Result<(), StoreError>;
@@ -69,6 +89,24 @@ pub enum StoreError {
         /// What came back.
         cause: String,
     },
+    /// There is no room for more dead letters.
+    #[error("the dead letters of pipeline {pipeline} would take {bytes} bytes, and may take {most} (dead-letters.max-bytes)")]
+    DeadLettersFull {
+        /// Whose.
+        pipeline: String,
+        /// What they would take, in bytes.
+        bytes: u64,
+        /// What they may take.
+        most: Size,
+    },
+    /// Dead letters cannot be written to the file that gets them too.
+    #[error("cannot write dead letters to {}: {cause} (dead-letters.copy-to)", path.display())]
+    Copy {
+        /// Which file.
+        path: PathBuf,
+        /// What came back.
+        cause: io::Error,
+    },
     /// It was written by a later version of this program.
     #[error("the store {path} has the format {found}; this version of wharf reads up to {known}")]
     Format {
@@ -79,4 +117,19 @@ pub enum StoreError {
         /// The latest one known here.
         known: i64,
     },
+}
+
+impl StoreError {
+    /// What to do.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::Engine { .. } => "see that the data directory can be written to and has room, then run again",
+            Self::DeadLettersFull { .. } => {
+                "look at them with `wharf dead-letters list`, remove what is not needed with `wharf dead-letters purge`, or raise \
+                 dead-letters.max-bytes; then run again: nothing was dropped"
+            }
+            Self::Copy { .. } => "see that the file can be written to and has room, then run again: nothing was dropped",
+            Self::Format { .. } => "run it with the version of wharf that wrote it, or name another --data-dir",
+        }
+    }
 }

@@ -2,11 +2,14 @@
 
 use std::{collections::HashMap, sync::Arc};
 
+use async_trait::async_trait;
 use bytes::Bytes;
-use rusqlite::{Connection, Row, Transaction, params};
+use rusqlite::{Connection, OptionalExtension, Row, Transaction, params, params_from_iter, types::Value};
 use sha2::{Digest, Sha256};
 
-use crate::store::{DeadLetter, Reason};
+use crate::store::{
+    DeadLetter, KeptLetter, LetterFilter, LetterStore, LetterTotals, Reason, ReplayPlace, SqliteStore, StoreError,
+};
 
 /// Writes dead letters within a transaction. SQLite writes pages that do not fit into its cache to the log on disk, so that memory does
 /// not grow with their number.
@@ -25,7 +28,7 @@ pub(super) fn give_up(transaction: &Transaction<'_>, pipeline: &str, letters: &[
         // Neighbours have one in common.
         let id = match last {
             Some((same, id)) if Arc::ptr_eq(same, reason) => id,
-            _ => reason_id(transaction, reason)?,
+            _ => reason_id(transaction, pipeline, reason)?,
         };
         last = Some((reason, id));
         insert.execute(params![
@@ -46,15 +49,16 @@ pub(super) fn give_up(transaction: &Transaction<'_>, pipeline: &str, letters: &[
 }
 
 /// Where a reason stands, which is written where it does not stand yet.
-pub(super) fn reason_id(transaction: &Transaction<'_>, reason: &Reason) -> rusqlite::Result<i64> {
+pub(super) fn reason_id(transaction: &Transaction<'_>, pipeline: &str, reason: &Reason) -> rusqlite::Result<i64> {
     let Reason { kind, code, message, connector } = reason;
     let digest = digest(reason);
-    transaction
-        .prepare_cached(
-            "INSERT INTO reasons (digest, kind, code, message, connector) VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-        )?
-        .execute(params![digest, kind, code, message, connector])?;
-    transaction.prepare_cached("SELECT id FROM reasons WHERE digest = ?")?.query_row([digest], |row| row.get(0))
+    let mut find = transaction.prepare_cached("SELECT id FROM reasons WHERE pipeline = ? AND digest = ?")?;
+    if let Some(id) = find.query_row(params![pipeline, digest], |row| row.get(0)).optional()? {
+        return Ok(id);
+    }
+    let mut insert = transaction
+        .prepare_cached("INSERT INTO reasons (pipeline, digest, kind, code, message, connector) VALUES (?, ?, ?, ?, ?, ?)")?;
+    insert.insert(params![pipeline, digest, kind, code, message, connector])
 }
 
 /// Tells reasons apart.
@@ -74,20 +78,130 @@ pub(super) fn reason(row: &Row<'_>, at: usize) -> rusqlite::Result<Reason> {
     Ok(Reason { kind: row.get(at)?, code: row.get(at + 1)?, message: row.get(at + 2)?, connector: row.get(at + 3)? })
 }
 
-/// The columns of [`read`].
-const COLUMNS: &str =
-    "destination, partition, label, sequence, ordinal, key, record, attempts, at, reason, kind, code, message, connector";
+/// What a pipeline's come to.
+pub(super) fn totals(connection: &Connection, pipeline: &str) -> rusqlite::Result<LetterTotals> {
+    let mut find = connection.prepare_cached("SELECT letters, bytes FROM dead_letter_totals WHERE pipeline = ?")?;
+    let found = find.query_row([pipeline], |row| {
+        let (letters, bytes): (i64, i64) = (row.get(0)?, row.get(1)?);
+        Ok(LetterTotals { letters: letters.max(0) as u64, bytes: bytes.max(0) as u64 })
+    });
+    Ok(found.optional()?.unwrap_or_default())
+}
+
+/// The columns that [`Shared::read`] reads.
+const COLUMNS: &str = "destination, partition, label, sequence, ordinal, key, record, attempts, at, reason, kind, code, message, connector, \
+     dead_letters.id, dead_letters.pipeline";
+
+/// Where they stand.
+const TABLES: &str = "dead_letters JOIN reasons ON reasons.id = reason";
+
+/// Bytes of the letters that are read in one piece.
+const PIECE: usize = 8 << 20;
+
+/// Letters that are removed in one transaction, so that neither memory nor the log grows with the number of all.
+const REMOVED: u32 = 10_000;
+
+/// A condition and its parameters.
+struct Condition(String, Vec<Value>);
+
+impl Condition {
+    /// What a filter means.
+    fn of(filter: &LetterFilter) -> Self {
+        let LetterFilter { pipeline, destination, kind, since, before, id } = filter;
+        let text = |text: &Option<String>| text.clone().map(Value::from);
+        let mut condition = Self("TRUE".to_owned(), Vec::new());
+        condition.and("dead_letters.pipeline = ?", text(pipeline));
+        condition.and("destination = ?", text(destination));
+        condition.and("reason IN (SELECT id FROM reasons WHERE kind = ?)", text(kind));
+        condition.and("at >= ?", text(since));
+        condition.and("at < ?", text(before));
+        condition.and("dead_letters.id = ?", id.map(Value::from));
+        condition
+    }
+
+    fn and(&mut self, what: &str, value: Option<Value>) {
+        if let Some(value) = value {
+            self.0.push_str(" AND ");
+            self.0.push_str(what);
+            self.1.push(value);
+        }
+    }
+}
 
 /// All of a pipeline, oldest first.
 pub(super) fn all(connection: &Connection, pipeline: &str) -> rusqlite::Result<Vec<DeadLetter>> {
-    let query = format!(
-        "SELECT {COLUMNS} FROM dead_letters JOIN reasons ON reasons.id = reason WHERE pipeline = ? ORDER BY dead_letters.id"
-    );
-    let mut rows = connection.prepare_cached(&query)?;
-    let mut rows = rows.query([pipeline])?;
-    let (mut shared, mut letters) = (Shared::default(), Vec::new());
+    let query = format!("SELECT {COLUMNS} FROM {TABLES} WHERE dead_letters.pipeline = ? ORDER BY dead_letters.id");
+    let kept = read(connection, &query, vec![pipeline.to_owned().into()], usize::MAX)?;
+    Ok(kept.into_iter().map(|kept| kept.letter).collect())
+}
+
+/// A piece, in the order of their numbers.
+fn by_number(connection: &Connection, filter: &LetterFilter, after: i64, most: u32) -> rusqlite::Result<Vec<KeptLetter>> {
+    let mut condition = Condition::of(filter);
+    condition.and("dead_letters.id > ?", Some(after.into()));
+    let Condition(condition, mut values) = condition;
+    values.push(most.into());
+    let query = format!("SELECT {COLUMNS} FROM {TABLES} WHERE {condition} ORDER BY dead_letters.id LIMIT ?");
+    read(connection, &query, values, PIECE)
+}
+
+/// A piece, in the order in which their records were read.
+fn to_replay(
+    connection: &Connection,
+    filter: &LetterFilter,
+    after: &ReplayPlace,
+    most: u32,
+) -> rusqlite::Result<Vec<KeptLetter>> {
+    let Condition(condition, mut values) = Condition::of(filter);
+    let (partition, sequence, ordinal, id) = after.parts();
+    values.extend([partition.to_owned().into(), sequence.into(), ordinal.into(), id.into(), most.into()]);
+    let order = "partition, sequence, ordinal, dead_letters.id";
+    let query = format!("SELECT {COLUMNS} FROM {TABLES} WHERE {condition} AND ({order}) > (?, ?, ?, ?) ORDER BY {order} LIMIT ?");
+    read(connection, &query, values, PIECE)
+}
+
+/// How many there are.
+fn count(connection: &Connection, filter: &LetterFilter) -> rusqlite::Result<u64> {
+    let Condition(condition, values) = Condition::of(filter);
+    let query = format!("SELECT count(*) FROM dead_letters WHERE {condition}");
+    let count: i64 = connection.prepare_cached(&query)?.query_row(params_from_iter(values), |row| row.get(0))?;
+    Ok(count.max(0) as u64)
+}
+
+/// Removes some, and gives how many, and whether there may be more.
+fn remove(connection: &Connection, filter: &LetterFilter) -> rusqlite::Result<(usize, bool)> {
+    let Condition(condition, mut values) = Condition::of(filter);
+    values.push(REMOVED.into());
+    let query =
+        format!("DELETE FROM dead_letters WHERE id IN (SELECT dead_letters.id FROM dead_letters WHERE {condition} LIMIT ?)");
+    let removed = connection.prepare_cached(&query)?.execute(params_from_iter(values))?;
+    Ok((removed, removed == REMOVED as usize))
+}
+
+/// Removes these.
+fn remove_by_id(connection: &mut Connection, ids: &[i64]) -> rusqlite::Result<u64> {
+    let transaction = connection.transaction()?;
+    let mut removed = 0;
+    for id in ids {
+        removed += transaction.prepare_cached("DELETE FROM dead_letters WHERE id = ?")?.execute([id])? as u64;
+    }
+    transaction.commit()?;
+    Ok(removed)
+}
+
+/// Rows of [`COLUMNS`] up to so many bytes.
+fn read(connection: &Connection, query: &str, values: Vec<Value>, most: usize) -> rusqlite::Result<Vec<KeptLetter>> {
+    let mut rows = connection.prepare_cached(query)?;
+    let mut rows = rows.query(params_from_iter(values))?;
+    let (mut shared, mut letters, mut bytes) = (Shared::default(), Vec::new(), 0_usize);
     while let Some(row) = rows.next()? {
-        letters.push(shared.read(row)?);
+        let kept = shared.read(row)?;
+        let DeadLetter { key, record, .. } = &kept.letter;
+        bytes += key.as_ref().map_or(0, Bytes::len) + record.as_ref().map_or(0, Bytes::len);
+        letters.push(kept);
+        if bytes >= most {
+            break;
+        }
     }
     Ok(letters)
 }
@@ -96,20 +210,20 @@ pub(super) fn all(connection: &Connection, pipeline: &str) -> rusqlite::Result<V
 #[derive(Default)]
 struct Shared {
     reasons: HashMap<i64, Arc<Reason>>,
-    /// Destination, partition and label of the last one.
-    texts: [Arc<str>; 3],
+    /// Destination, partition, label and pipeline of the last one.
+    texts: [Arc<str>; 4],
 }
 
 impl Shared {
-    /// The dead letter in a row of [`COLUMNS`].
-    fn read(&mut self, row: &Row<'_>) -> rusqlite::Result<DeadLetter> {
-        for (at, text) in self.texts.iter_mut().enumerate() {
+    /// The letter in a row of [`COLUMNS`].
+    fn read(&mut self, row: &Row<'_>) -> rusqlite::Result<KeptLetter> {
+        for (at, text) in [0, 1, 2, 15].into_iter().zip(&mut self.texts) {
             let found = row.get_ref(at)?.as_str()?;
             if **text != *found {
                 *text = found.into();
             }
         }
-        let [destination, partition, label] = self.texts.clone();
+        let [destination, partition, label, pipeline] = self.texts.clone();
         let bytes = |index| Ok::<_, rusqlite::Error>(row.get::<_, Option<Vec<u8>>>(index)?.map(Bytes::from));
         let sequence: i64 = row.get(3)?;
         let id: i64 = row.get(9)?;
@@ -117,7 +231,7 @@ impl Shared {
             Some(reason) => reason.clone(),
             None => self.reasons.entry(id).or_insert(Arc::new(reason(row, 10)?)).clone(),
         };
-        Ok(DeadLetter {
+        let letter = DeadLetter {
             destination: (!destination.is_empty()).then_some(destination),
             partition,
             label,
@@ -128,6 +242,51 @@ impl Shared {
             reason,
             attempts: row.get(7)?,
             at: row.get(8)?,
-        })
+        };
+        Ok(KeptLetter { id: row.get(14)?, pipeline, letter })
+    }
+}
+
+#[async_trait]
+impl LetterStore for SqliteStore {
+    async fn letters(&self, filter: &LetterFilter, after: i64, most: u32) -> Result<Vec<KeptLetter>, StoreError> {
+        let filter = filter.clone();
+        self.on("read", move |connection| by_number(connection, &filter, after, most)).await
+    }
+
+    async fn count_letters(&self, filter: &LetterFilter) -> Result<u64, StoreError> {
+        let filter = filter.clone();
+        self.on("read", move |connection| count(connection, &filter)).await
+    }
+
+    async fn letter_totals(&self, pipeline: &str) -> Result<LetterTotals, StoreError> {
+        let pipeline = pipeline.to_owned();
+        self.on("read", move |connection| totals(connection, &pipeline)).await
+    }
+
+    async fn letters_to_replay(
+        &self,
+        filter: &LetterFilter,
+        after: &ReplayPlace,
+        most: u32,
+    ) -> Result<Vec<KeptLetter>, StoreError> {
+        let (filter, after) = (filter.clone(), after.clone());
+        self.on("read", move |connection| to_replay(connection, &filter, &after, most)).await
+    }
+
+    async fn remove_letters(&self, filter: &LetterFilter) -> Result<u64, StoreError> {
+        let mut removed = 0;
+        loop {
+            let filter = filter.clone();
+            let (some, more) = self.on("write to", move |connection| remove(connection, &filter)).await?;
+            removed += some as u64;
+            if !more {
+                return Ok(removed);
+            }
+        }
+    }
+
+    async fn remove_letters_by_id(&self, ids: Vec<i64>) -> Result<u64, StoreError> {
+        self.on("write to", move |connection| remove_by_id(connection, &ids)).await
     }
 }

@@ -5,7 +5,10 @@
 //! is delivered twice bears the same keys.
 
 mod letters;
+mod pipelines;
 mod schema;
+#[cfg(test)]
+mod tests;
 
 use std::{
     path::Path,
@@ -13,10 +16,11 @@ use std::{
 };
 
 use async_trait::async_trait;
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, Row, Transaction, params};
 
 use self::schema::FORMAT;
-use super::{Checkpoint, DeadLetter, Settled, Store, StoreError, tokens};
+use super::{Checkpoint, DeadLetter, Keeping, LetterTotals, Settled, Store, StoreError, line, tokens};
+use crate::config::Size;
 
 /// Bytes of the write-ahead log that stay on disk between transactions.
 const LOG_KEPT: i64 = 16 << 20;
@@ -75,27 +79,28 @@ impl Store for SqliteStore {
             let mut rows = connection.prepare_cached(
                 "SELECT partition, label, next, read_to FROM checkpoints WHERE pipeline = ? ORDER BY partition",
             )?;
-            let rows = rows.query_map([pipeline], |row| {
-                let (next, read_to): (i64, i64) = (row.get(2)?, row.get(3)?);
-                Ok(Checkpoint { partition: row.get(0)?, label: row.get(1)?, next: next as u64, read_to: read_to as u64 })
-            })?;
-            rows.collect()
+            rows.query_map([pipeline], row_of_checkpoint)?.collect()
         })
         .await
     }
 
-    async fn settle(&self, pipeline: &str, settled: Settled) -> Result<(), StoreError> {
+    async fn settle_within(&self, pipeline: &str, settled: Settled, keeping: &Keeping) -> Result<(), StoreError> {
+        let (pipeline, keeping) = (pipeline.to_owned(), keeping.clone());
+        let settled = self.on("write to", move |connection| match settled.dead_letters.is_empty() {
+            true => settle(connection, &pipeline, &settled, &keeping),
+            false => on_disk(connection, |connection| settle(connection, &pipeline, &settled, &keeping)),
+        });
+        settled.await?
+    }
+
+    async fn advance(&self, pipeline: &str, checkpoints: Vec<(String, String, u64)>) -> Result<(), StoreError> {
         let pipeline = pipeline.to_owned();
         self.on("write to", move |connection| {
-            let gives_up = !settled.dead_letters.is_empty();
-            if gives_up {
-                connection.pragma_update(None, "synchronous", "FULL")?;
+            let transaction = connection.transaction()?;
+            for checkpoint in &checkpoints {
+                move_to(&transaction, &pipeline, checkpoint)?;
             }
-            let written = settle(connection, &pipeline, &settled);
-            if gives_up {
-                connection.pragma_update(None, "synchronous", "NORMAL")?;
-            }
-            written
+            transaction.commit()
         })
         .await
     }
@@ -123,79 +128,63 @@ impl Store for SqliteStore {
     }
 }
 
-fn settle(connection: &mut Connection, pipeline: &str, settled: &Settled) -> rusqlite::Result<()> {
-    let transaction = connection.transaction()?;
-    letters::give_up(&transaction, pipeline, &settled.dead_letters)?;
-    if let Some((partition, label, next)) = &settled.checkpoint {
-        transaction
-            .prepare_cached(
-                "INSERT INTO checkpoints (pipeline, partition, label, next, read_to) VALUES (?1, ?2, ?3, ?4, ?4)
-                 ON CONFLICT DO UPDATE SET label = excluded.label, next = excluded.next, read_to = max(read_to, excluded.next)",
-            )?
-            .execute(params![pipeline, partition, label, *next as i64])?;
-    }
-    transaction.commit()
+/// Partition, label, where to go on, and how far it was read.
+fn row_of_checkpoint(row: &Row<'_>) -> rusqlite::Result<Checkpoint> {
+    let (next, read_to): (i64, i64) = (row.get(2)?, row.get(3)?);
+    Ok(Checkpoint { partition: row.get(0)?, label: row.get(1)?, next: next as u64, read_to: read_to as u64 })
 }
 
-#[cfg(test)]
-mod tests {
-    use bytes::Bytes;
+/// Does what is to be on disk, against the end of the machine too, once it is done.
+fn on_disk<R>(connection: &mut Connection, work: impl FnOnce(&mut Connection) -> rusqlite::Result<R>) -> rusqlite::Result<R> {
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    let done = work(connection);
+    connection.pragma_update(None, "synchronous", "NORMAL")?;
+    done
+}
 
-    use super::*;
-    use crate::store::Reason;
-
-    fn letter(sequence: u64, message: &str) -> DeadLetter {
-        DeadLetter {
-            destination: Some("d".into()),
-            partition: "p".into(),
-            label: "file".into(),
-            sequence,
-            ordinal: 0,
-            key: None,
-            record: Some(Bytes::from_static(b"\xff\0")),
-            reason: Arc::new(Reason {
-                kind: "rejected".into(),
-                code: Some("22P02".into()),
-                message: message.into(),
-                connector: Some("c 1.0.0".into()),
-            }),
-            attempts: 1,
-            at: "2026-01-01T00:00:00.000Z".into(),
+/// What the store itself refuses is given within; nothing is written then.
+fn settle(
+    connection: &mut Connection,
+    pipeline: &str,
+    settled: &Settled,
+    keeping: &Keeping,
+) -> rusqlite::Result<Result<(), StoreError>> {
+    let Settled { checkpoint, dead_letters } = settled;
+    let transaction = connection.transaction()?;
+    if !dead_letters.is_empty() {
+        letters::give_up(&transaction, pipeline, dead_letters)?;
+        if let Some(most) = keeping.max_bytes {
+            let LetterTotals { bytes, .. } = letters::totals(&transaction, pipeline)?;
+            if bytes > most {
+                return Ok(Err(StoreError::DeadLettersFull { pipeline: pipeline.into(), bytes, most: Size::from_bytes(most) }));
+            }
         }
     }
-
-    #[tokio::test]
-    async fn what_was_settled_is_there_after_opening_again_and_only_for_its_pipeline() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("wharf.db");
-        let store = SqliteStore::open(&path).unwrap();
-        let checkpoint = |next| Some(("p".to_owned(), "file".to_owned(), next));
-        let settled = Settled { checkpoint: checkpoint(u64::MAX), dead_letters: vec![letter(7, "no"), letter(9, "no")] };
-        store.settle("a", settled).await.unwrap();
-        store.settle("b", Settled { checkpoint: checkpoint(3), dead_letters: vec![] }).await.unwrap();
-        store.read_to("b", vec![("p".into(), 12), ("q".into(), 5)]).await.unwrap();
-        drop(store);
-
-        let store = SqliteStore::open(&path).unwrap();
-        let of = |partition: &str, label: &str, next, read_to| Checkpoint {
-            partition: partition.into(),
-            label: label.into(),
-            next,
-            read_to,
-        };
-        assert_eq!(store.checkpoints("a").await.unwrap(), [of("p", "file", u64::MAX, u64::MAX)]);
-        assert_eq!(store.checkpoints("b").await.unwrap(), [of("p", "file", 3, 12), of("q", "", 0, 5)]);
-        assert_eq!(store.dead_letters("a").await.unwrap(), [letter(7, "no"), letter(9, "no")]);
-        assert_eq!(store.dead_letters("b").await.unwrap(), []);
+    if let Some(checkpoint) = checkpoint {
+        move_to(&transaction, pipeline, checkpoint)?;
     }
-
-    #[tokio::test]
-    async fn a_record_that_is_given_up_twice_is_one_dead_letter() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = SqliteStore::open(&folder.path().join("wharf.db")).unwrap();
-        for message in ["first", "second"] {
-            store.settle("a", Settled { checkpoint: None, dead_letters: vec![letter(7, message)] }).await.unwrap();
-        }
-        assert_eq!(store.dead_letters("a").await.unwrap(), [letter(7, "second")]);
+    // Before they are given up for good: one that is copied twice is no loss.
+    if let Some(path) = keeping.copy_to.as_ref().filter(|_| !dead_letters.is_empty())
+        && let Err(cause) = line::append(path, pipeline, dead_letters)
+    {
+        return Ok(Err(StoreError::Copy { path: path.clone(), cause }));
     }
+    transaction.commit()?;
+    Ok(Ok(()))
+}
+
+/// Moves a checkpoint, and lets go of the cuts that lie before it.
+fn move_to(transaction: &Transaction<'_>, pipeline: &str, checkpoint: &(String, String, u64)) -> rusqlite::Result<()> {
+    let (partition, label, next) = checkpoint;
+    let next = *next as i64;
+    transaction
+        .prepare_cached(
+            "INSERT INTO checkpoints (pipeline, partition, label, next, read_to) VALUES (?1, ?2, ?3, ?4, ?4)
+             ON CONFLICT DO UPDATE SET label = excluded.label, next = excluded.next, read_to = max(read_to, excluded.next)",
+        )?
+        .execute(params![pipeline, partition, label, next])?;
+    transaction
+        .prepare_cached("DELETE FROM cuts WHERE pipeline = ? AND partition = ? AND next <= ?")?
+        .execute(params![pipeline, partition, next])?;
+    Ok(())
 }

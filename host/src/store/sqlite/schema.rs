@@ -40,15 +40,22 @@ const FORMAT_1: &str = "
     );
 ";
 
-/// A reason stands once, however many records were given up for it, and ids of dead letters are never given again.
+/// Format 2:
+///
+/// - A reason stands once for each pipeline, however many records were given up for it, and goes with the last of them. Ids of dead letters are
+///   never given again. What a pipeline's dead letters come to is kept beside them by triggers, so that it holds whoever writes.
+/// - What a pipeline reads and where it delivers to is known, so that a change of these is noticed.
+/// - Cuts that have to be the same when they are written again stand in `cuts` until the checkpoint moves past them.
 const FORMAT_2: &str = "
     CREATE TABLE reasons (
         id INTEGER PRIMARY KEY,
-        digest BLOB NOT NULL UNIQUE, -- of the other columns
+        pipeline TEXT NOT NULL,
+        digest BLOB NOT NULL, -- of the columns that follow
         kind TEXT NOT NULL,
         code TEXT,
         message TEXT NOT NULL,
-        connector TEXT
+        connector TEXT,
+        UNIQUE (pipeline, digest)
     );
     ALTER TABLE dead_letters RENAME TO dead_letters_1;
     CREATE TABLE dead_letters (
@@ -67,10 +74,71 @@ const FORMAT_2: &str = "
         UNIQUE (pipeline, destination, partition, sequence, ordinal)
     );
     CREATE INDEX dead_letters_by_reason ON dead_letters (reason);
+    CREATE INDEX dead_letters_by_time ON dead_letters (pipeline, at);
     CREATE VIEW dead_letters_in_words AS
-        SELECT dead_letters.id, pipeline, destination, partition, label, sequence, ordinal, key, record,
+        SELECT dead_letters.id, dead_letters.pipeline, destination, partition, label, sequence, ordinal, key, record,
             kind, code, message, connector, attempts, at
         FROM dead_letters JOIN reasons ON reasons.id = dead_letters.reason;
+
+    CREATE TABLE dead_letter_totals (
+        pipeline TEXT NOT NULL PRIMARY KEY,
+        letters INTEGER NOT NULL,
+        bytes INTEGER NOT NULL -- key and record of each and 256, and text and code of each reason and 256
+    ) WITHOUT ROWID;
+    CREATE TRIGGER dead_letter_written AFTER INSERT ON dead_letters BEGIN
+        INSERT INTO dead_letter_totals VALUES
+            (new.pipeline, 1, 256 + coalesce(length(new.key), 0) + coalesce(length(new.record), 0))
+            ON CONFLICT DO UPDATE SET letters = letters + 1, bytes = bytes + excluded.bytes;
+    END;
+    CREATE TRIGGER dead_letter_changed AFTER UPDATE ON dead_letters BEGIN
+        UPDATE dead_letter_totals SET bytes = bytes
+            + coalesce(length(new.key), 0) + coalesce(length(new.record), 0)
+            - coalesce(length(old.key), 0) - coalesce(length(old.record), 0)
+            WHERE pipeline = new.pipeline;
+        DELETE FROM reasons
+            WHERE id = old.reason AND NOT EXISTS (SELECT 1 FROM dead_letters WHERE reason = old.reason);
+    END;
+    CREATE TRIGGER dead_letter_removed AFTER DELETE ON dead_letters BEGIN
+        UPDATE dead_letter_totals SET letters = letters - 1,
+            bytes = bytes - 256 - coalesce(length(old.key), 0) - coalesce(length(old.record), 0)
+            WHERE pipeline = old.pipeline;
+        DELETE FROM reasons
+            WHERE id = old.reason AND NOT EXISTS (SELECT 1 FROM dead_letters WHERE reason = old.reason);
+    END;
+    CREATE TRIGGER reason_written AFTER INSERT ON reasons BEGIN
+        INSERT INTO dead_letter_totals VALUES
+            (new.pipeline, 0, 256 + length(CAST(new.message AS BLOB)) + coalesce(length(CAST(new.code AS BLOB)), 0))
+            ON CONFLICT DO UPDATE SET bytes = bytes + excluded.bytes;
+    END;
+    CREATE TRIGGER reason_removed AFTER DELETE ON reasons BEGIN
+        UPDATE dead_letter_totals SET bytes = bytes
+            - 256 - length(CAST(old.message AS BLOB)) - coalesce(length(CAST(old.code AS BLOB)), 0)
+            WHERE pipeline = old.pipeline;
+    END;
+
+    CREATE TABLE sources (
+        pipeline TEXT NOT NULL PRIMARY KEY,
+        kind TEXT NOT NULL,
+        reads TEXT NOT NULL
+    ) WITHOUT ROWID;
+    CREATE TABLE destinations (
+        pipeline TEXT NOT NULL,
+        destination TEXT NOT NULL,
+        PRIMARY KEY (pipeline, destination)
+    ) WITHOUT ROWID;
+    CREATE TABLE cuts (
+        pipeline TEXT NOT NULL,
+        destination TEXT NOT NULL, -- empty where it is the same for all
+        partition TEXT NOT NULL,
+        first INTEGER NOT NULL, -- sequence and ordinal of the first record
+        first_ordinal INTEGER NOT NULL,
+        last INTEGER NOT NULL, -- and of the last
+        last_ordinal INTEGER NOT NULL,
+        count INTEGER NOT NULL,
+        next INTEGER NOT NULL, -- the sequence where the next stretch begins
+        id TEXT NOT NULL,
+        PRIMARY KEY (pipeline, destination, partition, first, first_ordinal)
+    ) WITHOUT ROWID;
 ";
 
 /// Brings a store that has the format `from` to the one above; 0 is one that has nothing yet.
@@ -90,12 +158,12 @@ pub(super) fn migrate(connection: &mut Connection, from: i64) -> rusqlite::Resul
 
 /// Moves the dead letters of format 1, one at a time.
 fn share_reasons(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
-    let mut old = transaction.prepare("SELECT id, kind, code, message, connector FROM dead_letters_1 ORDER BY id")?;
+    let mut old = transaction.prepare("SELECT id, kind, code, message, connector, pipeline FROM dead_letters_1 ORDER BY id")?;
     let mut old = old.query([])?;
     while let Some(row) = old.next()? {
         let id: i64 = row.get(0)?;
         let reason = letters::reason(row, 1)?;
-        let reason = letters::reason_id(transaction, &reason)?;
+        let reason = letters::reason_id(transaction, row.get_ref(5)?.as_str()?, &reason)?;
         transaction
             .prepare_cached(
                 "INSERT INTO dead_letters (id, pipeline, destination, partition, label, sequence, ordinal, key, record, reason, attempts, at)
@@ -114,7 +182,10 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
-    use crate::store::{Checkpoint, DeadLetter, Reason, SealedToken, Settled, SqliteStore, Store, StoreError, TokenStore};
+    use crate::store::{
+        Checkpoint, DeadLetter, PipelineStore, Reason, SealedToken, Settled, SourceIdentity, SqliteStore, Store, StoreError,
+        StoredCut, TokenStore,
+    };
 
     /// A store as a version of wharf that knew no other format wrote it.
     fn store_of(format: i64) -> (tempfile::TempDir, std::path::PathBuf) {
@@ -182,6 +253,11 @@ mod tests {
                 let (key_id, configured, sealed) = (vec![1, 2], vec![0, 255], b"sealed".to_vec());
                 assert_eq!(token, SealedToken { key_id, configured, sealed, at: "2026-01-01T00:00:00.000Z".into() });
             }
+            let store = SqliteStore::open(&path).unwrap();
+            let known = (format >= 2).then_some(2);
+            assert_eq!(store.source("orders").await.unwrap(), known.map(|_| source()));
+            assert_eq!(store.destinations("orders").await.unwrap().len(), known.unwrap_or_default());
+            assert_eq!(store.cuts("orders").await.unwrap(), known.map(|_| cut()).into_iter().collect::<Vec<_>>());
             let connection = Connection::open(&path).unwrap();
             let one = |query: &str| connection.query_row(query, [], |row| row.get::<_, i64>(0)).unwrap();
             assert_eq!(one("PRAGMA user_version"), FORMAT);
@@ -189,6 +265,11 @@ mod tests {
             assert_eq!(one("SELECT count(*) FROM dead_letters_in_words WHERE message LIKE 'not a number%'"), 4);
             assert_eq!(one("SELECT count(*) FROM sqlite_master WHERE tbl_name = 'dead_letters_1'"), 0);
             assert_eq!(one("SELECT count(*) FROM pragma_foreign_key_check"), 0);
+            let words = "256 + length(CAST(message AS BLOB)) + coalesce(length(code), 0)";
+            let bytes = "256 + coalesce(length(key), 0) + coalesce(length(record), 0)";
+            let sum = format!("SELECT (SELECT sum({words}) FROM reasons) + (SELECT sum({bytes}) FROM dead_letters)");
+            assert_eq!(one("SELECT sum(bytes) FROM dead_letter_totals"), one(&sum));
+            assert_eq!(one("SELECT sum(letters) FROM dead_letter_totals"), 6);
         }
     }
 
@@ -211,6 +292,25 @@ mod tests {
         let (key_id, configured, sealed) = (vec![1, 2], vec![0, 255], b"sealed".to_vec());
         let token = SealedToken { key_id, configured, sealed, at: "2026-01-01T00:00:00.000Z".into() };
         store.keep_refresh_token("ads", token).await.unwrap();
+        store.keep_source("orders", source()).await.unwrap();
+        store.keep_destinations("orders", vec!["warehouse".into(), "audit".into()]).await.unwrap();
+        store.cut("orders", cut()).await.unwrap();
+    }
+
+    fn source() -> SourceIdentity {
+        SourceIdentity { kind: "file".into(), reads: "/data/*.ndjson".into() }
+    }
+
+    fn cut() -> StoredCut {
+        StoredCut {
+            id: "c0ffee".into(),
+            destination: None,
+            partition: "file-0a1b".into(),
+            first: (26, 0),
+            last: (32, 1),
+            count: 3,
+            next: 40,
+        }
     }
 
     /// The schema, one statement a line.

@@ -1,0 +1,99 @@
+//! `wharf checkpoints`.
+
+use clap::Subcommand;
+use serde_json::json;
+
+use super::{
+    Output, SETTLED,
+    dead_letters::columns,
+    operate::{Desk, On, astray},
+    report::{self, Refusal, grouped},
+};
+use crate::{
+    operate::{Answer, PipelineDocument, Request},
+    sandbox::output::printable,
+};
+
+/// What to do with checkpoints.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Shows how far pipelines got.
+    Show {
+        /// Only this pipeline.
+        pipeline: Option<String>,
+        #[command(flatten)]
+        on: On,
+    },
+    /// Forgets how far a pipeline got: its next run reads from the beginning.
+    Reset {
+        /// The pipeline.
+        pipeline: String,
+        /// Only this partition, such as a file's path as `show` has it.
+        #[arg(long)]
+        partition: Option<String>,
+        #[command(flatten)]
+        on: On,
+    },
+}
+
+impl Command {
+    /// For whom to print.
+    pub fn output(&self) -> Output {
+        match self {
+            Self::Show { on, .. } | Self::Reset { on, .. } => on.output,
+        }
+    }
+
+    /// Does it.
+    pub async fn run(self) -> Result<u8, Refusal> {
+        match self {
+            Self::Show { pipeline, on } => {
+                let request = Request::ShowCheckpoints { pipeline };
+                let Answer::Checkpoints(pipelines) = Desk::open(&on.data_dir).await?.ask(request).await? else {
+                    return Err(astray());
+                };
+                match on.output {
+                    Output::Json => report::print(&json!({"pipelines": pipelines})),
+                    Output::Text => report::print_text(&text(&pipelines)),
+                }
+            }
+            Self::Reset { pipeline, partition, on } => {
+                let request = Request::ResetCheckpoints { pipeline: pipeline.clone(), partition };
+                let Answer::Removed(removed) = Desk::open(&on.data_dir).await?.ask(request).await? else {
+                    return Err(astray());
+                };
+                match on.output {
+                    Output::Json => report::print(&json!({"removed": removed})),
+                    Output::Text => {
+                        let checkpoints = if removed == 1 { "checkpoint" } else { "checkpoints" };
+                        report::print_text(&format!("{pipeline}: {} {checkpoints} removed\n", grouped(removed)));
+                    }
+                }
+            }
+        }
+        Ok(SETTLED)
+    }
+}
+
+fn text(pipelines: &[PipelineDocument]) -> String {
+    let line = |text: &str| printable(text, false).into_owned();
+    let mut text = String::new();
+    for PipelineDocument { id, source, checkpoints, .. } in pipelines {
+        let source = source.as_ref().map(|source| format!(": {} {}", source.kind, source.reads)).unwrap_or_default();
+        text.push_str(&line(format!("{id}{source}").trim_end()));
+        text.push('\n');
+        let rows: Vec<_> = checkpoints
+            .iter()
+            .map(|at| {
+                let label = if at.label.is_empty() { &at.partition } else { &at.label };
+                let read = format!("read to {}", at.read_to);
+                [format!("  {}", line(label)), format!("settled to {}", at.next), read, line(&at.partition)]
+            })
+            .collect();
+        text.push_str(&columns(&rows));
+    }
+    if text.is_empty() {
+        text.push_str("no checkpoints\n");
+    }
+    text
+}

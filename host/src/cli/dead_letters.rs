@@ -1,0 +1,295 @@
+//! `wharf dead-letters`.
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use clap::{Args, Subcommand};
+use serde_json::json;
+
+use super::{
+    Output, SETTLED,
+    operate::{Desk, On, astray},
+    report::{self, Refusal, grouped},
+};
+use crate::{
+    clock::Clock,
+    config::Interval,
+    operate::{Answer, LetterPage, Request},
+    sandbox::output::printable,
+    store::{LetterDocument, LetterFilter, Payload},
+};
+
+/// What to do with dead letters.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Lists them, oldest first.
+    List {
+        #[command(flatten)]
+        which: Which,
+        /// Those with a larger number than this.
+        #[arg(long, value_name = "ID", default_value_t = 0)]
+        after: i64,
+        /// At most so many.
+        #[arg(long, value_name = "COUNT", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..))]
+        limit: u32,
+        #[command(flatten)]
+        on: On,
+    },
+    /// Shows one, with its record.
+    Show {
+        /// Its number, as `list` shows it.
+        id: i64,
+        #[command(flatten)]
+        on: On,
+    },
+    /// Removes them for good.
+    Purge {
+        #[command(flatten)]
+        which: Which,
+        /// All of them.
+        #[arg(long)]
+        all: bool,
+        #[command(flatten)]
+        on: On,
+    },
+}
+
+/// Which dead letters.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Which {
+    /// Those of this pipeline.
+    #[arg(long, value_name = "ID")]
+    pipeline: Option<String>,
+    /// Those of this destination.
+    #[arg(long, value_name = "ID")]
+    destination: Option<String>,
+    /// Those of this kind: rejected, too-large, limit, trapped, unreadable.
+    #[arg(long)]
+    kind: Option<String>,
+    /// Those given up at this time or later: `2026-01-31T12:00:00Z`, or so long ago, such as `2h`.
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    since: Option<String>,
+    /// Those given up before this time.
+    #[arg(long, value_name = "TIME", value_parser = moment)]
+    before: Option<String>,
+    /// The one with this number.
+    #[arg(long, value_name = "ID")]
+    id: Option<i64>,
+}
+
+impl From<Which> for LetterFilter {
+    fn from(which: Which) -> Self {
+        let Which { pipeline, destination, kind, since, before, id } = which;
+        Self { pipeline, destination, kind, since, before, id }
+    }
+}
+
+impl Command {
+    /// For whom to print.
+    pub fn output(&self) -> Output {
+        match self {
+            Self::List { on, .. } | Self::Show { on, .. } | Self::Purge { on, .. } => on.output,
+        }
+    }
+
+    /// Does it.
+    pub async fn run(self) -> Result<u8, Refusal> {
+        match self {
+            Self::List { which, after, limit, on } => {
+                list(&Desk::open(&on.data_dir).await?, which.into(), after, limit, on.output).await
+            }
+            Self::Show { id, on } => {
+                let Answer::DeadLetter(letter) = Desk::open(&on.data_dir).await?.ask(Request::ShowDeadLetter { id }).await?
+                else {
+                    return Err(astray());
+                };
+                match on.output {
+                    Output::Json => report::print(&json!(letter)),
+                    Output::Text => report::print_text(&whole(&letter)),
+                }
+                Ok(SETTLED)
+            }
+            Self::Purge { which, all, on } => {
+                let filter = LetterFilter::from(which);
+                if all == (filter != LetterFilter::default()) {
+                    let what = if all { "`--all` and some of them" } else { "which dead letters are to be removed is not said" };
+                    let hint = "give --pipeline, --destination, --kind, --since, --before or --id, or else --all";
+                    return Err(Refusal::with_hint(what.into(), Some(hint.into())));
+                }
+                let Answer::Removed(removed) = Desk::open(&on.data_dir).await?.ask(Request::PurgeDeadLetters { filter }).await?
+                else {
+                    return Err(astray());
+                };
+                match on.output {
+                    Output::Json => report::print(&json!({"removed": removed})),
+                    Output::Text => report::print_text(&format!("{} removed\n", counted(removed))),
+                }
+                Ok(SETTLED)
+            }
+        }
+    }
+}
+
+/// Asks for piece after piece, each of bounded memory, and prints it; as JSON it is one document, and held until its end.
+async fn list(desk: &Desk, filter: LetterFilter, mut after: i64, limit: u32, output: Output) -> Result<u8, Refusal> {
+    let (mut left, mut document) = (limit, json!({"dead_letters": [], "count": 0, "next": null}));
+    loop {
+        let request = Request::ListDeadLetters { filter: filter.clone(), after, most: left.min(1000) };
+        let Answer::DeadLetters(LetterPage { letters, count, next }) = desk.ask(request).await? else {
+            return Err(astray());
+        };
+        left -= letters.len().min(left as usize) as u32;
+        let goes_on = left > 0 && next.is_some();
+        match output {
+            Output::Text => {
+                report::print_text(&table(&letters));
+                match next {
+                    _ if goes_on => {}
+                    Some(next) => report::print_text(&format!("… of {}; go on with --after {next}\n", counted(count))),
+                    None => report::print_text(&format!("{}\n", counted(count))),
+                }
+            }
+            Output::Json => {
+                if let Some(list) = document["dead_letters"].as_array_mut() {
+                    list.extend(letters.iter().map(|letter| json!(letter)));
+                }
+                document["count"] = count.into();
+                document["next"] = next.into();
+            }
+        }
+        match next {
+            Some(next) if goes_on => after = next,
+            _ => break,
+        }
+    }
+    if output == Output::Json {
+        report::print(&document);
+    }
+    Ok(SETTLED)
+}
+
+/// A time, or how long ago it was, as it stands in the store.
+fn moment(text: &str) -> Result<String, String> {
+    if let Ok(ago) = text.parse::<Interval>() {
+        return Clock::system().rfc3339_before(ago.duration()).ok_or_else(|| "that is before 1970".to_owned());
+    }
+    let time = DateTime::parse_from_rfc3339(text)
+        .map_err(|_| "neither a time such as 2026-01-31T12:00:00Z nor a duration such as 2h")?;
+    Ok(time.with_timezone(&Utc).to_rfc3339_opts(SecondsFormat::Millis, true))
+}
+
+fn counted(letters: u64) -> String {
+    format!("{} dead {}", grouped(letters), if letters == 1 { "letter" } else { "letters" })
+}
+
+/// Characters of a reason that are shown in a line.
+const SHOWN: usize = 100;
+
+/// A line for each, in columns.
+fn table(letters: &[LetterDocument]) -> String {
+    let line = |text: &str| printable(text, false).into_owned();
+    let rows = letters.iter().map(|letter| {
+        let reason = line(&letter.message);
+        let reason = match reason.char_indices().nth(SHOWN) {
+            Some((end, _)) => format!("{}…", &reason[..end]),
+            None => reason,
+        };
+        let place = match letter.ordinal {
+            0 => format!("{}:{}", letter.label, letter.sequence),
+            ordinal => format!("{}:{}.{ordinal}", letter.label, letter.sequence),
+        };
+        let id = letter.id.map(|id| id.to_string()).unwrap_or_default();
+        let destination = letter.destination.as_deref().unwrap_or("-");
+        [id, letter.at.clone(), line(&letter.pipeline), line(destination), line(&letter.kind), line(&place), reason]
+    });
+    let head = ["id", "given up", "pipeline", "destination", "kind", "from", "reason"].map(str::to_owned);
+    let rows: Vec<_> = (!letters.is_empty()).then_some(head).into_iter().chain(rows).collect();
+    columns(&rows)
+}
+
+/// Cells under each other.
+pub fn columns<const N: usize>(rows: &[[String; N]]) -> String {
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
+    let widths: Vec<usize> = (0..N).map(width).collect();
+    let mut text = String::new();
+    for row in rows {
+        let mut cells = String::new();
+        for (cell, width) in row.iter().zip(&widths) {
+            cells.push_str(cell);
+            cells.extend(std::iter::repeat_n(' ', width - cell.chars().count() + 2));
+        }
+        text.push_str(cells.trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+/// All that is known of one.
+fn whole(letter: &LetterDocument) -> String {
+    let payload = |payload: &Option<Payload>| match payload {
+        None => "(absent)".to_owned(),
+        Some(Payload::Text(text)) => text.clone(),
+        Some(Payload::Binary { base64 }) => format!("(base64) {base64}"),
+    };
+    let optional = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".into());
+    let lines = [
+        ("id", letter.id.map(|id| id.to_string()).unwrap_or_default()),
+        ("given up", letter.at.clone()),
+        ("pipeline", letter.pipeline.clone()),
+        ("destination", optional(&letter.destination)),
+        ("connector", optional(&letter.connector)),
+        ("from", format!("{}:{}", letter.label, letter.sequence)),
+        ("partition", letter.partition.clone()),
+        ("ordinal", letter.ordinal.to_string()),
+        ("attempts", letter.attempts.to_string()),
+        ("kind", letter.kind.clone()),
+        ("code", optional(&letter.code)),
+        ("reason", letter.message.clone()),
+        ("key", payload(&letter.key)),
+        ("record", payload(&letter.record)),
+    ];
+    lines.iter().map(|(name, text)| format!("{name:<12} {}\n", printable(text, false))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_cannot_rewrite_the_terminal_and_keeps_its_columns() {
+        let letter = |id, message: &str| LetterDocument {
+            id: Some(id),
+            at: "2026-01-01T00:00:00.000Z".into(),
+            pipeline: "p".into(),
+            destination: None,
+            label: "a\u{1b}[2J".into(),
+            partition: "q".into(),
+            sequence: 7,
+            ordinal: 0,
+            kind: "unreadable".into(),
+            code: None,
+            message: message.into(),
+            connector: None,
+            attempts: 0,
+            key: None,
+            record: Some(Payload::Text("\u{7}".into())),
+        };
+        let long = "é".repeat(101);
+        let shown = table(&[letter(9, "one\ntwo"), letter(10, &long)]);
+        let expected = format!(
+            "id  given up                  pipeline  destination  kind        from             reason\n\
+             9   2026-01-01T00:00:00.000Z  p         -            unreadable  a\\u{{1b}}[2J:7  one\\u{{a}}two\n\
+             10  2026-01-01T00:00:00.000Z  p         -            unreadable  a\\u{{1b}}[2J:7  {}…\n",
+            "é".repeat(100)
+        );
+        assert_eq!(shown, expected);
+        assert_eq!(table(&[]), "");
+        assert!(whole(&letter(9, "m")).contains("record       \\u{7}\n"));
+    }
+
+    #[test]
+    fn a_moment_is_a_time_or_an_age() {
+        assert_eq!(moment("2026-01-31T12:00:00+02:00").as_deref(), Ok("2026-01-31T10:00:00.000Z"));
+        let (ago, now) = (moment("1h").unwrap(), Clock::system().rfc3339());
+        assert!(ago < now && ago.ends_with('Z'), "{ago} {now}");
+        assert!(moment("yesterday").is_err() && moment("400000d").is_err());
+    }
+}

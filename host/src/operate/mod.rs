@@ -1,0 +1,96 @@
+//! What an operator asks of a data directory: its dead letters and its checkpoints.
+//!
+//! A [`Request`] is answered from a store, wherever that is open: by a command on a data directory that nobody uses, or by the host that uses it. Requests
+//! and answers are plain data that can be sent.
+
+mod checkpoints;
+mod dead_letters;
+
+use serde::{Deserialize, Serialize};
+
+pub use checkpoints::{CheckpointDocument, PipelineDocument, SourceDocument};
+pub use dead_letters::LetterPage;
+
+use crate::store::{LetterDocument, LetterFilter, LetterStore, PipelineStore, StoreError};
+
+/// What is asked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Request {
+    /// Which dead letters there are: those behind the one with the number `after`, at most `most`.
+    ListDeadLetters {
+        /// Which.
+        filter: LetterFilter,
+        /// A number; 0 to begin.
+        after: i64,
+        /// At most so many.
+        most: u32,
+    },
+    /// The dead letter with a number.
+    ShowDeadLetter {
+        /// The number.
+        id: i64,
+    },
+    /// To remove dead letters.
+    PurgeDeadLetters {
+        /// Which.
+        filter: LetterFilter,
+    },
+    /// How far pipelines got.
+    ShowCheckpoints {
+        /// Only this one.
+        pipeline: Option<String>,
+    },
+    /// To forget how far a pipeline got. Not to be answered while it runs.
+    ResetCheckpoints {
+        /// Which.
+        pipeline: String,
+        /// Only this partition, by its name or by what people call it.
+        partition: Option<String>,
+    },
+}
+
+/// What is answered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Answer {
+    /// Some dead letters.
+    DeadLetters(LetterPage),
+    /// A dead letter.
+    DeadLetter(Box<LetterDocument>),
+    /// How many were removed.
+    Removed(u64),
+    /// What is known of pipelines, by id.
+    Checkpoints(Vec<PipelineDocument>),
+}
+
+/// Why it is not answered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{what}")]
+pub struct Refused {
+    /// What is wrong.
+    pub what: String,
+    /// What to do.
+    pub hint: Option<String>,
+}
+
+impl From<StoreError> for Refused {
+    fn from(error: StoreError) -> Self {
+        Self { what: error.to_string(), hint: Some(error.hint().into()) }
+    }
+}
+
+/// Answers from a store.
+pub async fn answer(request: Request, store: &(impl LetterStore + PipelineStore)) -> Result<Answer, Refused> {
+    Ok(match request {
+        Request::ListDeadLetters { filter, after, most } => {
+            Answer::DeadLetters(dead_letters::list(store, &filter, after, most).await?)
+        }
+        Request::ShowDeadLetter { id } => Answer::DeadLetter(Box::new(dead_letters::show(store, id).await?)),
+        Request::PurgeDeadLetters { filter } => Answer::Removed(store.remove_letters(&filter).await?),
+        Request::ShowCheckpoints { pipeline } => Answer::Checkpoints(checkpoints::show(store, pipeline.as_deref()).await?),
+        Request::ResetCheckpoints { pipeline, partition } => {
+            Answer::Removed(checkpoints::reset(store, &pipeline, partition.as_deref()).await?)
+        }
+    })
+}

@@ -1,0 +1,136 @@
+//! Dead letters for others to read: as JSON documents, and as lines of a file.
+
+use std::{
+    fs::{File, OpenOptions},
+    io::{self, BufWriter, Read as _, Seek as _, SeekFrom, Write as _},
+    os::unix::fs::OpenOptionsExt as _,
+    path::Path,
+};
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use rustix::fs::OFlags;
+use serde::{Deserialize, Serialize};
+
+use super::{DeadLetter, KeptLetter};
+
+/// A dead letter as JSON.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LetterDocument {
+    /// Its number in the store; absent where it is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<i64>,
+    /// When it was given up, after RFC 3339.
+    pub at: String,
+    /// Whose it is.
+    pub pipeline: String,
+    /// The destination; `null` where the source could not read the record.
+    pub destination: Option<String>,
+    /// What people call the place that it came from.
+    pub label: String,
+    /// With pipeline, sequence and ordinal, the record's key.
+    pub partition: String,
+    /// Where it stands there.
+    pub sequence: u64,
+    /// Which of several that a processor made of one.
+    pub ordinal: u32,
+    /// What kind of failure.
+    pub kind: String,
+    /// The far side's code.
+    pub code: Option<String>,
+    /// Why it was given up.
+    pub message: String,
+    /// Name and version of the connector.
+    pub connector: Option<String>,
+    /// How often it was handed over.
+    pub attempts: u32,
+    /// What identifies the entity.
+    pub key: Option<Payload>,
+    /// The record itself.
+    pub record: Option<Payload>,
+}
+
+/// Bytes in JSON: a text where they are one, else `{"base64": …}`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Payload {
+    /// UTF-8.
+    Text(String),
+    /// Anything else.
+    Binary {
+        /// The bytes.
+        base64: String,
+    },
+}
+
+impl From<&[u8]> for Payload {
+    fn from(bytes: &[u8]) -> Self {
+        match str::from_utf8(bytes) {
+            Ok(text) => Self::Text(text.to_owned()),
+            Err(_) => Self::Binary { base64: STANDARD.encode(bytes) },
+        }
+    }
+}
+
+impl LetterDocument {
+    fn of(id: Option<i64>, pipeline: &str, letter: &DeadLetter) -> Self {
+        let text = |text: &Option<std::sync::Arc<str>>| text.as_deref().map(str::to_owned);
+        Self {
+            id,
+            at: letter.at.to_string(),
+            pipeline: pipeline.to_owned(),
+            destination: text(&letter.destination),
+            label: letter.label.to_string(),
+            partition: letter.partition.to_string(),
+            sequence: letter.sequence,
+            ordinal: letter.ordinal,
+            kind: letter.reason.kind.to_string(),
+            code: text(&letter.reason.code),
+            message: letter.reason.message.to_string(),
+            connector: text(&letter.reason.connector),
+            attempts: letter.attempts,
+            key: letter.key.as_deref().map(Payload::from),
+            record: letter.record.as_deref().map(Payload::from),
+        }
+    }
+}
+
+impl From<&KeptLetter> for LetterDocument {
+    fn from(kept: &KeptLetter) -> Self {
+        Self::of(Some(kept.id), &kept.pipeline, &kept.letter)
+    }
+}
+
+/// Adds dead letters to a file, a line each. They are on disk when it returns; what another process left of a line stays a line of its own.
+pub(super) fn append(path: &Path, pipeline: &str, letters: &[DeadLetter]) -> io::Result<()> {
+    let file = open(path)?;
+    let mut lines = BufWriter::new(&file);
+    if !ends_in_a_line(&file)? {
+        lines.write_all(b"\n")?;
+    }
+    for letter in letters {
+        serde_json::to_writer(&mut lines, &LetterDocument::of(None, pipeline, letter))?;
+        lines.write_all(b"\n")?;
+    }
+    lines.flush()?;
+    file.sync_data()
+}
+
+/// A regular file, which nobody else may read where it is made here. Waits for nobody.
+fn open(path: &Path) -> io::Result<File> {
+    let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed();
+    let file = OpenOptions::new().read(true).append(true).create(true).mode(0o600).custom_flags(flags).open(path)?;
+    match file.metadata()?.is_file() {
+        true => Ok(file),
+        false => Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")),
+    }
+}
+
+fn ends_in_a_line(mut file: &File) -> io::Result<bool> {
+    if file.seek(SeekFrom::End(0))? == 0 {
+        return Ok(true);
+    }
+    file.seek(SeekFrom::End(-1))?;
+    let mut last = [0];
+    file.read_exact(&mut last)?;
+    Ok(last == *b"\n")
+}

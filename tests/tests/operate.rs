@@ -1,0 +1,165 @@
+//! Commands on a data directory: what was given up, and how far pipelines got.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::{fs, process::Stdio};
+
+use serde_json::{Value, json};
+use wharf_tests::{Ran, Scratch, component};
+
+/// A pipeline `run` whose destination rejects two records of five, after it ran.
+fn ran() -> Scratch {
+    let scratch = Scratch::new().unwrap();
+    fs::create_dir(scratch.path("journal")).unwrap();
+    fs::create_dir(scratch.path("copies")).unwrap();
+    scratch.write("records.txt", "a\nb\nc\u{1b}[2J\nd\ne\n").unwrap();
+    scratch.write("pipeline.yaml", file("{ kind: file, path: records.txt, format: lines }")).unwrap();
+    let ran = scratch.run(&["run", "pipeline.yaml"]).unwrap();
+    assert_eq!(ran.code, Some(3), "{}", ran.stderr);
+    let hint = format!("hint: `wharf dead-letters list --data-dir {}` shows", scratch.path(".wharf").display());
+    assert!(ran.stderr.contains(&hint), "{}", ran.stderr);
+    scratch
+}
+
+fn file(source: &str) -> String {
+    let component = component("guest-scripted").unwrap().display().to_string();
+    format!(
+        "version: 1
+pipelines:
+  - id: run
+    source: {source}
+    dead-letters: {{ window: 0, copy-to: copies/given-up.ndjson }}
+    destinations:
+      - id: scripted
+        component: {component}
+        settings: {{ script: \"0-2=rejected 2-3=rejected 3-5\" }}
+        grants: {{ directories: [ {{ host: journal, guest: /journal, access: read-write }} ] }}
+"
+    )
+}
+
+fn text(scratch: &Scratch, arguments: &[&str]) -> String {
+    let ran = scratch.run(arguments).unwrap();
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    ran.stdout
+}
+
+fn document(scratch: &Scratch, arguments: &[&str]) -> Value {
+    let ran = scratch.run(&[arguments, &["--output", "json"]].concat()).unwrap();
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    ran.json().unwrap()
+}
+
+/// What refuses: error and hint as a person sees them.
+fn refused(scratch: &Scratch, arguments: &[&str]) -> String {
+    let ran = scratch.run(arguments).unwrap();
+    assert_eq!((ran.code, ran.stdout.is_empty()), (Some(2), true), "{}", ran.stderr);
+    ran.stderr
+}
+
+#[test]
+fn dead_letters_are_listed_shown_and_removed() {
+    let scratch = ran();
+    let listed = text(&scratch, &["dead-letters", "list"]);
+    let lines: Vec<&str> = listed.lines().collect();
+    assert_eq!(lines.len(), 5, "{listed}");
+    assert!(lines[0].starts_with("id  given up") && lines[0].ends_with("reason"), "{listed}");
+    assert!(lines[1].starts_with("1   20") && lines[1].ends_with("records.txt:0  told to"), "{listed}");
+    assert_eq!(lines[4], "3 dead letters");
+    let page = text(&scratch, &["dead-letters", "list", "--after", "1", "--limit", "1"]);
+    assert!(
+        page.lines().nth(1).unwrap().starts_with("2 ") && page.ends_with("… of 3 dead letters; go on with --after 2\n"),
+        "{page}"
+    );
+
+    let all = document(&scratch, &["dead-letters", "list"]);
+    assert_eq!((&all["count"], &all["next"], all["dead_letters"].as_array().unwrap().len()), (&json!(3), &json!(null), 3));
+    let first = &all["dead_letters"][0];
+    for (key, expected) in [
+        ("id", json!(1)),
+        ("pipeline", json!("run")),
+        ("destination", json!("scripted")),
+        ("sequence", json!(0)),
+        ("kind", json!("rejected")),
+        ("code", json!("42")),
+        ("message", json!("told to")),
+        ("connector", json!("guest-scripted 0.1.0")),
+        ("attempts", json!(1)),
+        ("record", json!("a")),
+        ("key", json!(null)),
+    ] {
+        assert_eq!(first[key], expected, "{key}");
+    }
+    assert_eq!(document(&scratch, &["dead-letters", "show", "1"]), *first);
+    let shown = text(&scratch, &["dead-letters", "show", "3"]);
+    assert!(shown.contains("record       c\\u{1b}[2J\n") && shown.contains("reason       told to\n"), "{shown}");
+    // The copy says the same.
+    let copied = fs::read_to_string(scratch.path("copies/given-up.ndjson")).unwrap();
+    let copied: Vec<Value> = copied.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let mut kept = all["dead_letters"].as_array().unwrap().clone();
+    kept.iter_mut().for_each(|letter| drop(letter.as_object_mut().unwrap().remove("id")));
+    assert_eq!(copied, kept);
+
+    assert_eq!(document(&scratch, &["dead-letters", "list", "--kind", "trapped"])["count"], 0);
+    assert_eq!(text(&scratch, &["dead-letters", "list", "--before", "1h"]), "0 dead letters\n");
+    assert_eq!(document(&scratch, &["dead-letters", "list", "--since", "1h", "--destination", "scripted"])["count"], 3);
+
+    let unsaid = refused(&scratch, &["dead-letters", "purge"]);
+    assert!(unsaid.contains("error: which dead letters are to be removed is not said\nhint: "), "{unsaid}");
+    assert!(refused(&scratch, &["dead-letters", "purge", "--all", "--id", "1"]).contains("--all"));
+    assert!(refused(&scratch, &["dead-letters", "show", "9"]).contains("error: there is no dead letter 9\nhint: "));
+    assert_eq!(text(&scratch, &["dead-letters", "purge", "--id", "2"]), "1 dead letter removed\n");
+    assert_eq!(document(&scratch, &["dead-letters", "purge", "--all"]), json!({"removed": 2}));
+    assert_eq!(text(&scratch, &["dead-letters", "list"]), "0 dead letters\n");
+}
+
+#[test]
+fn checkpoints_are_shown_and_a_pipeline_without_them_begins_anew() {
+    let scratch = ran();
+    let shown = document(&scratch, &["checkpoints", "show"]);
+    let checkpoint = &shown["pipelines"][0]["checkpoints"][0];
+    assert_eq!(
+        (&shown["pipelines"][0]["id"], &checkpoint["next"], &checkpoint["read_to"]),
+        (&json!("run"), &json!(14), &json!(14))
+    );
+    let label = scratch.path("records.txt").display().to_string();
+    assert_eq!(checkpoint["label"], label);
+    let told = text(&scratch, &["checkpoints", "show", "run"]);
+    assert!(told.starts_with("run") && told.contains(&format!("  {label}  settled to 14  read to 14  file-")), "{told}");
+
+    let unknown = refused(&scratch, &["checkpoints", "show", "rum"]);
+    assert!(unknown.contains("error: the store knows no pipeline rum\nhint: did you mean `run`?"), "{unknown}");
+    assert!(refused(&scratch, &["checkpoints", "reset", "run", "--partition", "x"]).contains("has no checkpoint of x"));
+    assert_eq!(text(&scratch, &["checkpoints", "reset", "run", "--partition", &label]), "run: 1 checkpoint removed\n");
+    let again = scratch.run(&["run", "pipeline.yaml", "--output", "json"]).unwrap();
+    assert_eq!(again.json().unwrap()["pipelines"][0]["read"], 5, "{}", again.stderr);
+    assert_eq!(document(&scratch, &["checkpoints", "reset", "run"]), json!({"removed": 1}));
+}
+
+#[test]
+fn a_data_directory_that_is_not_there_or_in_use_is_refused() {
+    let scratch = ran();
+    let missing = refused(&scratch, &["dead-letters", "list", "--data-dir", "other"]);
+    assert!(missing.contains("error: there is no data directory other\nhint: name it with --data-dir"), "{missing}");
+    assert!(!scratch.path("other").exists());
+
+    scratch.write("waits.yaml", file("{ kind: stdin, format: lines }")).unwrap();
+    let mut waits = scratch.wharf(&["run", "waits.yaml"]).unwrap();
+    let mut running = waits.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let in_use = loop {
+        let ran = scratch.run(&["checkpoints", "show"]).unwrap();
+        // Until it has locked it, and while it is compiling.
+        if ran.code != Some(0) {
+            break ran;
+        }
+        assert!(running.try_wait().unwrap().is_none(), "the host has ended");
+    };
+    assert!(
+        in_use.stderr.contains("error: another wharf is using the data directory .wharf\nhint: stop it first"),
+        "{}",
+        in_use.stderr
+    );
+    drop(running.stdin.take());
+    let ran = Ran::from(running.wait_with_output().unwrap());
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+}
