@@ -275,7 +275,7 @@ mod tests {
         let long = "é".repeat(101);
         let shown = table(&[letter(9, "one\ntwo"), letter(10, &long)]);
         let expected = format!(
-            "id  given up                  pipeline  destination  kind        from             reason\n\
+            "id  given up                  pipeline  destination  kind        from          reason\n\
              9   2026-01-01T00:00:00.000Z  p         -            unreadable  a\\u{{1b}}[2J:7  one\\u{{a}}two\n\
              10  2026-01-01T00:00:00.000Z  p         -            unreadable  a\\u{{1b}}[2J:7  {}…\n",
             "é".repeat(100)
