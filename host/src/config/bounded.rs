@@ -13,7 +13,7 @@ use serde::{
     de::{self, Visitor},
 };
 
-use super::{interval::Interval, size::Size};
+use super::{de::SHORT, fault::Refusal, interval::Interval, size::Size};
 
 /// What a text must be to become a `T`, in words.
 pub(super) trait Quantity: FromStr + PartialOrd + Display {
@@ -97,6 +97,60 @@ pub(super) fn parsed<'de, D: Deserializer<'de>, T: FromStr>(deserializer: D, nou
     }
 
     deserializer.deserialize_str(Parsed(noun, PhantomData))
+}
+
+/// A text of which a `T` is made, or which is refused in words of its own.
+pub(super) fn told<'de, D, T>(deserializer: D, noun: &'static str, read: fn(&str) -> Result<T, Refusal>) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+{
+    struct Told<T>(&'static str, fn(&str) -> Result<T, Refusal>);
+
+    impl<T> Visitor<'_> for Told<T> {
+        type Value = T;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str(self.0)
+        }
+
+        fn visit_str<E: de::Error>(self, text: &str) -> Result<T, E> {
+            self.1(text).map_err(E::custom)
+        }
+    }
+
+    deserializer.deserialize_str(Told(noun, read))
+}
+
+/// A text, or a block `L` where there is more to say.
+pub(super) fn short_or_long<'de, D, T, L>(
+    deserializer: D,
+    noun: &'static str,
+    short: fn(&str) -> Result<T, Refusal>,
+    long: fn(L) -> Result<T, Refusal>,
+) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    L: Deserialize<'de>,
+{
+    struct ShortOrLong<T, L>(&'static str, fn(&str) -> Result<T, Refusal>, fn(L) -> Result<T, Refusal>);
+
+    impl<'de, T, L: Deserialize<'de>> Visitor<'de> for ShortOrLong<T, L> {
+        type Value = T;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str(self.0)
+        }
+
+        fn visit_str<E: de::Error>(self, text: &str) -> Result<T, E> {
+            self.1(text).map_err(E::custom)
+        }
+
+        fn visit_newtype_struct<D: Deserializer<'de>>(self, deserializer: D) -> Result<T, D::Error> {
+            self.2(L::deserialize(deserializer)?).map_err(de::Error::custom)
+        }
+    }
+
+    deserializer.deserialize_newtype_struct(SHORT, ShortOrLong(noun, short, long))
 }
 
 /// A path that is not empty.

@@ -17,8 +17,7 @@ use url::{Host, Url};
 
 use super::{
     at::At,
-    bounded::{parsed, path},
-    de::SHORT,
+    bounded::{parsed, path, short_or_long},
     fault::Refusal,
     id::Id,
     secret::Secret,
@@ -237,29 +236,12 @@ impl<'de> Deserialize<'de> for Parameters {
 
 impl<'de> Deserialize<'de> for SecretFrom {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct ShortOrLong;
-
-        impl<'de> Visitor<'de> for ShortOrLong {
-            type Value = SecretFrom;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a secret")
-            }
-
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<SecretFrom, E> {
-                if text.is_empty() {
-                    return Err(E::custom(Refusal::new("the secret is empty").with_hint("is the variable empty?")));
-                }
-                Ok(SecretFrom::Text(Secret::new(text)))
-            }
-
-            fn visit_newtype_struct<D: Deserializer<'de>>(self, deserializer: D) -> Result<SecretFrom, D::Error> {
-                SecretWritten::deserialize(deserializer).map(|written| SecretFrom::File(written.file))
-            }
-        }
-
         // The short form is the text alone.
-        deserializer.deserialize_newtype_struct(SHORT, ShortOrLong)
+        let short = |text: &str| match text {
+            "" => Err(Refusal::new("the secret is empty").with_hint("is the variable empty?")),
+            _ => Ok(Self::Text(Secret::new(text))),
+        };
+        short_or_long(deserializer, "a secret", short, |SecretWritten { file }| Ok(Self::File(file)))
     }
 }
 

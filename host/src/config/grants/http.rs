@@ -9,7 +9,11 @@ use serde::{
     de::{self, MapAccess, Visitor},
 };
 
-use crate::config::{At, Pattern, Secret, bounded::path, de::SHORT, fault::Refusal};
+use crate::config::{
+    At, Pattern, Secret,
+    bounded::{path, short_or_long, told},
+    fault::Refusal,
+};
 
 /// Somewhere that a component may send HTTP requests to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,53 +71,24 @@ struct Written {
     roots: Option<PathBuf>,
 }
 
+/// What was given may be a variable's, so it is not quoted.
+fn pattern(text: &str) -> Result<Pattern, Refusal> {
+    text.parse().map_err(|cause| Refusal::new(format!("this grant {cause}")).with_hint("write it like `https://api.example.com`"))
+}
+
 impl<'de> Deserialize<'de> for Pattern {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct OfText;
-
-        impl Visitor<'_> for OfText {
-            type Value = Pattern;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("where to, such as `https://api.example.com`")
-            }
-
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Pattern, E> {
-                // What was given may be a variable's, so it is not quoted.
-                let refusal =
-                    |cause| Refusal::new(format!("this grant {cause}")).with_hint("write it like `https://api.example.com`");
-                text.parse().map_err(|cause| E::custom(refusal(cause)))
-            }
-        }
-
-        deserializer.deserialize_str(OfText)
+        told(deserializer, "where to, such as `https://api.example.com`", pattern)
     }
 }
 
 impl<'de> Deserialize<'de> for HttpGrant {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct ShortOrLong;
-
-        impl<'de> Visitor<'de> for ShortOrLong {
-            type Value = HttpGrant;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an HTTP grant")
-            }
-
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<HttpGrant, E> {
-                let to = Pattern::deserialize(de::value::StrDeserializer::new(text))?;
-                Ok(HttpGrant { to, private: false, headers: Vec::new(), roots: None })
-            }
-
-            fn visit_newtype_struct<D: Deserializer<'de>>(self, deserializer: D) -> Result<HttpGrant, D::Error> {
-                let Written { to, private, headers: Headers(headers), roots } = Written::deserialize(deserializer)?;
-                Ok(HttpGrant { to, private, headers, roots })
-            }
-        }
-
         // The short form is the pattern alone.
-        deserializer.deserialize_newtype_struct(SHORT, ShortOrLong)
+        let short = |text: &str| Ok(Self { to: pattern(text)?, private: false, headers: Vec::new(), roots: None });
+        short_or_long(deserializer, "an HTTP grant", short, |Written { to, private, headers: Headers(headers), roots }| {
+            Ok(Self { to, private, headers, roots })
+        })
     }
 }
 
@@ -178,35 +153,19 @@ struct HeaderWritten {
 
 impl<'de> Deserialize<'de> for HeaderValue {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct ShortOrLong;
-
-        impl<'de> Visitor<'de> for ShortOrLong {
-            type Value = HeaderValue;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an added header")
-            }
-
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<HeaderValue, E> {
-                header_text(text).map_err(E::custom)?;
-                Ok(HeaderValue { prefix: String::new(), from: HeaderFrom::Text(Secret::new(text)) })
-            }
-
-            fn visit_newtype_struct<D: Deserializer<'de>>(self, deserializer: D) -> Result<HeaderValue, D::Error> {
-                let HeaderWritten { file, token, prefix } = HeaderWritten::deserialize(deserializer)?;
-                if let Some(prefix) = &prefix {
-                    header_text(prefix).map_err(de::Error::custom)?;
-                }
-                let from = match (file, token) {
-                    (Some(file), None) => HeaderFrom::File(file),
-                    (None, Some(provider)) => HeaderFrom::Token(provider),
-                    _ => return Err(de::Error::custom(Refusal::new("an added header has either `file` or `token`"))),
-                };
-                Ok(HeaderValue { prefix: prefix.unwrap_or_default(), from })
-            }
-        }
-
-        deserializer.deserialize_newtype_struct(SHORT, ShortOrLong)
+        let short = |text: &str| {
+            header_text(text)?;
+            Ok(Self { prefix: String::new(), from: HeaderFrom::Text(Secret::new(text)) })
+        };
+        short_or_long(deserializer, "an added header", short, |HeaderWritten { file, token, prefix }| {
+            prefix.as_deref().map_or(Ok(()), header_text)?;
+            let from = match (file, token) {
+                (Some(file), None) => HeaderFrom::File(file),
+                (None, Some(provider)) => HeaderFrom::Token(provider),
+                _ => return Err(Refusal::new("an added header has either `file` or `token`")),
+            };
+            Ok(Self { prefix: prefix.unwrap_or_default(), from })
+        })
     }
 }
 

@@ -3,13 +3,14 @@
 use std::{borrow::Cow, fmt, str::FromStr};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{
-    Deserialize, Deserializer,
-    de::{self, Visitor},
-};
+use serde::{Deserialize, Deserializer};
 use thiserror::Error;
 
-use crate::config::{HostName, NotAHostName, de::SHORT, fault::Refusal};
+use crate::config::{
+    HostName, NotAHostName,
+    bounded::{short_or_long, told},
+    fault::Refusal,
+};
 
 /// A port of a host that a component may connect to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,26 +77,14 @@ impl fmt::Display for HostPort {
     }
 }
 
+/// What was given may be a variable's, so it is not quoted.
+fn host_port(text: &str) -> Result<HostPort, Refusal> {
+    text.parse().map_err(|cause| Refusal::new(format!("this grant {cause}")).with_hint("write it like `db.example.com:5432`"))
+}
+
 impl<'de> Deserialize<'de> for HostPort {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct OfText;
-
-        impl Visitor<'_> for OfText {
-            type Value = HostPort;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a host and a port, such as `db.example.com:5432`")
-            }
-
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<HostPort, E> {
-                // What was given may be a variable's, so it is not quoted.
-                let refusal =
-                    |cause| Refusal::new(format!("this grant {cause}")).with_hint("write it like `db.example.com:5432`");
-                text.parse().map_err(|cause| E::custom(refusal(cause)))
-            }
-        }
-
-        deserializer.deserialize_str(OfText)
+        told(deserializer, "a host and a port, such as `db.example.com:5432`", host_port)
     }
 }
 
@@ -114,28 +103,9 @@ struct Written {
 
 impl<'de> Deserialize<'de> for TcpGrant {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct ShortOrLong;
-
-        impl<'de> Visitor<'de> for ShortOrLong {
-            type Value = TcpGrant;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a TCP grant")
-            }
-
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<TcpGrant, E> {
-                let to = HostPort::deserialize(de::value::StrDeserializer::new(text))?;
-                Ok(TcpGrant { to, private: false })
-            }
-
-            fn visit_newtype_struct<D: Deserializer<'de>>(self, deserializer: D) -> Result<TcpGrant, D::Error> {
-                let Written { to, private } = Written::deserialize(deserializer)?;
-                Ok(TcpGrant { to, private })
-            }
-        }
-
         // The short form is the host and the port alone.
-        deserializer.deserialize_newtype_struct(SHORT, ShortOrLong)
+        let short = |text: &str| Ok(Self { to: host_port(text)?, private: false });
+        short_or_long(deserializer, "a TCP grant", short, |Written { to, private }| Ok(Self { to, private }))
     }
 }
 

@@ -73,16 +73,22 @@ pub(super) fn remove_file(root: &Root, at: &File, path: &str) -> Result<(), Deni
     Ok(())
 }
 
-/// Moves a name, over another where there is one.
-pub(super) fn rename(from: (&Arc<Root>, &File, &str), to: (&Arc<Root>, &File, &str)) -> Result<(), Denied> {
-    let (root, at, path) = from;
-    root.writable()?;
+/// A grant, a directory of its, and a path from there.
+pub(super) type Name<'a> = (&'a Arc<Root>, &'a File, &'a str);
+
+/// The parents of a name that is there and of one that is to be, both below one grant that may be written.
+fn both<'a>(from: Name<'a>, to: Name<'a>) -> Result<(&'a Root, Parent<'a>, Parent<'a>), Denied> {
+    from.0.writable()?;
     to.0.writable()?;
-    if !Arc::ptr_eq(root, to.0) {
+    if !Arc::ptr_eq(from.0, to.0) {
         return Err(Denied::Refused(ErrorCode::CrossDevice, ACROSS));
     }
-    let old = parent(at, path)?;
-    let new = parent(to.1, to.2)?;
+    Ok((from.0, parent(from.1, from.2)?, parent(to.1, to.2)?))
+}
+
+/// Moves a name, over another where there is one.
+pub(super) fn rename(from: Name<'_>, to: Name<'_>) -> Result<(), Denied> {
+    let (root, old, new) = both(from, to)?;
     let _names = root.names();
     let moved = Found::look(&old.directory, old.name)?;
     if (old.slash || new.slash) && !moved.is_directory {
@@ -109,15 +115,8 @@ pub(super) fn rename(from: (&Arc<Root>, &File, &str), to: (&Arc<Root>, &File, &s
 }
 
 /// Gives a file one more name.
-pub(super) fn link(from: (&Arc<Root>, &File, &str), to: (&Arc<Root>, &File, &str)) -> Result<(), Denied> {
-    let (root, at, path) = from;
-    root.writable()?;
-    to.0.writable()?;
-    if !Arc::ptr_eq(root, to.0) {
-        return Err(Denied::Refused(ErrorCode::CrossDevice, ACROSS));
-    }
-    let old = parent(at, path)?;
-    let new = parent(to.1, to.2)?;
+pub(super) fn link(from: Name<'_>, to: Name<'_>) -> Result<(), Denied> {
+    let (root, old, new) = both(from, to)?;
     if old.slash || new.slash {
         return Err(Errno::NOTDIR.into());
     }
