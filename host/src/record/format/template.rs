@@ -74,12 +74,10 @@ impl Data {
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum TemplateError {
     /// A place that does not end.
-    #[error("`{{{{` without its `}}}}`; for the braces themselves write `{{{{ \"{{{{\" }}}}`")]
+    #[error("`{{{{` without its `}}}}` in a template")]
     Open,
     /// A place that takes nothing that there is.
-    #[error(
-        "`{0}` is no place in a template: it is a JSON pointer such as `/user/id`, `after`, `before`, `key`, `before/POINTER`, `key/POINTER`, `meta/NAME`, `operation`, `partition`, `sequence`, `ordinal` or text in quotes"
-    )]
+    #[error("a template has no place `{0}`")]
     Place(String),
     /// A place whose pointer is none.
     #[error("`{place}` in a template: {cause}")]
@@ -92,6 +90,21 @@ pub enum TemplateError {
     /// Nothing would be written for any record.
     #[error("a template without a character")]
     Empty,
+}
+
+impl TemplateError {
+    /// What to do.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::Open => "close the place; for the braces themselves write `{{ \"{{\" }}`",
+            Self::Place(_) => {
+                "a place is a JSON pointer such as `/user/id`, `after`, `before`, `key`, `before/POINTER`, `key/POINTER`, `meta/NAME`, \
+                 `operation`, `partition`, `sequence`, `ordinal`, or text in quotes; with `json` before it, it is written as JSON"
+            }
+            Self::Pointer { .. } => "correct the pointer",
+            Self::Empty => "write the text that a record becomes, such as `{{ /user/id }}`",
+        }
+    }
 }
 
 impl FromStr for Template {

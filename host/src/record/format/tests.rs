@@ -175,8 +175,8 @@ fn a_record_that_has_nothing_for_a_place_is_rejected_with_the_place() {
 fn what_is_no_template_is_refused_with_its_reason() {
     for (template, expected) in [
         ("", "a template without a character"),
-        ("{{ /a", "`{{` without its `}}`; for the braces themselves write `{{ \"{{\" }}`"),
-        ("{{ \"a\" b }}", "`{{` without its `}}`; for the braces themselves write `{{ \"{{\" }}`"),
+        ("{{ /a", "`{{` without its `}}` in a template"),
+        ("{{ \"a\" b }}", "`{{` without its `}}` in a template"),
         ("{{ /a~ }}", "`/a~` in a template: `~` in a JSON pointer is written `~0`, and `/` within a name `~1`"),
     ] {
         assert_eq!(template.parse::<Template>().unwrap_err().to_string(), expected, "{template}");
