@@ -176,7 +176,7 @@ async fn whoever_takes_more_than_it_may_is_thrown_away() {
         ("exit", 3, "process ended its instance: "),
         (
             "answer-at-length",
-            12 << 20,
+            3 << 20,
             "process ended its instance: handed over more than 1MiB in one call (limits.host-call-bytes)",
         ),
         ("progress", 0, "process ended its instance: "),
