@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Instant};
 use wharf::{
     clock::Clock,
     config::{Interval, Limits, Size, Times},
-    connector::{Connector, Loader, Opening, ProcessTrouble, ProcessorSession},
+    connector::{Connector, Loader, Opening, ProcessTrouble, ProcessorSession, settings::Given},
     record::{Batch, BatchBuilder, Derived, Passed, Selection, Span},
     sandbox::{Engine, Redactor, Scope, Usage, cache::Cache},
 };
@@ -231,4 +231,62 @@ async fn a_processor_that_does_not_open_or_close_says_why() {
     assert!(error.to_string().contains("does not export what the contract names"), "{error}");
     let session = cage.open("fail-close", 0).await;
     assert_eq!(session.close().await.unwrap().unwrap_err().message, "told not to close");
+}
+
+/// One component after another, each given what the one before it made.
+async fn chain(records: &[&str], steps: &[(&str, &[(&str, &str)])]) -> Vec<String> {
+    let cache = Cache::open(&wharf_tests::cache().unwrap()).unwrap();
+    let loader = Loader::new(Engine::new(Some(cache)).unwrap(), Clock::system()).unwrap();
+    let mut builder = BatchBuilder::with_capacity(4, 16, true, Some("application/json".into()));
+    for (index, record) in records.iter().enumerate() {
+        builder.push(index as u64, Some(b"k"), record.as_bytes()).unwrap();
+    }
+    let mut batch = builder.finish("pipe", "p".into());
+    for (name, settings) in steps {
+        let connector = loader.load(&component(&format!("wharf-{name}")).unwrap()).await.unwrap();
+        assert_eq!(connector.descriptor.about.name, *name);
+        let given = settings.iter().map(|(name, value)| {
+            let given = Given { value: (*value).into(), written: (*value).into() };
+            ((*name).to_owned(), given)
+        });
+        let limits = Arc::new(Limits::default());
+        let settings = connector.check(&given.collect(), &limits).await.unwrap().unwrap();
+        let opening = Opening { settings, scope: Scope::new([("pipeline", "pipe")]), ..Opening::default() };
+        let mut session = connector.open_processor(&opening).await.unwrap();
+        let derived = session.process(&batch, &Selection::All, 1).await.unwrap();
+        assert!(!derived.passages().iter().any(|passage| matches!(passage.passed, Passed::Failed(_))), "{name}: {derived:?}");
+        session.close().await.unwrap().unwrap();
+        batch = derived.batch().unwrap().clone();
+    }
+    texts(&batch).into_iter().map(str::to_owned).collect()
+}
+
+#[tokio::test]
+async fn the_shipped_processors_are_components_that_work_one_after_another() {
+    let envelope = |id: &str, mail: &str, items: &str| {
+        format!(
+            r#"{{"schema":{{}},"payload":{{"op":"c","after":{{"id":{id},"user":{{"mail":"{mail}"}},"items":{items}}},"source":{{"table":"orders"}}}}}}"#
+        )
+    };
+    let records = [envelope("12345678901234567890.10", "a@b", r#"[{"n":1.0},{"n":2}]"#), envelope("7", "c@d", r#"[{"n":3e2}]"#)];
+    let records: Vec<&str> = records.iter().map(String::as_str).collect();
+    let made = chain(
+        &records,
+        &[
+            ("unwrap", &[]),
+            ("filter", &[("conditions.0.metadata", "opencdc.collection"), ("conditions.0.equals", "orders")]),
+            ("explode", &[("pointer", "/items"), ("keep", "true")]),
+            ("flatten", &[]),
+            ("filter", &[("conditions.0.pointer", "/items.n"), ("conditions.0.above", "1")]),
+            ("mask", &[("redact.0", "/user.mail")]),
+            ("select", &[("rename.0.from", "/items.n"), ("rename.0.to", "/n")]),
+            ("template", &[("template", r#"{"key":{{key}},"record":{{after}},"ordinal":{{ordinal}}}"#)]),
+        ],
+    )
+    .await;
+    let expected = [
+        r#"{"key":"k","record":{"id":12345678901234567890.10,"user.mail":"***","n":2},"ordinal":1}"#,
+        r#"{"key":"k","record":{"id":7,"user.mail":"***","n":3e2},"ordinal":0}"#,
+    ];
+    assert_eq!(made, expected);
 }
