@@ -250,7 +250,7 @@ async fn chain(records: &[&str], steps: &[(&str, &[(&str, &str)])]) -> Vec<Strin
             ((*name).to_owned(), given)
         });
         let limits = Arc::new(Limits::default());
-        let settings = connector.check(&given.collect(), &limits).await.unwrap().unwrap();
+        let settings = connector.check(&given.collect(), &limits, &Scope::default()).await.unwrap().unwrap();
         let opening = Opening { settings, scope: Scope::new([("pipeline", "pipe")]), ..Opening::default() };
         let mut session = connector.open_processor(&opening).await.unwrap();
         let derived = session.process(&batch, &Selection::All, 1).await.unwrap();
