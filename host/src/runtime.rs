@@ -3,7 +3,7 @@
 use std::{
     collections::HashMap,
     num::NonZeroU64,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, UNIX_EPOCH},
 };
@@ -13,7 +13,8 @@ use tokio::{sync::watch, task::JoinHandle};
 
 use crate::{
     clock::Clock,
-    config::{self, At, PathOrGlob},
+    config::{self, At, PathOrGlob, Place},
+    operate::sources::{self, OtherSource},
     pipeline::{Counts, Destination, Ended, Pipeline, PipelineError, Progress, Surroundings},
     plan::{Plan, PlannedPipeline},
     sandbox::{Broker, Usage, allocator, files::scratch, tokens::vault::VaultError},
@@ -21,7 +22,7 @@ use crate::{
         Checkpoints, Compression, Cut, FileOptions, FileSource, Format, GeneratorOptions, GeneratorSource, PointerError, Reading,
         Source, SourceError, StdinSource,
     },
-    store::{DataDir, DataDirError, Kept, SqliteState, SqliteStore, Store, StoreError},
+    store::{DataDir, DataDirError, Kept, PipelineStore, SqliteState, SqliteStore, Store, StoreError},
 };
 
 /// Why nothing was started.
@@ -36,6 +37,16 @@ pub enum StartError {
     /// The refresh tokens in the store cannot be used.
     #[error(transparent)]
     Tokens(#[from] VaultError),
+    /// The checkpoints of a pipeline are of another source.
+    #[error("{cause}")]
+    OtherSource {
+        /// What it is and was.
+        cause: OtherSource,
+        /// Where the source stands in the pipeline file.
+        place: Place,
+        /// Where the checkpoints are.
+        data_dir: PathBuf,
+    },
     /// A source cannot be read as the pipeline file says.
     #[error("pipeline {pipeline}: source: {cause}")]
     Source {
@@ -51,11 +62,22 @@ impl StartError {
     pub fn hint(&self) -> String {
         match self {
             Self::Tokens(error) => return error.hint(),
+            Self::OtherSource { cause, data_dir, .. } => return cause.hint(data_dir),
             Self::DataDir(error) => error.hint(),
             Self::Store(error) => error.hint(),
             Self::Source { .. } => "mend the source, or correct the pipeline file",
         }
         .to_owned()
+    }
+}
+
+impl StartError {
+    /// Where it stands in the pipeline file, where that can be told.
+    pub fn place(&self) -> Option<&Place> {
+        match self {
+            Self::OtherSource { place, .. } => Some(place),
+            Self::DataDir(_) | Self::Store(_) | Self::Tokens(_) | Self::Source { .. } => None,
+        }
     }
 }
 
@@ -158,6 +180,13 @@ pub async fn start(plan: Plan, clock: Clock, run: &str) -> Result<Running, Start
         }
     };
     plan.tokens.open(Arc::new(store.clone())).await?;
+    // Before anything runs.
+    for remark in recognised(&store, &plan.pipelines, &plan.data_dir).await? {
+        tracing::warn!("{remark}");
+    }
+    for planned in &plan.pipelines {
+        store.keep_source(&planned.id, sources::identity(&planned.source)).await?;
+    }
     let state = SqliteState::new(data_dir.state());
     let (stop, stopped) = watch::channel(false);
     let mut pipelines = Vec::new();
@@ -230,6 +259,25 @@ impl Running {
     }
 }
 
+/// Holds what each pipeline reads against what its checkpoints are of. Gives in words what an operator should know.
+pub async fn recognised(
+    store: &impl PipelineStore,
+    pipelines: &[PlannedPipeline],
+    data_dir: &Path,
+) -> Result<Vec<String>, StartError> {
+    let all: Vec<&str> = pipelines.iter().map(|planned| &*planned.id).collect();
+    let mut remarks = Vec::new();
+    for PlannedPipeline { id, source, .. } in pipelines {
+        match sources::recognised(store, id, source, &all).await? {
+            Ok(remark) => remarks.extend(remark),
+            Err(cause) => {
+                return Err(StartError::OtherSource { cause, place: source.place.clone(), data_dir: data_dir.to_owned() });
+            }
+        }
+    }
+    Ok(remarks)
+}
+
 /// The store as a pipeline sees it, within what holds for its dead letters.
 fn kept(store: &SqliteStore, dead_letters: &config::DeadLetters, clock: &Clock) -> Kept<SqliteStore> {
     let config::DeadLetters { max_bytes, max_age, copy_to, .. } = dead_letters;
@@ -257,7 +305,7 @@ fn source(planned: &PlannedPipeline, checkpoints: Checkpoints, clock: &Clock, ru
     let cut = Cut { records: batch.records, bytes: batch.bytes.bytes(), delay: batch.delay.duration() };
     let rate = |rate: Option<u32>| rate.and_then(|rate| NonZeroU64::new(rate.into()));
     let failed = |cause: SourceError| StartError::Source { pipeline: id.clone(), cause };
-    Ok(match &planned.source {
+    Ok(match &planned.source.value {
         config::Source::File(given) => {
             let path = match &given.path.value {
                 PathOrGlob::Path(path) => path.to_string_lossy().into_owned(),

@@ -143,7 +143,7 @@ fn a_data_directory_that_is_not_there_or_in_use_is_refused() {
     assert!(missing.contains("error: there is no data directory other\nhint: name it with --data-dir"), "{missing}");
     assert!(!scratch.path("other").exists());
 
-    scratch.write("waits.yaml", file("{ kind: stdin, format: lines }")).unwrap();
+    scratch.write("waits.yaml", file("{ kind: stdin, format: lines }").replace("id: run", "id: waits")).unwrap();
     let mut waits = scratch.wharf(&["run", "waits.yaml"]).unwrap();
     let mut running = waits.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let in_use = loop {
@@ -162,4 +162,24 @@ fn a_data_directory_that_is_not_there_or_in_use_is_refused() {
     drop(running.stdin.take());
     let ran = Ran::from(running.wait_with_output().unwrap());
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+}
+
+#[test]
+fn checkpoints_of_another_source_are_refused_with_the_command_that_lets_it_begin_anew() {
+    let scratch = ran();
+    scratch.write("other.txt", "f\n").unwrap();
+    scratch.write("pipeline.yaml", file("{ kind: file, path: other.txt, format: lines }")).unwrap();
+    let folder = scratch.path(".wharf").display().to_string();
+    for command in ["check", "run"] {
+        let refused = refused(&scratch, &[command, "pipeline.yaml"]);
+        assert!(
+            refused.contains("error: pipeline run read file ") && refused.contains("\n  at pipeline.yaml:4:13\n"),
+            "{refused}"
+        );
+        assert!(refused.contains(&format!("`wharf checkpoints reset run --data-dir {folder}`; ")), "{refused}");
+    }
+    text(&scratch, &["checkpoints", "reset", "run", "--data-dir", &folder]);
+    text(&scratch, &["check", "pipeline.yaml"]);
+    let again = scratch.run(&["run", "pipeline.yaml", "--output", "json"]).unwrap();
+    assert_eq!(again.json().unwrap()["pipelines"][0]["read"], 1, "{}", again.stderr);
 }

@@ -11,9 +11,10 @@ use super::{
 use crate::{
     clock::Clock,
     config,
-    plan::{Plan, PlanError, plan},
+    plan::{Plan, PlanError, PlannedPipeline, plan},
     runtime,
     sandbox::output::printable,
+    store::{DataDir, SqliteStore},
 };
 
 /// Checks a pipeline file.
@@ -21,7 +22,8 @@ pub async fn check(pipeline: &Path, output: Output) -> Result<u8, Refusal> {
     let clock = Clock::system();
     let file = config::load(pipeline, &config::environment).map_err(|error| Refusal::from(vec![PlanError::from(error)]))?;
     let loader = loader(&clock, file.process)?;
-    let Plan { pipelines, remarks, .. } = plan(file, &loader, &runtime::run_id(&clock)).await?;
+    let Plan { pipelines, mut remarks, data_dir, .. } = plan(file, &loader, &runtime::run_id(&clock)).await?;
+    remarks.extend(recognised(&pipelines, &data_dir).await?);
     if output == Output::Json {
         let pipelines: Vec<_> = pipelines
             .iter()
@@ -52,4 +54,17 @@ pub async fn check(pipeline: &Path, output: Output) -> Result<u8, Refusal> {
         report::print_text(&format!("{}: ready, to {}\n", pipeline.id, destinations.join(", ")));
     }
     Ok(SETTLED)
+}
+
+/// Holds what the pipelines read against the checkpoints that there are. A host may be running on them.
+async fn recognised(pipelines: &[PlannedPipeline], data_dir: &Path) -> Result<Vec<String>, Refusal> {
+    let path = DataDir::store_in(data_dir);
+    let looked = tokio::task::spawn_blocking(move || SqliteStore::look(&path)).await;
+    match looked.map_err(|error| Refusal::new(error.to_string()))? {
+        Ok(None) => Ok(Vec::new()),
+        Ok(Some(store)) => runtime::recognised(&store, pipelines, data_dir)
+            .await
+            .map_err(|error| Refusal::with_hint(error.to_string(), Some(error.hint())).at(error.place())),
+        Err(error) => Ok(vec![format!("whether the checkpoints are of these sources is not known: {error}")]),
+    }
 }

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::{DEAD_LETTERS, Output, REFUSED, SETTLED, STOPPED};
 use crate::{
+    config::Place,
     pipeline::PipelineError,
     plan::PlanError,
     runtime::{Report, Used},
@@ -50,6 +51,11 @@ impl Refusal {
     /// With a hint.
     pub fn with_hint(what: String, hint: Option<String>) -> Self {
         Self(vec![Told { what, hint, place: None }])
+    }
+
+    /// The same with its place in the pipeline file, where it has one.
+    pub fn at(self, place: Option<&Place>) -> Self {
+        Self(self.0.into_iter().map(|told| Told { place: place.map(ToString::to_string), ..told }).collect())
     }
 
     /// Prints it, and gives the exit code. On standard output stands one document or nothing.

@@ -47,7 +47,7 @@ pub async fn run(pipeline: &Path, data_dir: Option<PathBuf>, output: Output, log
     }
     let running = runtime::start(plan, clock.clone(), &run)
         .await
-        .map_err(|error| Refusal::with_hint(error.to_string(), Some(error.hint())))?;
+        .map_err(|error| Refusal::with_hint(error.to_string(), Some(error.hint())).at(error.place()))?;
     let asked = stop_on_signals(running.stopper())?;
     let store = running.store();
     let shown = tokio::spawn(show(running.progress(), logging.bars.clone(), clock));

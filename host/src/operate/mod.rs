@@ -5,6 +5,7 @@
 
 mod checkpoints;
 mod dead_letters;
+pub mod sources;
 
 use serde::{Deserialize, Serialize};
 

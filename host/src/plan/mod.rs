@@ -47,7 +47,7 @@ pub struct PlannedPipeline {
     /// Its id.
     pub id: Arc<str>,
     /// Where its records come from.
-    pub source: config::Source,
+    pub source: At<config::Source>,
     /// How they are cut.
     pub batch: config::Batch,
     /// How many portions may be read and not settled.
@@ -80,7 +80,6 @@ pub async fn plan(file: config::File, loader: &Loader, run: &str) -> Result<Plan
             }
         }
         let config::Pipeline { source, batch, window, dead_letters, checkpoint_interval, .. } = pipeline;
-        let source = source.value;
         pipelines.push(PlannedPipeline { id, source, batch, window, dead_letters, checkpoint_interval, destinations });
     }
     let Planner { errors, remarks, .. } = planner;

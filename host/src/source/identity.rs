@@ -34,7 +34,12 @@ impl Inode {
     /// The name of the file that begins like this.
     pub(super) fn name(self, beginning: &[u8]) -> String {
         let digest = blake3::hash(beginning).to_hex();
-        format!("file-{:x}-{:x}-{}", self.device, self.inode, &digest[..16])
+        format!("{}{}", self.any_name(), &digest[..16])
+    }
+
+    /// What its name begins with, whatever the file does.
+    pub(super) fn any_name(self) -> String {
+        format!("file-{:x}-{:x}-", self.device, self.inode)
     }
 }
 

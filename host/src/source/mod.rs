@@ -32,6 +32,7 @@ pub use compression::Compression;
 pub use file::{FileOptions, FileSource};
 pub use format::{Format, Reading};
 pub use generator::{GeneratorOptions, GeneratorSource};
+pub use paths::Files;
 pub use stdin::StdinSource;
 
 pub use crate::record::{Pointer, PointerError};

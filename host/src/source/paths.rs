@@ -1,8 +1,8 @@
 //! Which files a path or pattern means.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use super::SourceError;
+use super::{SourceError, identity::Inode};
 
 /// A path, or a pattern with `*`, `?`, `[…]` and `**`.
 ///
@@ -55,5 +55,33 @@ impl Paths {
 
     fn wrong(&self, reason: String) -> SourceError {
         SourceError::Format { path: self.text.clone(), reason }
+    }
+}
+
+/// The files that a path or pattern means, as far as they can be told without reading them.
+#[derive(Debug)]
+pub struct Files(Paths);
+
+impl Files {
+    /// Of a path, or a pattern with `*`, `?`, `[…]` and `**`.
+    pub fn new(path: String) -> Self {
+        Self(Paths::new(path, true))
+    }
+
+    /// Whether it means the file of this path, if there is one.
+    pub fn mean(&self, path: &str) -> bool {
+        let text = &self.0.text;
+        text == path || glob::Pattern::new(text).is_ok_and(|pattern| pattern.matches_path(Path::new(path)))
+    }
+
+    /// Whether any of the files that there are now is one of these partitions, whatever it was called then. Blocks. What cannot be looked at is
+    /// none.
+    pub fn hold_any_of(mut self, partitions: &[String]) -> bool {
+        let files = self.0.look().unwrap_or_default();
+        let mut files = files.iter().filter_map(|path| path.metadata().ok());
+        files.any(|found| {
+            let file = Inode::from(&found).any_name();
+            partitions.iter().any(|partition| partition.starts_with(&file))
+        })
     }
 }

@@ -102,7 +102,12 @@ impl DataDir {
 
     /// Where the embedded store is.
     pub fn store(&self) -> PathBuf {
-        self.path.join("wharf.db")
+        Self::store_in(&self.path)
+    }
+
+    /// Where the embedded store is in a directory of this path.
+    pub fn store_in(path: &Path) -> PathBuf {
+        path.join("wharf.db")
     }
 
     /// The folder of the connectors' state.

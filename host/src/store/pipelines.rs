@@ -1,5 +1,7 @@
 //! What is known of pipelines beside their records: what they read, where they deliver to, how they were cut.
 
+use std::fmt;
+
 use async_trait::async_trait;
 
 use super::{Checkpoint, StoreError};
@@ -11,6 +13,13 @@ pub struct SourceIdentity {
     pub kind: String,
     /// What it reads, for a person: a path, a pattern; empty where the kind says it all.
     pub reads: String,
+}
+
+impl fmt::Display for SourceIdentity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.kind)?;
+        if self.reads.is_empty() { Ok(()) } else { write!(f, " {}", self.reads) }
+    }
 }
 
 /// A pipeline that the store knows.

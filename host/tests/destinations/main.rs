@@ -13,6 +13,7 @@ mod output;
 mod receipts;
 mod server;
 mod sockets;
+mod sources;
 mod state;
 mod store;
 mod tokens;

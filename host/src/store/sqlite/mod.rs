@@ -16,7 +16,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use rusqlite::{Connection, Row, Transaction, params};
+use rusqlite::{Connection, OpenFlags, Row, Transaction, params};
 
 use self::schema::FORMAT;
 use super::{Checkpoint, DeadLetter, Keeping, LetterTotals, Settled, Store, StoreError, line, tokens};
@@ -53,6 +53,19 @@ impl SqliteStore {
         }
         connection.execute_batch(tokens::SCHEMA).map_err(failed)?;
         Ok(Self { connection: Arc::new(Mutex::new(connection)), path: name })
+    }
+
+    /// Opens a file to be looked at, whoever else uses it; `None` where there is none, or it is of another format. Blocks.
+    pub fn look(path: &Path) -> Result<Option<Self>, StoreError> {
+        if !path.exists() {
+            return Ok(None);
+        }
+        let name: Arc<str> = path.display().to_string().into();
+        let failed =
+            |cause: rusqlite::Error| StoreError::Engine { doing: "read", path: name.to_string(), cause: cause.to_string() };
+        let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(failed)?;
+        let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(failed)?;
+        Ok((found == FORMAT).then(|| Self { connection: Arc::new(Mutex::new(connection)), path: name.clone() }))
     }
 
     /// Runs blocking work on the connection, off the executor's threads.
