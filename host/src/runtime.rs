@@ -41,7 +41,7 @@ pub enum StartError {
     #[error("{cause}")]
     OtherSource {
         /// What it is and was.
-        cause: OtherSource,
+        cause: Box<OtherSource>,
         /// Where the source stands in the pipeline file.
         place: Place,
         /// Where the checkpoints are.
@@ -271,7 +271,8 @@ pub async fn recognised(
         match sources::recognised(store, id, source, &all).await? {
             Ok(remark) => remarks.extend(remark),
             Err(cause) => {
-                return Err(StartError::OtherSource { cause, place: source.place.clone(), data_dir: data_dir.to_owned() });
+                let (cause, place) = (Box::new(cause), source.place.clone());
+                return Err(StartError::OtherSource { cause, place, data_dir: data_dir.to_owned() });
             }
         }
     }
