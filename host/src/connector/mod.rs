@@ -41,7 +41,7 @@ use self::{
     settings::{Given, Problem},
 };
 
-pub use self::processor::{ProcessTrouble, ProcessorSession};
+pub use self::processor::{ProcessTrouble, Processor, ProcessorSession};
 
 /// Loads components; what all of them share.
 #[derive(Clone)]

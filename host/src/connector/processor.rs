@@ -6,9 +6,22 @@ use thiserror::Error;
 
 use super::{Connector, OpenError, Opening, Room, Standing, v0_1};
 use crate::{
-    record::{Batch, ColumnFull, Derived, Failure, ProcessBounds, ProcessBreach, Processed, Selection},
+    record::{Batch, Chooser, ColumnFull, Condition, Derived, Failure, ProcessBounds, ProcessBreach, Processed, Selection},
     sandbox::{Ended, Host},
 };
+
+/// A processor of a plan, ready to be opened.
+#[derive(Clone, Debug)]
+pub struct Processor {
+    /// Its id in the pipeline.
+    pub id: Arc<str>,
+    /// The component.
+    pub connector: Connector,
+    /// What its session is opened with.
+    pub opening: Opening,
+    /// Which records it is given; all of them where nothing is said.
+    pub when: Option<Condition>,
+}
 
 /// A session of a processor. After a trouble that ended it, every call fails: open another.
 pub struct ProcessorSession {
@@ -35,6 +48,21 @@ pub enum ProcessTrouble {
 impl From<ColumnFull> for ProcessTrouble {
     fn from(_: ColumnFull) -> Self {
         Self::Breach(ProcessBreach::Bytes { out: 4 << 30, most: 4 << 30 })
+    }
+}
+
+impl Processor {
+    /// Starts an instance with its grants and opens a session in it.
+    ///
+    /// # Errors
+    /// Where the processor does not open, or its instance ended.
+    pub async fn open(&self) -> Result<ProcessorSession, OpenError> {
+        self.connector.open_processor(&self.opening).await
+    }
+
+    /// What picks the records that it is given; `None` where it is given all of them.
+    pub fn chooser(&self) -> Option<Chooser> {
+        self.when.as_ref().map(Chooser::new)
     }
 }
 

@@ -43,11 +43,24 @@ impl Checker {
 
     /// Checks that `line` is one JSON value; the key, where there is one, or else what is wrong.
     pub(crate) fn check<'a>(&'a mut self, line: &'a [u8]) -> Result<Option<&'a [u8]>, String> {
+        self.read(line).map_err(|wrong| match wrong {
+            Wrong::Text(at) => format!("not UTF-8 at its byte {}", at + 1),
+            Wrong::Mark => "a byte order mark, where JSON has none".to_owned(),
+            Wrong::Json(error) => format!("not JSON: {} at its byte {}", error.error_type, error.index + 1),
+        })
+    }
+
+    /// What the pointer leads to; nothing in what is not JSON, which is not told apart.
+    pub(crate) fn find<'a>(&'a mut self, line: &'a [u8]) -> Option<&'a [u8]> {
+        self.read(line).ok().flatten()
+    }
+
+    fn read<'a>(&'a mut self, line: &'a [u8]) -> Result<Option<&'a [u8]>, Wrong> {
         if let Err(error) = std::str::from_utf8(line) {
-            return Err(format!("not UTF-8 at its byte {}", error.valid_up_to() + 1));
+            return Err(Wrong::Text(error.valid_up_to()));
         }
         if line.starts_with(b"\xef\xbb\xbf") {
-            return Err("a byte order mark, where JSON has none".to_owned());
+            return Err(Wrong::Mark);
         }
         let mut reader = Jiter::with_tape(line, std::mem::take(&mut self.tape));
         let steps = self.pointer.as_ref().map(Pointer::steps);
@@ -58,9 +71,18 @@ impl Checker {
             Ok(Found::Nowhere) => Ok(None),
             Ok(Found::Decoded) => Ok(Some(&self.key)),
             Ok(Found::Raw(range)) => Ok(Some(&line[range])),
-            Err(error) => Err(format!("not JSON: {} at its byte {}", error.error_type, error.index + 1)),
+            Err(error) => Err(Wrong::Json(error)),
         }
     }
+}
+
+/// Why a line is not JSON.
+enum Wrong {
+    /// No UTF-8 from that byte on.
+    Text(usize),
+    /// It begins with a byte order mark.
+    Mark,
+    Json(JiterError),
 }
 
 fn document(reader: &mut Jiter<'_>, steps: Option<&[Step]>, key: Option<&mut Vec<u8>>) -> Result<Found, JiterError> {

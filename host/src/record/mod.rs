@@ -6,6 +6,7 @@
 mod batch;
 mod builder;
 mod column;
+mod condition;
 pub mod format;
 pub(crate) mod json;
 pub mod opencdc;
@@ -17,6 +18,7 @@ mod span;
 pub use batch::{Batch, ContentTypes, MOST_METADATA, Operation};
 pub use builder::{BatchBuilder, NewRecord, NoRoom, Shape, Value};
 pub use column::{Column, ColumnBuilder, ColumnFault, ColumnFull, ColumnParts};
+pub use condition::{Chooser, Condition, Looked, Test};
 pub use pointer::{Pointer, PointerError};
 pub use processed::{Change, Derived, Passage, Passed, ProcessBounds, ProcessBreach, Processed, Selection};
 pub use receipt::{Breach, Failure, FailureKind, Fate, Outcome, Receipt, Run, Verdict};
