@@ -104,6 +104,7 @@ pub struct Running {
 struct Started {
     progress: Arc<Progress>,
     used: Vec<Used>,
+    kept: Arc<Kept<SqliteStore>>,
     /// How it ended, and when by the clock.
     task: JoinHandle<(Ended, Duration)>,
     /// When it began by the clock.
@@ -119,6 +120,8 @@ pub struct Report {
     pub counts: Counts,
     /// What each of its destinations used, in the order of the counts.
     pub used: Vec<Used>,
+    /// How many dead letters were removed for their age.
+    pub purged: u64,
     /// How long it ran.
     pub took: Duration,
     /// Why it ended before its source did.
@@ -191,7 +194,8 @@ pub async fn start(plan: Plan, clock: Clock, run: &str) -> Result<Running, Start
     let (stop, stopped) = watch::channel(false);
     let mut pipelines = Vec::new();
     for planned in plan.pipelines {
-        let store: Arc<dyn Store> = Arc::new(kept(&store, &planned.dead_letters, &clock));
+        let kept = Arc::new(kept(&store, &planned.dead_letters, &clock));
+        let store: Arc<dyn Store> = kept.clone();
         let checkpoints = store.checkpoints(&planned.id).await?;
         let read_before: HashMap<String, u64> =
             checkpoints.iter().map(|checkpoint| (checkpoint.partition.clone(), checkpoint.read_to)).collect();
@@ -214,7 +218,7 @@ pub async fn start(plan: Plan, clock: Clock, run: &str) -> Result<Running, Start
             let ended = run.await;
             (ended, time.elapsed())
         });
-        pipelines.push(Started { progress, used, task, at });
+        pipelines.push(Started { progress, used, kept, task, at });
     }
     Ok(Running { pipelines, stop, clock, tokens: plan.tokens, data_dir })
 }
@@ -238,7 +242,7 @@ impl Running {
     /// Waits until all have ended.
     pub async fn ended(self) -> Vec<Report> {
         let mut reports = Vec::new();
-        for Started { progress, used, task, at } in self.pipelines {
+        for Started { progress, used, kept, task, at } in self.pipelines {
             let (Ended { counts, error, rereads }, until) = match task.await {
                 Ok(ended) => ended,
                 Err(error) => {
@@ -247,7 +251,8 @@ impl Running {
                 }
             };
             let took = until.saturating_sub(at);
-            reports.push(Report { pipeline: progress.pipeline.clone(), counts, used, took, error, rereads });
+            let (pipeline, purged) = (progress.pipeline.clone(), kept.purged());
+            reports.push(Report { pipeline, counts, used, purged, took, error, rereads });
         }
         self.tokens.settled().await;
         // What instances leave is removed beside everything else, and a process that ends does not wait for that.
@@ -282,7 +287,8 @@ pub async fn recognised(
 /// The store as a pipeline sees it, within what holds for its dead letters.
 fn kept(store: &SqliteStore, dead_letters: &config::DeadLetters, clock: &Clock) -> Kept<SqliteStore> {
     let config::DeadLetters { max_bytes, max_age, copy_to, .. } = dead_letters;
-    Kept::new(store.clone(), max_bytes.bytes(), max_age.map(Into::into), copy_to.clone(), clock.clone())
+    let copy_to = copy_to.as_ref().map(|copy| copy.value.clone());
+    Kept::new(store.clone(), max_bytes.bytes(), max_age.map(Into::into), copy_to, clock.clone())
 }
 
 /// What a stream is made of, as the source room has it.

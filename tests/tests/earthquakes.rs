@@ -30,7 +30,7 @@ fn every_event_arrives_byte_for_byte_in_the_file_of_its_day_and_a_second_run_rea
     // Each record is some hundred bytes, and every one is looked at.
     assert!((100..1_000_000).contains(&usage["fuel_per_record"].as_u64().unwrap()), "{usage}");
     let expected = serde_json::json!({"pipelines": [{
-        "id": "earthquakes", "read": 1707, "carried": 0, "seconds": null,
+        "id": "earthquakes", "read": 1707, "carried": 0, "purged": 0, "seconds": null,
         "destinations": [{
             "id": "files", "delivered": 1707, "warned": 0, "filtered": 0, "dead_lettered": 0, "pending": 0, "unknown": 0,
             "metrics": {}, "usage": null,

@@ -149,7 +149,7 @@ fn sum(reports: &[Report], count: impl Fn(&crate::pipeline::DestinationCounts) -
 fn json(reports: &[Report]) -> Value {
     let pipelines: Vec<Value> = reports
         .iter()
-        .map(|Report { pipeline, counts, used, took, error, rereads }| {
+        .map(|Report { pipeline, counts, used, purged, took, error, rereads }| {
             let destinations: Vec<Value> = counts
                 .destinations
                 .iter()
@@ -172,6 +172,7 @@ fn json(reports: &[Report]) -> Value {
                 "id": **pipeline,
                 "read": counts.read,
                 "carried": counts.carried,
+                "purged": purged,
                 "seconds": took.as_secs_f64(),
                 "destinations": destinations,
             });
@@ -225,13 +226,16 @@ fn held_back(usage: &Usage) -> Option<String> {
 }
 
 fn text(reports: &[Report], mut to: impl Write) -> std::io::Result<()> {
-    for Report { pipeline, counts, used, took, .. } in reports {
+    for Report { pipeline, counts, used, purged, took, .. } in reports {
         let seconds = took.as_secs_f64();
         write!(to, "{pipeline}: {} read", grouped(counts.read))?;
         if counts.carried > 0 {
             write!(to, ", {} carried over", grouped(counts.carried))?;
         }
         writeln!(to, " in {seconds:.1} s")?;
+        if *purged > 0 {
+            writeln!(to, "  {} old dead letters removed", grouped(*purged))?;
+        }
         for (destination, Used { usage, memory_limit }) in counts.destinations.iter().zip(used) {
             write!(to, "  {}: {} delivered", destination.id, grouped(destination.delivered))?;
             let others = [

@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, de};
 
 use super::{
     at::At,
-    bounded::{path, within},
+    bounded::{Path, within},
     fault::Refusal,
     interval::Interval,
     size::Size,
@@ -25,7 +25,7 @@ pub struct DeadLetters {
     /// How many of the window may be given up.
     pub tolerance: u32,
     /// A file to which each is written too, as a line of JSON.
-    pub copy_to: Option<PathBuf>,
+    pub copy_to: Option<At<PathBuf>>,
 }
 
 const MAX_BYTES: Size = Size::from_mib(1024);
@@ -61,7 +61,7 @@ struct Written {
     /// A file to which each dead letter is written too, as a line of JSON.
     #[serde(default, deserialize_with = "copy_to")]
     #[schemars(with = "String")]
-    copy_to: Option<PathBuf>,
+    copy_to: Option<At<PathBuf>>,
 }
 
 impl<'de> Deserialize<'de> for DeadLetters {
@@ -124,6 +124,6 @@ fn tolerance<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<At<u32
     At::<Count>::deserialize(deserializer).map(|count| Some(count.map(|Count(count)| count)))
 }
 
-fn copy_to<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<PathBuf>, D::Error> {
-    path(deserializer).map(Some)
+fn copy_to<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<At<PathBuf>>, D::Error> {
+    At::<Path>::deserialize(deserializer).map(|path| Some(path.map(Into::into)))
 }

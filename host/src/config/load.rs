@@ -226,7 +226,7 @@ fn resolve(file: &mut File, folder: &Path) {
     }
     for At { value: Pipeline { source, destinations, dead_letters, .. }, .. } in &mut file.pipelines {
         if let Some(copy) = &mut dead_letters.copy_to {
-            *copy = folder.join(&copy);
+            copy.value = folder.join(&copy.value);
         }
         if let Source::File(source) = &mut source.value {
             source.path.value.resolve(folder);

@@ -29,6 +29,18 @@ pub enum PlanError {
         /// What came back.
         cause: std::io::Error,
     },
+    /// Dead letters could not be copied to a file.
+    #[error("pipeline {pipeline}: cannot write dead letters to {path}: {cause}")]
+    CopyTo {
+        /// Whose.
+        pipeline: Arc<str>,
+        /// Where it is named.
+        place: Place,
+        /// The path.
+        path: String,
+        /// What came back.
+        cause: std::io::Error,
+    },
     /// A component cannot be used.
     #[error("destination {destination}: {cause}")]
     Component {
@@ -143,6 +155,9 @@ impl PlanError {
         match self {
             Self::Config(error) => error.hint().map(str::to_owned),
             Self::Source { .. } => Some("correct the path; it counts from the pipeline file's own folder".into()),
+            Self::CopyTo { .. } => {
+                Some("name a file in a folder that is there; the path counts from the pipeline file's own folder".into())
+            }
             Self::Component { cause, .. } => cause.hint(),
             Self::NotAWriteDestination { .. } => None,
             Self::Setting { problem, .. } => problem.hint.clone(),
@@ -167,6 +182,7 @@ impl PlanError {
         match self {
             Self::Config(error) => error.place(),
             Self::Source { place, .. }
+            | Self::CopyTo { place, .. }
             | Self::Component { place, .. }
             | Self::NotAWriteDestination { place, .. }
             | Self::Setting { place, .. }

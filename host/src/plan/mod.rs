@@ -72,6 +72,7 @@ pub async fn plan(file: config::File, loader: &Loader, run: &str) -> Result<Plan
     for At { value: pipeline, .. } in file.pipelines {
         let id: Arc<str> = pipeline.id.value.as_str().into();
         planner.errors.extend(unreadable(&id, &pipeline.source.value));
+        planner.errors.extend(pipeline.dead_letters.copy_to.as_ref().and_then(|copy| unwritable(&id, copy)));
         let mut destinations: Vec<Destination> = Vec::new();
         for destination in &pipeline.destinations {
             if let Some(planned) = planner.destination(&id, destination).await {
@@ -105,6 +106,24 @@ fn unreadable(pipeline: &Arc<str>, source: &config::Source) -> Option<PlanError>
     Some(PlanError::Source { pipeline: pipeline.clone(), place: place.clone(), path: file.display().to_string(), cause })
 }
 
+/// What can be known to be wrong with the copy of dead letters without writing to it: that it would come to light with the first of them is too late.
+fn unwritable(pipeline: &Arc<str>, copy: &At<PathBuf>) -> Option<PlanError> {
+    let cause = match std::fs::metadata(&copy.value) {
+        Ok(found) if found.is_dir() => std::io::ErrorKind::IsADirectory.into(),
+        Ok(found) if found.is_file() => return None,
+        Ok(_) => std::io::Error::new(std::io::ErrorKind::InvalidInput, "not a regular file"),
+        Err(cause) if cause.kind() != std::io::ErrorKind::NotFound => cause,
+        // It is made with the first dead letter; its folder is not.
+        Err(_) => std::fs::metadata(copy.value.parent()?).err()?,
+    };
+    Some(PlanError::CopyTo {
+        pipeline: pipeline.clone(),
+        place: copy.place.clone(),
+        path: copy.value.display().to_string(),
+        cause,
+    })
+}
+
 /// What no component is granted: the store, compiled code, and what says what is granted.
 fn kept(file: &config::File, loader: &Loader) -> Vec<Kept> {
     let mut kept = vec![
@@ -117,7 +136,7 @@ fn kept(file: &config::File, loader: &Loader) -> Vec<Kept> {
     let components = destinations.map(|destination| destination.component.value.clone());
     kept.extend(components.map(|path| Kept { path, what: "a component", readable: true }));
     let copies = file.pipelines.iter().filter_map(|pipeline| pipeline.dead_letters.copy_to.clone());
-    kept.extend(copies.map(|path| Kept { path, what: "the copy of dead letters", readable: false }));
+    kept.extend(copies.map(|copy| Kept { path: copy.value, what: "the copy of dead letters", readable: false }));
     let key = file.key_file().and_then(|path| std::path::absolute(path).ok());
     kept.extend(key.map(|path| Kept { path, what: "the key of refresh tokens", readable: false }));
     let secrets = file.tokens.iter().flat_map(|provider| provider.files()).map(Path::to_owned);

@@ -11,7 +11,7 @@ use std::{
 
 use async_trait::async_trait;
 
-use super::{Checkpoint, DeadLetter, Keeping, LetterFilter, LetterStore, Settled, Store, StoreError};
+use super::{Checkpoint, DeadLetter, Keeping, LetterFilter, LetterStore, Settled, Store, StoreError, StoredCut};
 use crate::clock::Clock;
 
 /// How often old dead letters are looked for where none are written.
@@ -89,6 +89,14 @@ impl<S: Store + LetterStore> Store for Kept<S> {
             self.purge(pipeline).await?;
         }
         self.store.advance(pipeline, checkpoints).await
+    }
+
+    async fn cut(&self, pipeline: &str, cut: StoredCut) -> Result<(), StoreError> {
+        self.store.cut(pipeline, cut).await
+    }
+
+    async fn cuts(&self, pipeline: &str) -> Result<Vec<StoredCut>, StoreError> {
+        self.store.cuts(pipeline).await
     }
 
     async fn read_to(&self, pipeline: &str, partitions: Vec<(String, u64)>) -> Result<(), StoreError> {

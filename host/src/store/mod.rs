@@ -47,6 +47,12 @@ pub trait Store: Send + Sync {
     /// what lies before have been settled by then.
     async fn advance(&self, pipeline: &str, checkpoints: Vec<(String, String, u64)>) -> Result<(), StoreError>;
 
+    /// Notes a cut, before anything of it is written. It is on disk when this returns. It goes with the checkpoint that moves past it.
+    async fn cut(&self, pipeline: &str, cut: StoredCut) -> Result<(), StoreError>;
+
+    /// The cuts that are not settled, in order: by partition and place in it.
+    async fn cuts(&self, pipeline: &str) -> Result<Vec<StoredCut>, StoreError>;
+
     /// Notes how far a source has read beyond its checkpoints, so that what a later run reads again is known as such.
     async fn read_to(&self, pipeline: &str, partitions: Vec<(String, u64)>) -> Result<(), StoreError>;
 

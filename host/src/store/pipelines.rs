@@ -73,10 +73,4 @@ pub trait PipelineStore: Send + Sync {
 
     /// Notes where a pipeline delivers to, in the place of what was noted before.
     async fn keep_destinations(&self, pipeline: &str, destinations: Vec<String>) -> Result<(), StoreError>;
-
-    /// Notes a cut, before anything of it is written. It is on disk when this returns. It goes with the checkpoint that moves past it.
-    async fn cut(&self, pipeline: &str, cut: StoredCut) -> Result<(), StoreError>;
-
-    /// The cuts that are not settled, in order: by partition and place in it.
-    async fn cuts(&self, pipeline: &str) -> Result<Vec<StoredCut>, StoreError>;
 }

@@ -6,7 +6,7 @@ use rusqlite::Connection;
 use serde_json::{Value, json};
 use wharf::store::{DataDir, SqliteStore};
 
-use super::trial::Trial;
+use super::trial::{Trial, honest};
 
 #[tokio::test]
 async fn what_the_store_does_not_take_is_pending_and_read_again() {
@@ -89,4 +89,16 @@ async fn no_component_is_granted_the_copy_of_dead_letters() {
     pipeline["dead-letters"] = json!({"copy-to": "journal/copy"});
     let Err(refused) = trial.start_all(&[pipeline]).await else { panic!("it is granted") };
     assert!(refused.contains("the copy of dead letters"), "{refused}");
+}
+
+#[tokio::test]
+async fn a_copy_of_dead_letters_that_cannot_be_written_is_refused_before_anything_runs() {
+    let trial = Trial::new(["a"]);
+    let source = json!({"kind": "file", "path": "records.txt", "format": "lines"});
+    for (path, cause) in [("none/copy", "No such file or directory"), (".", "is a directory")] {
+        let mut pipeline = trial.pipeline("trial", &source, &[honest()]);
+        pipeline["dead-letters"] = json!({"copy-to": path});
+        let Err(refused) = trial.start_all(&[pipeline]).await else { panic!("{path} is taken") };
+        assert!(refused.starts_with("pipeline trial: cannot write dead letters to ") && refused.contains(cause), "{refused}");
+    }
 }

@@ -4,6 +4,7 @@
 //! only moves a checkpoint need not be (`synchronous=NORMAL`): should the machine fail, the source reads a little again, and what
 //! is delivered twice bears the same keys.
 
+mod cuts;
 mod letters;
 mod pipelines;
 mod schema;
@@ -19,7 +20,7 @@ use async_trait::async_trait;
 use rusqlite::{Connection, OpenFlags, Row, Transaction, params};
 
 use self::schema::FORMAT;
-use super::{Checkpoint, DeadLetter, Keeping, LetterTotals, Settled, Store, StoreError, line, tokens};
+use super::{Checkpoint, DeadLetter, Keeping, LetterTotals, Settled, Store, StoreError, StoredCut, line, tokens};
 use crate::config::Size;
 
 /// Bytes of the write-ahead log that stay on disk between transactions.
@@ -118,6 +119,16 @@ impl Store for SqliteStore {
         .await
     }
 
+    async fn cut(&self, pipeline: &str, cut: StoredCut) -> Result<(), StoreError> {
+        let pipeline = pipeline.to_owned();
+        self.on("write to", move |connection| on_disk(connection, |connection| cuts::keep(connection, &pipeline, &cut))).await
+    }
+
+    async fn cuts(&self, pipeline: &str) -> Result<Vec<StoredCut>, StoreError> {
+        let pipeline = pipeline.to_owned();
+        self.on("read", move |connection| cuts::all(connection, &pipeline)).await
+    }
+
     async fn read_to(&self, pipeline: &str, partitions: Vec<(String, u64)>) -> Result<(), StoreError> {
         let pipeline = pipeline.to_owned();
         self.on("write to", move |connection| {
@@ -196,8 +207,5 @@ fn move_to(transaction: &Transaction<'_>, pipeline: &str, checkpoint: &(String, 
              ON CONFLICT DO UPDATE SET label = excluded.label, next = excluded.next, read_to = max(read_to, excluded.next)",
         )?
         .execute(params![pipeline, partition, label, next])?;
-    transaction
-        .prepare_cached("DELETE FROM cuts WHERE pipeline = ? AND partition = ? AND next <= ?")?
-        .execute(params![pipeline, partition, next])?;
-    Ok(())
+    cuts::settle(transaction, pipeline, partition, next)
 }

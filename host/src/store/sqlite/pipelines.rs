@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{on_disk, row_of_checkpoint};
-use crate::store::{Checkpoint, KnownPipeline, PipelineStore, SourceIdentity, SqliteStore, StoreError, StoredCut};
+use crate::store::{Checkpoint, KnownPipeline, PipelineStore, SourceIdentity, SqliteStore, StoreError};
 
 #[async_trait]
 impl PipelineStore for SqliteStore {
@@ -81,23 +81,6 @@ impl PipelineStore for SqliteStore {
         })
         .await
     }
-
-    async fn cut(&self, pipeline: &str, cut: StoredCut) -> Result<(), StoreError> {
-        let pipeline = pipeline.to_owned();
-        self.on("write to", move |connection| on_disk(connection, |connection| keep(connection, &pipeline, &cut))).await
-    }
-
-    async fn cuts(&self, pipeline: &str) -> Result<Vec<StoredCut>, StoreError> {
-        let pipeline = pipeline.to_owned();
-        self.on("read", move |connection| {
-            let mut rows = connection.prepare_cached(
-                "SELECT id, destination, partition, first, first_ordinal, last, last_ordinal, count, next
-                 FROM cuts WHERE pipeline = ? ORDER BY partition, first, first_ordinal, destination",
-            )?;
-            rows.query_map([pipeline], cut)?.collect()
-        })
-        .await
-    }
 }
 
 fn reset(connection: &mut Connection, pipeline: &str, partition: Option<&str>) -> rusqlite::Result<u64> {
@@ -116,30 +99,4 @@ fn reset(connection: &mut Connection, pipeline: &str, partition: Option<&str>) -
     };
     transaction.commit()?;
     Ok(removed as u64)
-}
-
-/// A cut that is made again is the same row.
-fn keep(connection: &Connection, pipeline: &str, cut: &StoredCut) -> rusqlite::Result<()> {
-    let StoredCut { id, destination, partition, first, last, count, next } = cut;
-    let mut keep = connection.prepare_cached(
-        "INSERT OR REPLACE INTO cuts (pipeline, destination, partition, first, first_ordinal, last, last_ordinal, count, next, id)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-    )?;
-    let destination = destination.as_deref().unwrap_or_default();
-    let (from, to) = ((first.0 as i64, first.1), (last.0 as i64, last.1));
-    keep.execute(params![pipeline, destination, partition, from.0, from.1, to.0, to.1, count, *next as i64, id]).map(drop)
-}
-
-fn cut(row: &Row<'_>) -> rusqlite::Result<StoredCut> {
-    let place = |at| Ok::<_, rusqlite::Error>((row.get::<_, i64>(at)? as u64, row.get(at + 1)?));
-    let destination: String = row.get(1)?;
-    Ok(StoredCut {
-        id: row.get(0)?,
-        destination: (!destination.is_empty()).then_some(destination),
-        partition: row.get(2)?,
-        first: place(3)?,
-        last: place(5)?,
-        count: row.get(7)?,
-        next: row.get::<_, i64>(8)? as u64,
-    })
 }
