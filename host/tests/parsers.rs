@@ -17,12 +17,13 @@ use proptest::{
 
 type Target = (&'static str, fn(&[u8]));
 
-const TARGETS: [Target; 5] = [
+const TARGETS: [Target; 6] = [
     ("component", targets::component::holds),
     ("descriptor", targets::descriptor::holds),
     ("grants", targets::grants::holds),
     ("pipeline", targets::pipeline::holds),
     ("receipt", targets::receipt::holds),
+    ("records", targets::records::holds),
 ];
 
 /// What the fuzzer has kept for a target.

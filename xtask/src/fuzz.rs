@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use crate::shell::{checkout, run};
 
 /// The targets, as in `host/fuzz/Cargo.toml`.
-const TARGETS: [&str; 5] = ["component", "descriptor", "grants", "pipeline", "receipt"];
+const TARGETS: [&str; 6] = ["component", "descriptor", "grants", "pipeline", "receipt", "records"];
 
 /// Runs one target, or each in turn, for so many seconds, with the versions of dependencies that the host is built with.
 pub fn fuzz(target: Option<&str>, seconds: u32) -> Result<()> {

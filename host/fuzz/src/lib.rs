@@ -7,6 +7,7 @@ pub mod descriptor;
 pub mod grants;
 pub mod pipeline;
 pub mod receipt;
+pub mod records;
 
 /// That a person can read a message: some words, in one line, without what rewrites a terminal.
 fn readable(message: &str, longest: usize) {

@@ -41,6 +41,19 @@ pub struct Shaped {
     pub verdicts: Vec<Verdict>,
 }
 
+impl Shaped {
+    /// The records without a verdict: those that go to the destination, in order.
+    pub fn shaped(&self) -> impl Iterator<Item = Span> + '_ {
+        let ends = self.verdicts.iter().map(|verdict| verdict.records).chain([Span::new(self.batch.count(), u32::MAX)]);
+        let mut start = 0;
+        ends.filter_map(move |rejected| {
+            let span = Span::new(start, rejected.start);
+            start = rejected.end;
+            (!span.is_empty()).then_some(span)
+        })
+    }
+}
+
 /// Brings the records of a batch into the shape that the format says. All columns but `after` stay as they are, and shared.
 pub fn shape(batch: &Batch, format: &Format) -> Shaped {
     let content_type = match format {

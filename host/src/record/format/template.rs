@@ -149,7 +149,7 @@ fn place(behind: &str) -> Result<(Part, &str), TemplateError> {
         Some(name) => (true, name.trim_start()),
         None => (false, written),
     };
-    let pointer = |text: &str| text.parse().map_err(|cause| TemplateError::Pointer { place: written.to_owned(), cause });
+    let pointer = |text: &str| text.parse().map_err(|cause| TemplateError::Pointer { place: shown(written), cause });
     let takes = match name {
         "after" => Takes::Data(Data::After, None),
         "before" => Takes::Data(Data::Before, None),
@@ -163,10 +163,15 @@ fn place(behind: &str) -> Result<(Part, &str), TemplateError> {
             Some(("meta", name)) => Takes::Metadata(name.to_owned()),
             Some(("before", _)) => Takes::Data(Data::Before, Some(pointer(&name["before".len()..])?)),
             Some(("key", _)) => Takes::Data(Data::Key, Some(pointer(&name["key".len()..])?)),
-            _ => return Err(TemplateError::Place(written.to_owned())),
+            _ => return Err(TemplateError::Place(shown(written))),
         },
     };
     Ok((Part::Place { written: written.to_owned(), takes, json }, rest))
+}
+
+/// What stands between braces, or the beginning of it, without what would break a line.
+fn shown(written: &str) -> String {
+    written.chars().take(60).flat_map(char::escape_debug).collect()
 }
 
 /// A template and the columns of a batch that fill it.

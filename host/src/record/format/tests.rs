@@ -125,6 +125,7 @@ fn metadata_that_no_document_can_hold_reject_their_record_and_no_other() {
         assert_eq!(documents.iter().map(Option::is_some).collect::<Vec<_>>(), [true, false, true]);
         assert_eq!(failed, [(1, "the metadata `m` is not UTF-8, and a document of JSON has no other text".to_owned())]);
         assert!(documents[2].as_ref().unwrap().contains(r#""m":"fine""#));
+        assert_eq!(shape(&batch, &format).shaped().collect::<Vec<_>>(), [Span::new(0, 1), Span::new(2, 3)]);
     }
 }
 
