@@ -9,6 +9,9 @@ use super::{
     batch::{MOST_METADATA, Made},
 };
 
+/// Bytes that a value's place takes in a column, absent or not.
+const PLACE: usize = 4;
+
 /// A value and its media type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Value<'a> {
@@ -120,9 +123,10 @@ impl BatchBuilder {
         self.sequences.is_empty()
     }
 
-    /// Bytes of all records so far, and of the names of their metadata.
+    /// Bytes of all records so far, and what their metadata takes beside the values: the names, and four bytes a record for each of them,
+    /// so that many small records with many names do not fill the memory.
     pub fn bytes(&self) -> usize {
-        self.bytes
+        self.bytes + PLACE * self.metadata.len() * self.len()
     }
 
     /// How large it is by now.
@@ -400,7 +404,8 @@ mod tests {
                     let size = builder.bytes();
                     let batch = std::mem::replace(&mut builder, BatchBuilder::like(shape, false, None)).finish("p", "a".into());
                     let names: usize = batch.metadata().iter().map(|(name, _)| name.len()).sum();
-                    prop_assert_eq!(size, batch.bytes() + names);
+                    let places = PLACE * batch.metadata().len() * batch.count() as usize;
+                    prop_assert_eq!(size, batch.bytes() + names + places);
                     check(&batch, &within);
                     within.clear();
                     prop_assert_eq!(push(&mut builder, sequence, given), Ok(()));

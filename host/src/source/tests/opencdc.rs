@@ -87,6 +87,17 @@ async fn another_media_type_and_the_sixty_fifth_name_end_a_batch() {
 }
 
 #[tokio::test]
+async fn records_of_nothing_but_absent_metadata_fill_a_batch_too() {
+    let names: Vec<String> = (0..MOST_METADATA).map(|name| format!(r#""{name}":"""#)).collect();
+    let first = format!("{{\"operation\":\"create\",\"metadata\":{{{}}}}}\n", names.join(","));
+    let lines = first + &"{\"operation\":\"create\"}\n".repeat(1000);
+    let portions = read(&lines, cut(1_000_000, 16 << 10)).await;
+    let counts = counts(&portions);
+    // Each takes 256 bytes where the names are, and none behind that.
+    assert_eq!((counts.len(), counts[0], counts.iter().sum::<u32>()), (2, 64, 1001));
+}
+
+#[tokio::test]
 async fn a_line_that_is_no_record_is_told_with_its_place() {
     let portions = read("{\"operation\":\"create\"}\n{\"id\":1}\n", cut(100, 1 << 20)).await;
     assert_eq!(counts(&portions), [1]);
