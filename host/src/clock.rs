@@ -28,6 +28,11 @@ pub trait Time: fmt::Debug + Send + Sync {
 
     /// Ends once `for_` has passed.
     fn sleep(&self, for_: Duration) -> Sleep;
+
+    /// A length of time between nothing and `most`, drawn evenly, so that those who wait for one thing do not all come back at once.
+    fn jitter(&self, most: Duration) -> Duration {
+        most.mul_f64(fastrand::f64())
+    }
 }
 
 /// A clock to hand around; clones share it.
@@ -58,6 +63,11 @@ impl Clock {
     /// Waits until `for_` has passed.
     pub async fn sleep(&self, for_: Duration) {
         self.0.sleep(for_).await;
+    }
+
+    /// A length of time between nothing and `most`, drawn evenly; on a [`VirtualClock`] as that has it.
+    pub fn jitter(&self, most: Duration) -> Duration {
+        self.0.jitter(most)
     }
 
     /// The time of day as RFC 3339 in UTC, to the millisecond.
@@ -116,6 +126,7 @@ pub struct VirtualClock(Arc<Mutex<Virtual>>);
 #[derive(Debug, Default)]
 struct Virtual {
     elapsed: Duration,
+    draws: Option<fastrand::Rng>,
     asleep: BTreeMap<(Duration, u64), oneshot::Sender<()>>,
     count: u64,
 }
@@ -124,6 +135,13 @@ impl VirtualClock {
     /// A clock at the beginning of 1970.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// A clock that draws lengths of time, always the same ones for one seed. One without a seed gives the longest.
+    pub fn seeded(seed: u64) -> Self {
+        let clock = Self::default();
+        clock.lock().draws = Some(fastrand::Rng::with_seed(seed));
+        clock
     }
 
     /// The clock to hand to what is tested.
@@ -187,6 +205,10 @@ impl Time for VirtualClock {
 
     fn elapsed(&self) -> Duration {
         self.lock().elapsed
+    }
+
+    fn jitter(&self, most: Duration) -> Duration {
+        self.lock().draws.as_mut().map_or(most, |draws| most.mul_f64(draws.f64()))
     }
 
     fn sleep(&self, for_: Duration) -> Sleep {

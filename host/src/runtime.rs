@@ -15,7 +15,7 @@ use crate::{
     clock::Clock,
     config::{self, At, PathOrGlob, Place},
     operate::sources::{self, OtherSource},
-    pipeline::{Counts, Destination, Ended, Pipeline, PipelineError, Progress, Surroundings},
+    pipeline::{Counts, Destination, Ended, Outlet, Pipeline, PipelineError, Progress, Stopping, Surroundings},
     plan::{Plan, PlannedPipeline},
     sandbox::{Broker, Usage, allocator, files::scratch, tokens::vault::VaultError},
     source::{
@@ -93,7 +93,7 @@ pub fn executor() -> std::io::Result<tokio::runtime::Runtime> {
 /// Pipelines that are running.
 pub struct Running {
     pipelines: Vec<Started>,
-    stop: watch::Sender<bool>,
+    stop: watch::Sender<Stopping>,
     clock: Clock,
     tokens: Arc<Broker>,
     /// Locked for as long as anything runs.
@@ -147,12 +147,12 @@ impl From<&Destination> for Used {
 
 /// Asks running pipelines to stop; clones ask the same ones.
 #[derive(Clone, Debug)]
-pub struct Stop(watch::Sender<bool>);
+pub struct Stop(watch::Sender<Stopping>);
 
 impl Stop {
     /// They stop reading, finish what is in flight, and close.
     pub fn stop(&self) {
-        self.0.send_replace(true);
+        self.0.send_replace(Stopping::Finish);
     }
 }
 
@@ -191,7 +191,7 @@ pub async fn start(plan: Plan, clock: Clock, run: &str) -> Result<Running, Start
         store.keep_source(&planned.id, sources::identity(&planned.source)).await?;
     }
     let state = SqliteState::new(data_dir.state());
-    let (stop, stopped) = watch::channel(false);
+    let (stop, stopped) = watch::channel(Stopping::No);
     let mut pipelines = Vec::new();
     for planned in plan.pipelines {
         let kept = Arc::new(kept(&store, &planned.dead_letters, &clock));
@@ -201,7 +201,8 @@ pub async fn start(plan: Plan, clock: Clock, run: &str) -> Result<Running, Start
             checkpoints.iter().map(|checkpoint| (checkpoint.partition.clone(), checkpoint.read_to)).collect();
         let checkpoints = checkpoints.into_iter().map(|checkpoint| (checkpoint.partition, checkpoint.next)).collect();
         let source = source(&planned, checkpoints, &clock, run)?;
-        let PlannedPipeline { id, mut destinations, window, .. } = planned;
+        let PlannedPipeline { id, mut destinations, window, dead_letters, .. } = planned;
+        let tolerance = (dead_letters.window, dead_letters.tolerance);
         for destination in &mut destinations {
             if let Some(granted) = &mut destination.opening.grants.state {
                 granted.keep_in(&state, &id, &destination.id);
@@ -209,7 +210,8 @@ pub async fn start(plan: Plan, clock: Clock, run: &str) -> Result<Running, Start
             destination.opening.grants.directories.scratch_in(&data_dir.scratch());
         }
         let used = destinations.iter().map(Used::from).collect();
-        let pipeline = Pipeline { id, source, destinations, window, read_before };
+        let outlets = destinations.into_iter().map(Outlet::from).collect();
+        let pipeline = Pipeline { id, source, outlets, window, tolerance, read_before };
         let progress = pipeline.progress();
         let surroundings = Surroundings { store, clock: clock.clone(), stop: stopped.clone() };
         let (at, time) = (clock.elapsed(), clock.clone());

@@ -9,9 +9,8 @@ use std::{collections::HashMap, fmt::Write as _, path::Path, sync::Arc, time::Du
 use tokio::sync::watch;
 use wharf::{
     clock::Clock,
-    config::Isolation,
     connector::{Connector, Loader, Opening},
-    pipeline::{Counts, Destination, Pipeline, Surroundings},
+    pipeline::{Counts, Delivery, Destination, Outlet, Pipeline, Stopping, Surroundings},
     sandbox::{Engine, Scope},
     source::{Checkpoints, Compression, Cut, FileOptions, FileSource, Format, Reading},
     store::SqliteStore,
@@ -44,17 +43,18 @@ async fn run(folder: &Path, connector: &Connector, fault: &str, records: u32) ->
     let pipeline = Pipeline {
         id: "pipe".into(),
         source: Box::new(FileSource::new(options, "pipe", Checkpoints::new(), clock.clone())),
-        destinations: vec![Destination {
+        outlets: vec![Outlet::from(Destination {
             id: "dest".into(),
             connector: connector.clone(),
             opening: Opening { settings, scope, ..Opening::default() },
-            isolation: Isolation::default(),
-        }],
+            delivery: Delivery { tolerance: (0, 0), ..Delivery::default() },
+        })],
         window: 4,
+        tolerance: (0, 0),
         read_before: HashMap::new(),
     };
     let store = Arc::new(SqliteStore::open(&folder.join("store")).unwrap());
-    let (_stop, stop) = watch::channel(false);
+    let (_stop, stop) = watch::channel(Stopping::No);
     let progress = pipeline.progress();
     let ended = pipeline.run(Surroundings { store, clock, stop }, progress).await;
     assert!(ended.error.is_none(), "{:?}", ended.error);

@@ -10,9 +10,8 @@ use std::{collections::HashMap, fmt::Write as _, path::Path, sync::Arc, time::Du
 use tokio::sync::watch;
 use wharf::{
     clock::Clock,
-    config::Isolation,
     connector::{Connector, Loader, Opening},
-    pipeline::{Destination, Pipeline, Surroundings},
+    pipeline::{Delivery, Destination, Outlet, Pipeline, Stopping, Surroundings},
     sandbox::{Engine, Scope},
     source::{Checkpoints, Compression, Cut, FileOptions, FileSource, Format, Reading},
     store::SqliteStore,
@@ -49,17 +48,18 @@ async fn cost(folder: &Path, connector: &Connector, setting: &str, records: u32)
     let pipeline = Pipeline {
         id: "pipe".into(),
         source: Box::new(FileSource::new(options, "pipe", Checkpoints::new(), clock.clone())),
-        destinations: vec![Destination {
+        outlets: vec![Outlet::from(Destination {
             id: "dest".into(),
             connector: connector.clone(),
             opening,
-            isolation: Isolation::default(),
-        }],
+            delivery: Delivery::default(),
+        })],
         window: 4,
+        tolerance: (0, 0),
         read_before: HashMap::new(),
     };
     let store = Arc::new(SqliteStore::open(&folder.path().join("store")).unwrap());
-    let (_stop, stop) = watch::channel(false);
+    let (_stop, stop) = watch::channel(Stopping::No);
     let progress = pipeline.progress();
 
     let before = allocations();

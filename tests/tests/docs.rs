@@ -152,6 +152,7 @@ fn a_run_with_a_dead_letter_leaves_what_the_page_for_operators_says() {
 pipelines:
   - id: words
     source: {{ kind: file, path: words.ndjson }}
+    dead-letters: {{ window: 100, tolerance: 1 }}
     destinations:
       - id: counts
         component: {}

@@ -22,6 +22,7 @@ pipelines:
     source: {source}
     batch: {{ records: 2 }}
     window: 2
+    dead-letters: {{ window: 0 }}
     destinations:
       - id: scripted
         component: {component}

@@ -19,6 +19,7 @@ tokens:
 pipelines:
   - id: p
     source: {{ kind: file, path: records.txt, format: lines }}
+    dead-letters: {{ window: 0 }}
     destinations:
       - {{ id: d, component: {keeper}, grants: {{ tokens: [crm] }} }}
 ",

@@ -5,7 +5,15 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::{at::At, bounded, grants::Grants, id::Id, limits::Limits, settings::Settings};
+use super::{
+    at::At,
+    bounded::{self, within},
+    delivery::{Handed, OnUnknown, Rate, Retry, Throttle},
+    grants::Grants,
+    id::Id,
+    limits::Limits,
+    settings::Settings,
+};
 
 /// A component that records go to.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -29,6 +37,46 @@ pub struct Destination {
     /// How long an instance of the component lives.
     #[serde(default)]
     pub isolation: Isolation,
+    /// Whether records stay in order, as far as the connector keeps any; a connector that keeps none needs `false`.
+    #[serde(default = "yes")]
+    pub ordered: bool,
+    /// How many instances take records side by side. Records of one key go to one of them, in order.
+    #[serde(default = "one", deserialize_with = "lanes")]
+    #[schemars(range(min = 1, max = 64))]
+    pub parallel: u32,
+    /// The most that is handed over in one call. Default: what the connector prefers.
+    #[serde(default)]
+    pub batch: Handed,
+    /// How fast records are handed over at the most.
+    #[serde(default)]
+    pub rate: Rate,
+    /// When a record that fails for now, while others come through, is sent again.
+    #[serde(default)]
+    pub retry: Retry,
+    /// When records are sent again while the far side is down.
+    #[serde(default)]
+    pub outage: Retry,
+    /// The bounds within which a far side that asks for patience is given it.
+    #[serde(default)]
+    pub throttle: Throttle,
+    /// What becomes of records that the connector does not answer for.
+    #[serde(default)]
+    pub on_unknown: OnUnknown,
+    /// Whether the others go on without it where it falls behind or fails. What it misses becomes dead letters of its own.
+    #[serde(default)]
+    pub best_effort: bool,
+}
+
+const fn yes() -> bool {
+    true
+}
+
+const fn one() -> u32 {
+    1
+}
+
+fn lanes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    within(deserializer, 1..=64)
 }
 
 /// How long an instance of a component lives.

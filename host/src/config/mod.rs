@@ -15,6 +15,7 @@ mod at;
 mod bounded;
 mod de;
 mod dead_letters;
+mod delivery;
 mod destination;
 mod error;
 mod fault;
@@ -44,6 +45,7 @@ mod tests;
 
 pub use at::At;
 pub use dead_letters::DeadLetters;
+pub use delivery::{Handed, OnUnknown, Rate, Retry, Then, Throttle};
 pub use destination::{Destination, Isolation};
 pub use error::{ConfigError, Place};
 pub use file::File;

@@ -31,6 +31,18 @@ pub enum Source {
     Generator(Generator),
 }
 
+impl Source {
+    /// Whether its records have keys.
+    pub fn is_keyed(&self) -> bool {
+        match self {
+            Self::File(FileSource { key, format, .. }) | Self::Stdin(Stdin { key, format, .. }) => {
+                key.is_some() || format.is_keyed()
+            }
+            Self::Generator(_) => false,
+        }
+    }
+}
+
 /// Files, one after the other in order of name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileSource {
@@ -153,6 +165,11 @@ pub enum Format {
 }
 
 impl Format {
+    /// Whether its records bear keys of themselves.
+    pub fn is_keyed(self) -> bool {
+        self == Self::OpenCdc
+    }
+
     /// What a file's extension tells, where it tells anything.
     pub fn of(path: &Path) -> Option<Self> {
         let extension = |path: &Path| path.extension().and_then(|extension| extension.to_str()).map(str::to_owned);

@@ -92,6 +92,15 @@ pub struct Opening {
     pub usage: Arc<Usage>,
 }
 
+impl Opening {
+    /// The same for one of several instances that work side by side.
+    #[must_use]
+    pub fn for_lane(&self, lane: u32, lanes: u32) -> Self {
+        let scope = self.scope.with([("instance", lane.to_string()), ("instances", lanes.to_string())]);
+        Self { scope, ..self.clone() }
+    }
+}
+
 /// A session of a destination. After a trouble that ended it, every call fails: open another.
 pub struct Session {
     inner: v0_1::Session,

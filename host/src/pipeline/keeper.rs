@@ -8,7 +8,7 @@ use tokio::{
 };
 
 use super::{
-    Destination, DestinationError, PipelineError, Progress,
+    DestinationError, Outlet, PipelineError, Progress,
     delivery::{Dealt, LOGGED, Left},
     ledger::{Ledger, Outcome},
     reader::Read,
@@ -24,30 +24,62 @@ pub(super) struct Keeper {
     pub id: Arc<str>,
     pub store: Arc<dyn Store>,
     pub clock: Clock,
-    pub destinations: Vec<Destination>,
+    pub outlets: Vec<Outlet>,
+    /// One for each lane of each of them.
+    pub columns: Vec<Column>,
     pub progress: Arc<Progress>,
     pub ledger: Ledger,
     /// One is given back for every portion that is settled, or let go.
     pub permits: Arc<Semaphore>,
-    /// Tell the workers which cuts are settled.
-    pub tellers: Vec<mpsc::UnboundedSender<Arc<str>>>,
+    /// How many portions may be read and not settled.
+    pub window: usize,
     /// Ends reading.
     pub cancel: watch::Sender<bool>,
     /// The first thing that went wrong; the store before anything else.
     pub error: Option<PipelineError>,
 }
 
+/// A lane, as the keeper knows it.
+pub(super) struct Column {
+    /// Its destination's place.
+    pub destination: usize,
+    /// Tells it which cuts are settled, until all are dealt with.
+    pub teller: Option<mpsc::UnboundedSender<Arc<str>>>,
+    /// Tells it the portion before which nobody waits for it any more.
+    pub let_go: watch::Sender<u64>,
+}
+
 impl Keeper {
     /// Enters a portion that was read. Gives its number.
     pub fn enter(&mut self, portion: Arc<Portion>) -> u64 {
         let dead_letters = unreadable(&self.id, &portion, &self.clock);
-        self.ledger.enter(portion, dead_letters)
+        let number = self.ledger.enter(portion, dead_letters);
+        self.make_room();
+        number
+    }
+
+    /// Where the window is full, best-effort destinations that alone keep its oldest portions open are told to let go of these.
+    fn make_room(&mut self) {
+        let best_effort = |column: &Column| self.outlets[column.destination].delivery.best_effort;
+        let best_effort: Vec<bool> = self.columns.iter().map(best_effort).collect();
+        if !best_effort.contains(&true) || self.ledger.open() < self.window {
+            return;
+        }
+        let Some(before) = self.ledger.held_up_to(&best_effort) else { return };
+        for (column, _) in self.columns.iter().zip(&best_effort).filter(|(_, best_effort)| **best_effort) {
+            column.let_go.send_if_modified(|told| {
+                let moved = *told < before;
+                *told = before.max(*told);
+                moved
+            });
+        }
     }
 
     /// Notes how far a destination has dealt with a portion, and settles what is settled by that.
     pub async fn dealt(&mut self, destination: usize, dealt: Dealt) {
         let outcome = self.ledger.dealt(destination, dealt);
         self.settle_all(outcome).await;
+        self.make_room();
     }
 
     async fn settle_all(&mut self, outcome: Outcome) {
@@ -66,7 +98,7 @@ impl Keeper {
             }
             if let Some(batch) = portion.as_ref().and_then(|portion| portion.batch.as_ref()) {
                 let id: Arc<str> = batch.id().into();
-                for teller in &self.tellers {
+                for teller in self.columns.iter().filter_map(|column| column.teller.as_ref()) {
                     // A worker that has ended need not be told.
                     let _ended = teller.send(id.clone());
                 }
@@ -77,7 +109,7 @@ impl Keeper {
 
     /// The workers are done with their portions, and wait to be told of what they settled last.
     pub fn all_dealt(&mut self) {
-        self.tellers.clear();
+        self.columns.iter_mut().for_each(|column| column.teller = None);
     }
 
     /// Notes how reading ended. Gives how far each partition was read.
@@ -90,21 +122,22 @@ impl Keeper {
             }
         };
         if let Some(failed) = error {
-            self.error.get_or_insert(failed.into());
+            self.error.get_or_insert(failed);
         }
         to
     }
 
     /// Notes how a worker ended. Where its destination is quarantined, the others go on without it. Where it takes no more for another
     /// reason, or none is left, reading ends, and the others finish what they have in hand.
-    pub async fn worker_ended(&mut self, destination: usize, ended: Result<Result<(), Left>, JoinError>) {
+    pub async fn worker_ended(&mut self, column: usize, ended: Result<Result<(), Left>, JoinError>) {
         let cause = match ended {
             Ok(Ok(()) | Err(Left::Asked)) => return,
             Ok(Err(Left::Destination(cause))) => cause,
             Err(failed) => DestinationError::Worker(failed.to_string()),
         };
-        let Destination { id, connector, .. } = &self.destinations[destination];
-        let connector = connector.title();
+        let destination = self.columns[column].destination;
+        let Outlet { id, far, .. } = &self.outlets[destination];
+        let connector = far.title().to_string();
         let quarantined = matches!(cause, DestinationError::Quarantined { .. });
         match &cause {
             // What it wrote to its standard error stands in the log already.
@@ -118,8 +151,12 @@ impl Keeper {
         let failed = PipelineError::Destination { id: id.clone(), connector, cause };
         self.error.get_or_insert(failed);
         if quarantined {
-            let outcome = self.ledger.quarantine(destination);
-            self.settle_all(outcome).await;
+            for column in 0..self.columns.len() {
+                if self.columns[column].destination == destination {
+                    let outcome = self.ledger.quarantine(column);
+                    self.settle_all(outcome).await;
+                }
+            }
         }
         if !quarantined || !self.ledger.goes_on() {
             self.cancel.send_replace(true);
@@ -159,7 +196,7 @@ impl Keeper {
         let own = |id: &str| {
             settled.dead_letters.iter().filter(|letter| letter.destination.as_deref().is_none_or(|of| of == id)).count()
         };
-        let given_up: Vec<usize> = self.destinations.iter().map(|destination| own(&destination.id)).collect();
+        let given_up: Vec<usize> = self.outlets.iter().map(|outlet| own(&outlet.id)).collect();
         self.store.settle(&self.id, settled).await?;
         for (index, records) in given_up.into_iter().enumerate() {
             self.progress.destination(index).dead_lettered(records as u64);

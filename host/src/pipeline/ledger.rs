@@ -85,6 +85,20 @@ impl Ledger {
         self.outcome()
     }
 
+    /// How many portions are open.
+    pub fn open(&self) -> usize {
+        self.open.len()
+    }
+
+    /// The number behind the oldest portion, where only columns of these keep it open.
+    pub fn held_up_to(&self, only: &[bool]) -> Option<u64> {
+        let oldest = self.open.front()?;
+        let next = oldest.portion.next;
+        let others = oldest.dealt.iter().zip(only).filter(|(_, only)| !**only);
+        let mut others = others.zip(&self.quarantined).filter(|(_, quarantined)| !**quarantined);
+        others.all(|((dealt, _), _)| *dealt == Some(next)).then_some(oldest.number + 1)
+    }
+
     /// Whether there is a destination that is not in quarantine.
     pub fn goes_on(&self) -> bool {
         self.quarantined.contains(&false)

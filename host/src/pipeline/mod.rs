@@ -6,10 +6,15 @@
 //! where it left off.
 
 mod delivery;
+mod far;
+mod gate;
 mod keeper;
 mod ledger;
+mod outlet;
 mod progress;
+mod rate;
 mod reader;
+mod retry;
 mod tolerance;
 
 use std::{collections::HashMap, sync::Arc};
@@ -18,20 +23,23 @@ use futures::{StreamExt, stream::FuturesUnordered};
 use thiserror::Error;
 use tokio::sync::{Semaphore, mpsc, watch};
 
-pub use delivery::DestinationError;
+pub use delivery::{DestinationError, Holds};
+pub use far::{Bounds, Far, FarSession};
+pub use gate::{Gate, Pause};
+pub use outlet::{Delivery, Destination, Outlet};
 pub use progress::{Counts, DestinationCounts, DestinationProgress, Progress};
+pub use rate::Rate;
+pub use retry::Policy;
 pub use tolerance::Tolerance;
 
 use self::{
-    delivery::Worker,
-    keeper::Keeper,
+    delivery::{Inlet, Lane, Which},
+    keeper::{Column, Keeper},
     ledger::Ledger,
     reader::{Entered, Reader},
 };
 use crate::{
     clock::Clock,
-    config::Isolation,
-    connector::{Connector, Opening},
     source::{Source, SourceError},
     store::{Store, StoreError},
 };
@@ -43,24 +51,13 @@ pub struct Pipeline {
     /// Where its records come from, standing where the checkpoints say.
     pub source: Box<dyn Source>,
     /// Where they go.
-    pub destinations: Vec<Destination>,
+    pub outlets: Vec<Outlet>,
     /// How many portions may be read and not settled, at least one.
     pub window: u32,
+    /// Of so many records that the source gives, the last ones at any time, how many may be unreadable.
+    pub tolerance: (u32, u32),
     /// How far the source had been read before this run, by partition.
     pub read_before: HashMap<String, u64>,
-}
-
-/// Where records go.
-#[derive(Clone)]
-pub struct Destination {
-    /// Its id.
-    pub id: Arc<str>,
-    /// Its connector.
-    pub connector: Connector,
-    /// What its sessions are opened with.
-    pub opening: Opening,
-    /// How long an instance lives.
-    pub isolation: Isolation,
 }
 
 /// What a pipeline works with.
@@ -70,8 +67,20 @@ pub struct Surroundings {
     pub store: Arc<dyn Store>,
     /// Whose time it goes by.
     pub clock: Clock,
-    /// True once it should come to an end.
-    pub stop: watch::Receiver<bool>,
+    /// Whether it should come to an end.
+    pub stop: watch::Receiver<Stopping>,
+}
+
+/// Whether pipelines should come to an end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stopping {
+    /// They go on.
+    #[default]
+    No,
+    /// Nothing more is read, and what is in flight is finished where it can be.
+    Finish,
+    /// Whatever is in flight is left.
+    Now,
 }
 
 /// Why a pipeline ended before its source did.
@@ -93,6 +102,16 @@ pub enum PipelineError {
         /// Why.
         cause: DestinationError,
     },
+    /// More of what was read is no record than the pipeline tolerates.
+    #[error("source: of the last {window} records more than {tolerance} could not be read; this was one too many: {reason}")]
+    TooMany {
+        /// Of how many.
+        window: u32,
+        /// How many may.
+        tolerance: u32,
+        /// What is wrong with it, and where it stands.
+        reason: String,
+    },
     /// The host's own fault.
     #[error("the host's reader ended unexpectedly: {0}")]
     Reader(String),
@@ -104,6 +123,9 @@ impl PipelineError {
         match self {
             Self::Source(_) => "mend the source and run again: it goes on where it stood",
             Self::Store(error) => error.hint(),
+            Self::TooMany { .. } => {
+                "mend the line and run again; or let more be given up (dead-letters.window, dead-letters.tolerance)"
+            }
             Self::Destination { cause, .. } => cause.hint(),
             Self::Reader(_) => "run again: it goes on where it stood; and report this as a fault of wharf",
         }
@@ -124,44 +146,53 @@ pub struct Ended {
 impl Pipeline {
     /// Counters for this pipeline, to be read while it runs.
     pub fn progress(&self) -> Arc<Progress> {
-        Arc::new(Progress::new(self.id.clone(), self.destinations.iter().map(|destination| destination.id.clone())))
+        Arc::new(Progress::new(self.id.clone(), self.outlets.iter().map(|outlet| outlet.id.clone())))
     }
 
     /// Runs until the source ends, something fails, or it is asked to stop; what is in flight then is finished where it can be.
     pub async fn run(self, surroundings: Surroundings, progress: Arc<Progress>) -> Ended {
-        let Self { id, source, destinations, window, read_before } = self;
+        let Self { id, source, outlets, window, tolerance, read_before } = self;
         let Surroundings { store, clock, stop } = surroundings;
         let window = window.max(1) as usize;
         let (cancel, cancelled) = watch::channel(false);
         let permits = Arc::new(Semaphore::new(window));
-        let (dealt, mut dealings) = mpsc::channel(window * destinations.len().max(1));
         let (entered, mut entering) = mpsc::channel(1);
-        let (mut senders, mut tellers, mut workers) = (Vec::new(), Vec::new(), FuturesUnordered::new());
-        for (index, destination) in destinations.iter().enumerate() {
-            let (sender, portions) = mpsc::channel(window);
-            let (teller, settled) = mpsc::unbounded_channel();
-            let worker = Worker::new(destination.clone(), index, (clock.clone(), stop.clone()), progress.clone(), settled);
-            senders.push(sender);
-            tellers.push(teller);
-            let worker = crate::sandbox::thread::spawn(worker.run(portions, dealt.clone()));
-            workers.push(async move { (index, worker.await) });
+        let (mut senders, mut columns) = (Vec::new(), Vec::new());
+        let columns_in_all: usize = outlets.iter().map(|outlet| outlet.delivery.lanes as usize).sum();
+        let (dealt, mut dealings) = mpsc::channel(window * columns_in_all.max(1));
+        let mut workers = FuturesUnordered::new();
+        for (destination, outlet) in outlets.iter().enumerate() {
+            for lane in 0..outlet.delivery.lanes {
+                let (sender, portions) = mpsc::channel(window);
+                let (teller, settled) = mpsc::unbounded_channel();
+                let (let_go, letting_go) = watch::channel(0);
+                let which = Which { destination, column: columns.len(), lane };
+                let inlet = Inlet { portions, settled, let_go: letting_go, stop: stop.clone() };
+                let lane = Lane::new(outlet.clone(), which, clock.clone(), progress.clone(), inlet);
+                let worker = (outlet.start)(Box::pin(lane.run(dealt.clone())));
+                workers.push(async move { (which.column, worker.await) });
+                senders.push(sender);
+                columns.push(Column { destination, teller: Some(teller), let_go });
+            }
         }
         drop(dealt);
         let rereads = source.rereads();
-        let ledger = Ledger::new(destinations.len(), rereads);
+        let ledger = Ledger::new(columns.len(), rereads);
         let mut keeper = Keeper {
             id,
             store,
             clock,
-            destinations,
+            outlets,
+            columns,
             progress: progress.clone(),
             ledger,
             permits: permits.clone(),
-            tellers,
+            window,
             cancel,
             error: None,
         };
-        let reader = Reader { source, senders, permits, entered, progress: progress.clone(), read_before, stop, cancelled };
+        let reader =
+            Reader { source, senders, permits, entered, progress: progress.clone(), read_before, stop, cancelled, tolerance };
         let mut reader = tokio::spawn(reader.run());
 
         let mut read = None;

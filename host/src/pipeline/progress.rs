@@ -117,6 +117,11 @@ impl DestinationProgress {
         self.unknown.fetch_add(records, Relaxed);
     }
 
+    /// What was unknown before is answered for, or asked again.
+    pub(super) fn known(&self, records: u64) {
+        self.unknown.fetch_sub(records, Relaxed);
+    }
+
     pub(super) fn retried(&self) {
         self.retries.fetch_add(1, Relaxed);
     }

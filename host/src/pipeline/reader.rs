@@ -7,14 +7,14 @@ use std::{
 
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
-use super::Progress;
+use super::{PipelineError, Progress, Stopping, tolerance::Tolerance};
 use crate::source::{Portion, Source, SourceError};
 
 /// How reading ended.
 #[derive(Debug)]
 pub(super) struct Read {
-    /// Why the source cannot go on.
-    pub error: Option<SourceError>,
+    /// Why it does not go on.
+    pub error: Option<PipelineError>,
     /// How far each partition was read.
     pub to: BTreeMap<String, u64>,
 }
@@ -34,26 +34,37 @@ pub(super) struct Reader {
     pub entered: mpsc::Sender<Entered>,
     pub progress: Arc<Progress>,
     pub read_before: HashMap<String, u64>,
-    pub stop: watch::Receiver<bool>,
+    pub stop: watch::Receiver<Stopping>,
     pub cancelled: watch::Receiver<bool>,
+    /// Of so many records, how many may be unreadable.
+    pub tolerance: (u32, u32),
 }
 
 impl Reader {
     pub async fn run(mut self) -> Read {
         let mut to = BTreeMap::new();
+        let mut tolerance = Tolerance::new(self.tolerance.0, self.tolerance.1);
+        let mut exceeded = None;
         let error = loop {
+            if exceeded.is_some() {
+                break exceeded;
+            }
             let portion = tokio::select! {
                 biased;
                 // The senders outlive this task.
-                _stop = self.stop.wait_for(|stop| *stop) => break None,
+                _stop = self.stop.wait_for(|stop| *stop != Stopping::No) => break None,
                 _cancel = self.cancelled.wait_for(|cancelled| *cancelled) => break None,
                 portion = next(&mut self.source, &self.permits) => portion,
             };
             let portion = match portion {
-                Ok(Some(portion)) => Arc::new(portion),
+                Ok(Some(portion)) => portion,
                 Ok(None) => break None,
-                Err(error) => break Some(error),
+                Err(error) => break Some(error.into()),
             };
+            let (portion, too_many) = tolerated(portion, &mut tolerance);
+            exceeded =
+                too_many.map(|reason| PipelineError::TooMany { window: self.tolerance.0, tolerance: self.tolerance.1, reason });
+            let portion = Arc::new(portion);
             self.count(&portion);
             to.insert(portion.partition.to_string(), portion.next);
             let (number, numbered) = oneshot::channel();
@@ -78,6 +89,29 @@ impl Reader {
         let all = records.len() + portion.unreadable.len();
         self.progress.read((all - again) as u64, again as u64);
     }
+}
+
+/// What of a portion may be dealt with: up to the first line that is one too many which is no record, which is given with its reason.
+fn tolerated(mut portion: Portion, tolerance: &mut Tolerance) -> (Portion, Option<String>) {
+    let records = |portion: &Portion, before: u64| {
+        portion.batch.as_ref().map_or(0, |batch| batch.sequences().partition_point(|sequence| *sequence < before))
+    };
+    let mut good = 0;
+    for at in 0..portion.unreadable.len() {
+        let sequence = portion.unreadable[at].sequence;
+        let before = records(&portion, sequence);
+        tolerance.succeeded((before - good) as u64);
+        good = before;
+        if tolerance.failed(1) == 0 {
+            let reason = portion.unreadable.swap_remove(at).reason;
+            portion.unreadable.truncate(at);
+            portion.batch = portion.batch.filter(|_| before > 0).map(|batch| batch.slice(0..before as u32));
+            portion.next = sequence;
+            return (portion, Some(reason));
+        }
+    }
+    tolerance.succeeded((records(&portion, u64::MAX) - good) as u64);
+    (portion, None)
 }
 
 /// The next portion, once there is room for it in the window.

@@ -63,6 +63,24 @@ pub enum PlanError {
         /// What it is.
         what: &'static str,
     },
+    /// Records are to stay in order, and the connector keeps none.
+    #[error("destination {destination}: {connector} keeps no order among records, and the pipeline asks for it")]
+    Unordered {
+        /// Whose.
+        destination: String,
+        /// Where it stands.
+        place: Place,
+        /// Name and version.
+        connector: String,
+    },
+    /// Several instances are to keep the order of each key, and there are no keys.
+    #[error("destination {destination}: `parallel` splits records by their keys, and this source gives them none")]
+    Keyless {
+        /// Whose.
+        destination: String,
+        /// Where it stands.
+        place: Place,
+    },
     /// A setting is wrong or missing.
     #[error("destination {destination} ({connector}): {}", described(problem))]
     Setting {
@@ -160,6 +178,11 @@ impl PlanError {
             }
             Self::Component { cause, .. } => cause.hint(),
             Self::NotAWriteDestination { .. } => None,
+            Self::Unordered { .. } => Some("say `ordered: false` in the destination where the order does not matter".into()),
+            Self::Keyless { .. } => Some(
+                "name the key in the source (`key`), or say `ordered: false` in the destination where the order does not matter"
+                    .into(),
+            ),
             Self::Setting { problem, .. } => problem.hint.clone(),
             Self::Check { .. } => Some("ask the connector's author; `check` has to work without any grant".into()),
             Self::Directory { cause, .. } => Some(cause.hint()),
@@ -185,6 +208,8 @@ impl PlanError {
             | Self::CopyTo { place, .. }
             | Self::Component { place, .. }
             | Self::NotAWriteDestination { place, .. }
+            | Self::Unordered { place, .. }
+            | Self::Keyless { place, .. }
             | Self::Setting { place, .. }
             | Self::Check { place, .. }
             | Self::Directory { place, .. }

@@ -8,6 +8,7 @@ use std::{
     sync::Arc,
 };
 
+mod delivery;
 mod error;
 mod grants;
 mod remedy;
@@ -74,8 +75,9 @@ pub async fn plan(file: config::File, loader: &Loader, run: &str) -> Result<Plan
         planner.errors.extend(unreadable(&id, &pipeline.source.value));
         planner.errors.extend(pipeline.dead_letters.copy_to.as_ref().and_then(|copy| unwritable(&id, copy)));
         let mut destinations: Vec<Destination> = Vec::new();
+        let keyed = pipeline.source.value.is_keyed();
         for destination in &pipeline.destinations {
-            if let Some(planned) = planner.destination(&id, destination).await {
+            if let Some(planned) = planner.destination(&pipeline, keyed, destination).await {
                 planner.errors.extend(grants::beside(&planned, destination, &destinations));
                 destinations.push(planned);
             }
@@ -166,14 +168,20 @@ struct Planner<'a> {
 
 impl Planner<'_> {
     /// A destination that can be opened; `None` where something is wrong with it, which is noted.
-    async fn destination(&mut self, pipeline: &str, given: &At<config::Destination>) -> Option<Destination> {
-        let At { value: config::Destination { id, component, settings, grants, limits, isolation }, place } = given;
+    async fn destination(
+        &mut self,
+        pipeline: &config::Pipeline,
+        keyed: bool,
+        given: &At<config::Destination>,
+    ) -> Option<Destination> {
+        let At { value: config::Destination { id, component, settings, grants, limits, .. }, place } = given;
         let errors = self.errors.len();
         let limits = Arc::new(*limits);
         let destination = id.value.to_string();
-        let connector = self.connector(pipeline, &destination, component, &limits).await?;
+        let connector = self.connector(pipeline.id.value.as_str(), &destination, component, &limits).await?;
         let title = connector.title();
-        let scope = self.scope(pipeline, &destination, &connector);
+        let scope = self.scope(pipeline.id.value.as_str(), given, &connector);
+        self.errors.extend(delivery::refused(given, &connector, keyed));
 
         let texts: BTreeMap<String, Given> = settings
             .iter()
@@ -231,28 +239,29 @@ impl Planner<'_> {
         if self.errors.len() > errors {
             return None;
         }
+        let delivery = delivery::planned(&given.value, pipeline, &connector);
         Some(Destination {
             id: destination.into(),
             connector,
             opening: Opening { settings, grants, limits, scope, usage: Arc::default() },
-            isolation: *isolation,
+            delivery,
         })
     }
 
     /// Whom a destination's instances work for.
-    fn scope(&self, pipeline: &str, destination: &str, connector: &Connector) -> Scope {
+    fn scope(&self, pipeline: &str, given: &At<config::Destination>, connector: &Connector) -> Scope {
         // The far side's version that the connector speaks where nothing else is asked of it.
         let version = connector.descriptor.default_version.as_deref();
         let title = connector.title();
         let mut context = vec![
             ("pipeline", pipeline),
-            ("destination", destination),
+            ("destination", given.value.id.value.as_str()),
             ("connector", &title),
             ("instance", "0"),
             ("instances", "1"),
             ("run", self.run),
             ("actions", ""),
-            ("ordered", "true"),
+            ("ordered", if given.value.ordered { "true" } else { "false" }),
             ("host-version", env!("CARGO_PKG_VERSION")),
         ];
         context.extend(version.map(|version| ("api-version", version)));

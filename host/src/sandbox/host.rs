@@ -61,6 +61,14 @@ impl Scope {
         Self { silent: true, ..Self::new(whose.into_iter().filter_map(|(name, value)| Some((name, value?)))) }
     }
 
+    /// The same with other answers to some names.
+    #[must_use]
+    pub fn with<const N: usize>(&self, values: [(&str, String); N]) -> Self {
+        let mut all = BTreeMap::clone(&self.values);
+        all.extend(values.map(|(name, value)| (name.to_owned(), value)));
+        Self { values: Arc::new(all), ..self.clone() }
+    }
+
     /// Takes secrets out of what a connector says.
     pub fn redactor(&self) -> &Redactor {
         &self.redactor

@@ -7,7 +7,9 @@ use crate::trial::{Ran, Trial, destination, honest};
 /// Runs a script over `a`, `b`, `c`; gives what came of it and the writes that the connector saw.
 async fn scripted(script: &str) -> (Trial, Ran, Vec<String>) {
     let trial = Trial::new(["a", "b", "c"]);
-    let ran = trial.run(&[trial.scripted(script)]).await;
+    let mut destination = trial.scripted(script);
+    destination["outage"] = json!({"max-attempts": 4});
+    let ran = trial.run(&[destination]).await;
     let writes = trial.journal().iter().filter_map(|call| call.strip_prefix("write ").map(str::to_owned)).collect();
     (trial, ran, writes)
 }
@@ -32,7 +34,7 @@ async fn each_kind_of_answer_is_followed_by_what_the_contract_says() {
             &[1000, 2000, 4000],
             [3, 0, 0, 0, 3],
             &["0+3 attempt 1 [a,b,c]", "0+3 attempt 2 [a,b,c]", "0+3 attempt 3 [a,b,c]", "0+3 attempt 4 [a,b,c]"],
-            "transient: told to (code 42) (sent 4 times)",
+            "transient: told to (code 42) (tried 4 times)",
         ),
         ("fail=uncertain", &[1000], [3, 0, 3, 0, 0], &["0+3 attempt 1 [a,b,c]", "0+3 attempt 2 [a,b,c]"], ""),
         // Patience that is asked for is kept, and counts no attempt; nor does it wear out.
@@ -64,7 +66,7 @@ async fn each_kind_of_answer_is_followed_by_what_the_contract_says() {
             &[1000, 2000, 4000],
             [3, 0, 0, 0, 3],
             &["0+3 attempt 1 [a,b,c]", "0+3 attempt 2 [a,b,c]", "0+3 attempt 3 [a,b,c]", "0+3 attempt 4 [a,b,c]"],
-            "transient: the connector tries none of the records that it is given (sent 4 times)",
+            "transient: the connector tries none of the records that it is given (tried 4 times)",
         ),
         ("0-1 1-2=rejected 2-3", &[], [3, 0, 2, 1, 0], &["0+3 attempt 1 [a,b,c]"], ""),
         (
@@ -76,7 +78,15 @@ async fn each_kind_of_answer_is_followed_by_what_the_contract_says() {
         ),
         ("0-1 1-3=fatal", &[], [3, 0, 1, 0, 2], &["0+3 attempt 1 [a,b,c]"], "fatal: told to (code 42)"),
         ("fail=fatal", &[], [3, 0, 0, 0, 3], &["0+3 attempt 1 [a,b,c]"], "fatal: told to (code 42)"),
-        ("fail=unauthorized", &[], [3, 0, 0, 0, 3], &["0+3 attempt 1 [a,b,c]"], "unauthorized: told to (code 42)"),
+        // Once more, with renewed credentials in a fresh instance.
+        ("fail=unauthorized", &[], [3, 0, 3, 0, 0], &["0+3 attempt 1 [a,b,c]", "0+3 attempt 2 [a,b,c]"], ""),
+        (
+            "fail=unauthorized;fail=unauthorized",
+            &[],
+            [3, 0, 0, 0, 3],
+            &["0+3 attempt 1 [a,b,c]", "0+3 attempt 2 [a,b,c]"],
+            "unauthorized: told to (code 42)",
+        ),
         ("trap", &[1000], [3, 0, 3, 0, 0], &["0+3 attempt 1 [a,b,c]", "0+3 attempt 2 [a,b,c]"], ""),
         // Nothing that came later overtakes what is sent again.
         (
@@ -142,15 +152,19 @@ async fn a_session_that_cannot_be_opened_for_now_is_tried_again_and_otherwise_no
             "fail=transient;fail=transient;fail=transient;fail=transient",
             &[1000, 2000, 4000],
             0,
-            "open failed: transient: told to (code 42)",
+            "transient: open failed: told to (code 42) (tried 4 times)",
         ),
-        ("fail=fatal", &[], 0, "open failed: fatal: told to (code 42)"),
-        ("fail=unauthorized", &[], 0, "open failed: unauthorized: told to (code 42)"),
-        ("fail=rejected", &[], 0, "open failed: rejected: told to (code 42)"),
+        ("fail=fatal", &[], 0, "fatal: open failed: told to (code 42)"),
+        ("fail=unauthorized", &[], 3, ""),
+        ("fail=unauthorized;fail=unauthorized", &[], 0, "unauthorized: open failed: told to (code 42)"),
+        // What is wrong with the settings is wrong with no record.
+        ("fail=rejected", &[], 0, "fatal: open failed: told to (code 42)"),
     ];
     for (opens, waits, delivered, error) in cases {
         let trial = Trial::new(["a", "b", "c"]);
-        let ran = trial.run(&[trial.scripted_with(json!({"opens": opens}))]).await;
+        let mut destination = trial.scripted_with(json!({"opens": opens}));
+        destination["outage"] = json!({"max-attempts": 4});
+        let ran = trial.run(&[destination]).await;
         assert_eq!((&*ran.waits, ran.account()), (*waits, [3, 0, *delivered, 0, 3 - delivered]), "{opens}");
         assert!(ran.error.ends_with(error) && ran.error.is_empty() == error.is_empty(), "{opens}: {}", ran.error);
     }

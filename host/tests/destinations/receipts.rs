@@ -1,5 +1,6 @@
 //! What a connector says became of its records, and what the host makes of it.
 
+use serde_json::json;
 use wharf::pipeline::DestinationCounts;
 
 use crate::trial::{Trial, honest};
@@ -34,7 +35,9 @@ async fn what_a_receipt_leaves_out_or_gets_wrong_is_unknown_and_never_taken_for_
     ];
     for (answer, expected, error) in cases {
         let trial = Trial::new(["a", "b", "c", "d"]);
-        let ran = trial.run(&[trial.scripted(answer), honest()]).await;
+        let mut held = trial.scripted(answer);
+        held["on-unknown"] = json!("hold");
+        let ran = trial.run(&[held, honest()]).await;
         let DestinationCounts { delivered, warned, pending, unknown, .. } = ran.destination("scripted");
         assert_eq!([*delivered, *warned, *pending, *unknown], expected, "{answer}");
         let error =
@@ -69,7 +72,7 @@ async fn progress_outside_of_the_batch_ends_the_instance_with_words_for_it() {
 #[tokio::test]
 async fn a_very_long_message_full_of_control_characters_is_cut_and_made_harmless() {
     let trial = Trial::new(["a"]);
-    let ran = trial.run(&[trial.scripted("long")]).await;
+    let ran = trial.run(&[trial.scripted("long;long;long;long")]).await;
     assert_eq!(ran.account(), [1, 0, 0, 0, 1]);
     assert!(ran.error.contains(r"fatal: \u{1b}[2J\u{1b}]0;title\u{7}\u{202e}é"), "{}", ran.error);
     for told in [&ran.error, &trial.log()] {

@@ -37,7 +37,9 @@ async fn what_was_given_up_behind_a_record_that_is_pending_is_pending_too_and_ma
     let fails = "0-1=transient 1-2=rejected 2-3";
     let again = "0-1=transient";
     let script = format!("{fails};{again};{again};{again};0-3");
-    let ran = trial.run(&[trial.scripted(&script)]).await;
+    let mut destination = trial.scripted(&script);
+    destination["retry"] = json!({"max-attempts": 4, "then": "stop"});
+    let ran = trial.run(&[destination]).await;
     assert_eq!(ran.account(), [3, 0, 1, 0, 2], "{}", ran.error);
     assert!(trial.dead_letters().await.is_empty());
 

@@ -39,6 +39,8 @@ pub struct Trial {
     pub bytes: &'static str,
     /// How many batches may be read and not settled.
     pub window: u32,
+    /// How many records may be given up, and what becomes of them: by default, any.
+    pub dead_letters: Value,
     /// Providers of access tokens.
     pub tokens: Vec<Value>,
     log: Log,
@@ -66,6 +68,7 @@ impl Trial {
             resolver: Arc::new(SystemResolver),
             bytes: "4MiB",
             window: 4,
+            dead_letters: json!({"window": 0}),
             tokens: Vec::new(),
             log,
             _log: tracing::subscriber::set_default(subscriber),
@@ -95,9 +98,11 @@ impl Trial {
     }
 
     pub fn pipeline(&self, id: &str, source: &Value, destinations: &[Value]) -> Value {
-        let Self { batch, bytes, window, .. } = self;
+        let Self { batch, bytes, window, dead_letters, .. } = self;
         let batch = json!({"records": batch, "bytes": bytes});
-        json!({"id": id, "source": source, "batch": batch, "window": window, "destinations": destinations})
+        let mut pipeline = json!({"id": id, "source": source, "batch": batch, "window": window, "destinations": destinations});
+        pipeline["dead-letters"] = dead_letters.clone();
+        pipeline
     }
 
     /// Starts pipelines side by side.
@@ -129,7 +134,7 @@ impl Trial {
         let reports = loop {
             tokio::select! {
                 reports = &mut ended => break reports,
-                () = self.time.sleepers(1) => {
+                () = self.at_rest() => {
                     let before = clock.elapsed();
                     self.time.advance_to_next();
                     waits.push(duration(clock.elapsed() - before));
@@ -143,6 +148,14 @@ impl Trial {
             waits: waits.clone(),
         });
         ran.collect()
+    }
+
+    /// Waits until somebody sleeps and nobody else has anything to do. Files are read and components called by threads of their own, of
+    /// which the clock knows nothing: they are given a moment.
+    async fn at_rest(&self) {
+        self.time.sleepers(1).await;
+        tokio::time::sleep(Duration::from_millis(15)).await;
+        self.time.sleepers(1).await;
     }
 
     /// What was logged so far.

@@ -166,7 +166,7 @@ pub fn run(row: &Row) {
 
 /// The animal's destination in the pipeline file. Its code is compiled here, so that this is not measured.
 async fn prepare(row: &Row, folder: &Scratch) -> Value {
-    let mut destination = json!({"id": "bad", "grants": row.grants, "limits": row.limits});
+    let mut destination = json!({"id": "bad", "grants": row.grants, "limits": row.limits, "on-unknown": "hold"});
     let bytes = match &row.animal {
         Animal::Guest(guest, settings) => {
             destination["settings"] = settings.clone();
@@ -235,7 +235,10 @@ async fn pipeline(
     batch: u32,
     clock: &Clock,
 ) -> Result<Report, String> {
-    let pipeline = json!({"id": "zoo", "source": source, "batch": {"records": batch}, "destinations": [destination]});
+    let dead_letters = json!({"window": 0});
+    let batch = json!({"records": batch});
+    let pipeline =
+        json!({"id": "zoo", "source": source, "batch": batch, "dead-letters": dead_letters, "destinations": [destination]});
     let file = json!({"version": 1, "pipelines": [pipeline]}).to_string();
     let file = config::parse(&file, "zoo.yaml", &folder.path(""), &|_| None).map_err(|error| error.to_string())?;
     let told = |errors: Vec<plan::PlanError>| errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");

@@ -148,7 +148,7 @@ fn kept() -> Vec<Row> {
     vec![
         Row::hostile("keep-pollables", "write", 1_000_000, too_many(100)).limits(few()),
         // A path has up to 64 KiB, and what else a request is made of next to nothing.
-        Row::hostile("keep-full-requests", "write", 1000, delivers("")).growth(150),
+        Row::hostile("keep-full-requests", "write", 300, delivers("")).growth(60),
         Row::hostile("keep-streams", "write", 1_000_000, too_many(100)).limits(few()),
         Row::hostile("keep-fields", "write", 1_000_000, too_many(100)).limits(few()),
         Row::hostile("keep-files", "write", 1_000_000, too_many(100)).limits(few()).grants(granted),

@@ -39,7 +39,7 @@ pub struct Raw {
 impl Raw {
     /// Its text.
     pub fn text(&self) -> String {
-        let document = r#"{"format": 1, "about": {"name": "raw", "version": "1.2.3"}}"#;
+        let document = r#"{"format": 1, "about": {"name": "raw", "version": "1.2.3"}, "guarantees": {"order": "batch"}}"#;
         let ordinary = document.replace('"', "\\\"");
         let (described, length) = self.described.unwrap_or((&ordinary, document.len() as u32));
         let length: String = length.to_le_bytes().iter().map(|byte| format!("\\{byte:02x}")).collect();

@@ -253,6 +253,7 @@ impl tokens::Host for Host {
             .map(|token| {
                 // It is the component's now, and no reader's of its log.
                 self.scope.redactor().learn(token.expose());
+                self.tokens.lend(&provider, &token);
                 token.expose().to_owned()
             })
             .map_err(|error| match error {

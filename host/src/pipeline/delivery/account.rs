@@ -1,29 +1,35 @@
 //! What became of the records of one portion so far.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use super::letter::Letter;
 use crate::{
+    pipeline::tolerance::Tolerance,
     record::{Batch, Span, SpanSet},
     source::Portion,
     store::DeadLetter,
 };
 
-/// What a worker reports of a portion.
+/// What a lane reports of a portion.
 #[derive(Debug)]
 pub(in crate::pipeline) struct Dealt {
     /// The portion's number.
     pub portion: u64,
-    /// The first sequence that is not settled for its destination; `None` where all are.
+    /// The first sequence that is not settled for its lane; `None` where all are.
     pub until: Option<u64>,
     /// The records that were given up.
     pub dead_letters: Vec<DeadLetter>,
 }
 
 /// What became of the records of one portion so far.
+#[derive(Debug)]
 pub(super) struct Account {
-    number: u64,
+    pub number: u64,
     pub portion: Arc<Portion>,
+    /// What of it is the lane's own.
+    pub batch: Option<Batch>,
+    /// When it came, by the clock's elapsed time.
+    pub since: Duration,
     /// Counted within the cut.
     settled: SpanSet,
     dead_letters: Vec<DeadLetter>,
@@ -34,8 +40,9 @@ pub(super) struct Account {
 }
 
 impl Account {
-    pub fn new(number: u64, portion: Arc<Portion>) -> Self {
-        Self { number, portion, settled: SpanSet::default(), dead_letters: Vec::new(), suspects: Vec::new(), logged: 0 }
+    pub fn new(number: u64, portion: Arc<Portion>, batch: Option<Batch>, since: Duration) -> Self {
+        let (settled, dead_letters, suspects) = Default::default();
+        Self { number, portion, batch, since, settled, dead_letters, suspects, logged: 0 }
     }
 
     /// Records of a part are dealt with.
@@ -54,17 +61,24 @@ impl Account {
         self.suspects.push((part.start() + record, letter));
     }
 
-    /// The suspects are guilty.
-    pub fn convict(&mut self) {
-        for (record, letter) in self.suspects.drain(..) {
+    /// Whether there are records of which it is not known yet whether they are to blame.
+    pub fn has_suspects(&self) -> bool {
+        !self.suspects.is_empty()
+    }
+
+    /// The suspects are guilty. Gives why the first is that is one too many; those from it on are suspects still.
+    pub fn convict(&mut self, tolerance: &mut Tolerance) -> Option<Arc<str>> {
+        let accepted = tolerance.failed(self.suspects.len() as u64) as usize;
+        for (record, letter) in self.suspects.drain(..accepted) {
             self.settled.insert(Span::new(record, record + 1));
             self.dead_letters.push(letter);
         }
+        self.suspects.first().map(|(_, letter)| letter.reason.message.clone())
     }
 
     /// The report. Those who are suspects still are pending.
     pub fn report(self) -> Dealt {
-        let until = self.portion.batch.as_ref().and_then(|batch| {
+        let until = self.batch.as_ref().and_then(|batch| {
             let open = self.settled.gaps(batch.count());
             open.first().map(|gap| batch.sequences()[gap.start as usize])
         });

@@ -4,11 +4,7 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
-use crate::{
-    connector::OpenError,
-    record::{Breach, Failure},
-    sandbox::Ended,
-};
+use crate::{connector::OpenError, record::Failure, sandbox::Ended};
 
 /// Why a destination takes no more records.
 #[derive(Debug, Error)]
@@ -20,12 +16,12 @@ pub enum DestinationError {
     #[error("{0}")]
     Failed(Arc<Failure>),
     /// It failed for now, too often.
-    #[error("{failure} (sent {sent} times)")]
+    #[error("{failure} (tried {tried} times)")]
     TooOften {
         /// What it said last.
         failure: Arc<Failure>,
-        /// How often the records were handed over.
-        sent: u32,
+        /// How often it was tried.
+        tried: u32,
     },
     /// Its instances keep ending, and no record comes through: it is let alone, and the rest of its pipeline goes on.
     #[error("{ended}; quarantined, since {instances} instances in a row ended and no record came through")]
@@ -47,9 +43,25 @@ pub enum DestinationError {
     #[error("{breach}; what became of {unknown} records is unknown")]
     Breach {
         /// How.
-        breach: Breach,
+        breach: String,
         /// How many records that `progress` had not reported.
         unknown: u32,
+    },
+    /// More records failed than the pipeline tolerates.
+    #[error("of the last {window} records more than {tolerance} failed; this was one too many: {failure}")]
+    TooMany {
+        /// Of how many.
+        window: u32,
+        /// How many may.
+        tolerance: u32,
+        /// Why the one that was too many failed.
+        failure: Arc<str>,
+    },
+    /// It paused, and nothing else is left to be done.
+    #[error("{why}")]
+    Paused {
+        /// Why.
+        why: Arc<str>,
     },
     /// The host's own fault.
     #[error("the host's worker ended unexpectedly: {0}")]
@@ -65,6 +77,9 @@ impl DestinationError {
             }
             Self::Quarantined { .. } => {
                 "ask the connector's author, or name another version of it; then run again: what is pending is sent again"
+            }
+            Self::TooMany { .. } => {
+                "mend the record or the destination and run again: what is pending is sent again; or let more records be given up (dead-letters.window, dead-letters.tolerance)"
             }
             _ => "mend the destination and run again: what is pending is sent again",
         }

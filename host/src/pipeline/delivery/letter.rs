@@ -1,8 +1,8 @@
 //! Records that are given up, as they stand in the store.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
-use super::{Worker, account::Account, parts::Part};
+use super::{Lane, parts::Part};
 use crate::{
     record::{Batch, Failure},
     sandbox::Ended,
@@ -12,12 +12,16 @@ use crate::{
 /// Why records are given up.
 #[derive(Debug)]
 pub(super) enum Why<'a> {
-    /// The connector rejected them.
-    Rejected(&'a Failure),
+    /// The connector rejected them, or they failed for now too often.
+    Failed(&'a Failure),
     /// They are larger than what the connector takes, or its memory: in words for a person.
     TooLarge(String),
     /// They end an instance.
     Ended(&'a Ended),
+    /// The connector did not say what became of them: in words for a person.
+    Unknown(String),
+    /// Their destination fell behind, and the others did not wait for it.
+    Missed,
 }
 
 /// What records that are given up together have in common.
@@ -33,30 +37,47 @@ pub(super) struct Letter {
 impl Why<'_> {
     fn kind(&self) -> &'static str {
         match self {
-            Self::Rejected(failure) => failure.kind.name(),
+            Self::Failed(failure) => failure.kind.name(),
             Self::TooLarge(_) => "too-large",
             Self::Ended(ended) if ended.reason.is_limit() => "limit",
             Self::Ended(_) => "trapped",
+            Self::Unknown(_) => "unknown",
+            Self::Missed => "missed",
         }
     }
 
     fn message(&self) -> Arc<str> {
         match self {
-            Self::Rejected(failure) => failure.message.as_str().into(),
-            Self::TooLarge(message) => message.as_str().into(),
+            Self::Failed(failure) => failure.message.as_str().into(),
+            Self::TooLarge(message) | Self::Unknown(message) => message.as_str().into(),
+            Self::Missed => "the destination fell behind, and the others did not wait for it (best-effort)".into(),
             Self::Ended(ended) => ended.to_string().into(),
         }
     }
 
     fn code(&self) -> Option<Arc<str>> {
         match self {
-            Self::Rejected(failure) => failure.code.as_deref().map(Arc::from),
-            Self::TooLarge(_) | Self::Ended(_) => None,
+            Self::Failed(failure) => failure.code.as_deref().map(Arc::from),
+            Self::TooLarge(_) | Self::Ended(_) | Self::Unknown(_) | Self::Missed => None,
+        }
+    }
+}
+
+impl fmt::Display for Why<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Failed(failure) => failure.fmt(f),
+            other => f.write_str(&other.message()),
         }
     }
 }
 
 impl Letter {
+    /// Why, in words.
+    pub fn failure(&self) -> Arc<str> {
+        format!("{}: {}", self.reason.kind, self.reason.message).into()
+    }
+
     /// A record of a part as a dead letter, which shares what it consists of.
     pub fn of(&self, part: &Batch, record: u32) -> DeadLetter {
         let at = record as usize;
@@ -75,13 +96,16 @@ impl Letter {
     }
 }
 
-impl Worker {
+impl Lane {
     /// For records of a part that are given up together.
-    pub(super) fn letter(&self, part: &Part, account: &Account, why: &Why<'_>) -> Letter {
-        let connector = Some(self.destination.connector.title().into());
+    pub(super) fn letter(&self, number: u64, part: &Part, why: &Why<'_>) -> Letter {
+        let at = self.accounts.binary_search_by_key(&number, |account| account.number);
+        let label =
+            at.ok().and_then(|at| self.accounts.get(at)).map_or_else(|| "".into(), |account| account.portion.label.clone());
+        let connector = Some(self.outlet.far.title());
         Letter {
-            destination: self.destination.id.clone(),
-            label: account.portion.label.clone(),
+            destination: self.outlet.id.clone(),
+            label,
             reason: Arc::new(Reason { kind: why.kind().into(), code: why.code(), message: why.message(), connector }),
             attempts: part.sent,
             at: self.clock.rfc3339().into(),

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use crate::{
     connector::Room,
+    pipeline::far::Bounds,
     record::{Batch, Span},
 };
 
@@ -15,25 +16,20 @@ pub(super) struct Part {
     pub sent: u32,
     /// How often that counted as an attempt.
     pub attempts: u32,
+    /// Whether it failed for now while others came through.
+    pub singled: bool,
+    /// How often it was not answered for.
+    pub silent: u32,
+    /// Whether it is counted as unknown.
+    pub unknown: bool,
     /// How many instances it ended, alone or with others, since it was last answered for.
     pub ends: u32,
-}
-
-/// What a part may hold.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Bounds {
-    /// The most records.
-    pub records: u32,
-    /// The most bytes; a record that has more goes alone.
-    pub bytes: u64,
-    /// The most bytes of one record; one that has more is not handed over at all.
-    pub largest: u64,
 }
 
 impl Part {
     /// A whole batch, not sent so far.
     pub fn whole(batch: &Batch) -> Self {
-        Self { batch: batch.clone(), sent: 0, attempts: 0, ends: 0 }
+        Self { batch: batch.clone(), sent: 0, attempts: 0, singled: false, silent: 0, unknown: false, ends: 0 }
     }
 
     /// Some of its records, with its history.

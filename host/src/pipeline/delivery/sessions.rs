@@ -1,61 +1,64 @@
-//! A destination's sessions, one after another: opened, told what is settled, closed.
+//! A lane's sessions, one after another: opened, told what is settled, closed.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use super::{DestinationError, FIRST_WAIT, Left, PATIENCE, RETRIES, Worker};
+use super::{DestinationError, Lane, Left, RETRIES, parts::Part};
 use crate::{
     config::Isolation,
-    connector::{Loading, OpenError, Session},
-    record::FailureKind,
+    connector::{Loading, OpenError},
+    record::{Failure, FailureKind, Fate, Run, Span},
 };
 
-impl Worker {
-    /// The session, opened where there is none.
-    pub(super) async fn open(&mut self) -> Result<&mut Session, Left> {
-        let mut attempts = 0;
-        while self.session.is_none() {
-            let error = match self.destination.connector.open(&self.destination.opening).await {
-                Ok(session) => {
-                    self.session = Some(session);
-                    break;
-                }
-                Err(error) => error,
-            };
-            attempts += 1;
-            let wait = match &error {
-                OpenError::Failed(failure) => match failure.kind {
-                    FailureKind::Throttled => {
-                        attempts -= 1;
-                        failure.retry_after.unwrap_or(FIRST_WAIT).clamp(PATIENCE.0, PATIENCE.1)
-                    }
-                    FailureKind::Transient | FailureKind::Uncertain if attempts <= RETRIES => {
-                        FIRST_WAIT * 2_u32.pow(attempts - 1)
-                    }
-                    _ => return Err(error.into()),
-                },
-                OpenError::Loading(Loading::Ended(ended)) => {
-                    self.suspicion.ended();
-                    if attempts > RETRIES {
-                        let (ended, instances) = (ended.clone(), self.suspicion.instances());
-                        return Err(Left::Destination(DestinationError::Quarantined { ended, instances }));
-                    }
-                    self.suspicion.wait()
-                }
-                _ => return Err(error.into()),
-            };
-            let connector = self.destination.connector.title();
-            tracing::warn!(pipeline = %self.progress.pipeline, destination = %self.destination.id, %connector, ?wait, %error, "to be opened again");
-            self.wait(wait).await?;
+impl Lane {
+    /// Sees that there is a session for a part. `None` where there is none yet; the part is to be sent again then.
+    pub(super) async fn open(&mut self, number: u64, part: Part) -> Result<Option<Part>, Left> {
+        if self.session.is_some() {
+            return Ok(Some(part));
         }
-        match &mut self.session {
-            Some(session) => Ok(session),
-            None => Err(Left::Asked),
+        let error = match self.outlet.far.open(self.which.lane, self.outlet.delivery.lanes).await {
+            Ok(session) => {
+                self.session = Some(session);
+                self.opens = 0;
+                return Ok(Some(part));
+            }
+            Err(error) => error,
+        };
+        match error {
+            OpenError::Failed(failure) => {
+                let message = format!("open failed: {}", failure.message);
+                // What is wrong with the settings is wrong with no record.
+                let kind = if failure.kind == FailureKind::Rejected { FailureKind::Fatal } else { failure.kind };
+                let failure = Arc::new(Failure { message, kind, ..failure });
+                let whole = Run { records: Span::new(0, part.batch.count()), fate: Fate::Failed(failure) };
+                self.answered(number, part, vec![whole], None)?;
+                Ok(None)
+            }
+            OpenError::Loading(Loading::Ended(ended)) => {
+                self.suspicion.ended();
+                self.opens += 1;
+                if self.opens > RETRIES {
+                    self.opens = 0;
+                    self.queue.put(number, part, Duration::ZERO);
+                    let instances = self.suspicion.instances();
+                    return Err(Left::Destination(DestinationError::Quarantined { ended, instances }));
+                }
+                let wait = self.suspicion.wait();
+                let connector = self.outlet.far.title();
+                tracing::warn!(pipeline = %self.progress.pipeline, destination = %self.outlet.id, %connector, ?wait, error = %ended, "to be opened again");
+                self.rest = self.clock.elapsed() + wait;
+                self.queue.put(number, part, Duration::ZERO);
+                Ok(None)
+            }
+            error => {
+                self.queue.put(number, part, Duration::ZERO);
+                Err(error.into())
+            }
         }
     }
 
     /// Tells the connector which cuts are settled. Best effort: where each batch has an instance of its own, that is gone by then.
     pub(super) async fn tell(&mut self, settled: &[Arc<str>]) {
-        if settled.is_empty() || self.destination.isolation == Isolation::Batch {
+        if settled.is_empty() || self.outlet.delivery.isolation == Isolation::Batch {
             return;
         }
         let Some(session) = &mut self.session else {
@@ -63,8 +66,8 @@ impl Worker {
         };
         let ids: Vec<&str> = settled.iter().map(|id| &**id).collect();
         if let Err(ended) = session.ack(&ids).await {
-            let connector = self.destination.connector.title();
-            tracing::warn!(pipeline = %self.progress.pipeline, destination = %self.destination.id, %connector, error = %ended, "the instance ended");
+            let connector = self.outlet.far.title();
+            tracing::warn!(pipeline = %self.progress.pipeline, destination = %self.outlet.id, %connector, error = %ended, "the instance ended");
             self.session = None;
         }
     }
@@ -79,7 +82,7 @@ impl Worker {
             Ok(Err(failure)) => failure.to_string(),
             Err(ended) => ended.to_string(),
         };
-        let connector = self.destination.connector.title();
-        tracing::warn!(pipeline = %self.progress.pipeline, destination = %self.destination.id, %connector, %error, "close failed; every record had been answered for");
+        let connector = self.outlet.far.title();
+        tracing::warn!(pipeline = %self.progress.pipeline, destination = %self.outlet.id, %connector, %error, "close failed; every record had been answered for");
     }
 }

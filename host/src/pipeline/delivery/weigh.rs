@@ -4,42 +4,54 @@ use std::{sync::Arc, time::Duration};
 
 use tracing::Level;
 
-use super::{DestinationError, FIRST_WAIT, Left, PATIENCE, RETRIES, Worker, account::Account, letter::Why, parts::Part};
+use super::{DestinationError, FIRST_WAIT, Lane, Left, PAUSE, RETRIES, letter::Why, parts::Part};
 use crate::{
+    config::{OnUnknown, Then},
     connector::{Answer, Trouble},
-    record::{Batch, Failure, FailureKind, Fate, Run, Span},
+    record::{Failure, FailureKind, Fate, Run, Span},
     sandbox::Ended,
 };
 
 /// How often a part may end an instance before it is halved.
 const ENDS: u32 = 2;
 
-/// What is to be sent again, in order, and how long to wait for it.
-pub(super) type Again = Vec<(Part, Duration)>;
+/// Records of a part that are to be sent again.
+struct Again {
+    records: Span,
+    /// How often that counted as an attempt.
+    attempts: u32,
+    /// Whether they failed while others came through.
+    singled: bool,
+    wait: Duration,
+}
 
-impl Worker {
-    /// Settles what an answer settles, and gives what is to be sent again.
-    pub(super) fn weigh(&mut self, part: Part, answer: Answer, account: &mut Account) -> Result<Again, Left> {
-        let part = Part { sent: part.sent + 1, ..part };
+impl Lane {
+    /// Settles what an answer settles, and puts back what is to be sent again.
+    pub(super) fn weigh(&mut self, number: u64, part: Part, answer: Answer) -> Result<(), Left> {
+        if part.unknown {
+            self.counts().known(part.batch.count().into());
+        }
+        let part = Part { sent: part.sent + 1, unknown: false, ..part };
         match answer.trouble {
             Some(Trouble::Ended(ended)) => {
-                let left = self.reported(&part.batch, answer.runs, account);
-                self.ended(part, &left, ended, account)
+                let left = self.reported(number, &part, answer.runs);
+                self.ended(number, part, &left, ended)
             }
             Some(Trouble::Failed(failure)) if failure.kind == FailureKind::Rejected => {
-                let left = self.reported(&part.batch, answer.runs, account);
-                Ok(self.rejected(part, &left, &failure, account))
+                let left = self.reported(number, &part, answer.runs);
+                self.rejected(number, part, &left, &failure)
             }
-            trouble => self.answered(part, answer.runs, trouble, account),
+            Some(Trouble::Breach(breach)) => self.answered(number, part, answer.runs, Some(breach.to_string())),
+            Some(Trouble::Failed(_)) | None => self.answered(number, part, answer.runs, None),
         }
     }
 
     /// Where a call failed as a whole, settles what `progress` had reported. Gives what is left.
-    fn reported(&mut self, batch: &Batch, runs: Vec<Run>, account: &mut Account) -> Vec<Span> {
+    fn reported(&mut self, number: u64, part: &Part, runs: Vec<Run>) -> Vec<Span> {
         let mut left = Vec::new();
         for Run { records, fate } in runs {
             if fate == Fate::Delivered {
-                self.delivered(batch, records, account);
+                self.delivered(number, part, records);
             } else {
                 left.push(records);
             }
@@ -47,185 +59,325 @@ impl Worker {
         left
     }
 
-    fn delivered(&mut self, batch: &Batch, records: Span, account: &mut Account) {
-        account.settle(batch, records);
-        self.counts().delivered(records.len().into(), batch.bytes_of(records) as u64);
-        self.came_through(account);
+    fn delivered(&mut self, number: u64, part: &Part, records: Span) {
+        if let Some(account) = self.account(number) {
+            account.settle(&part.batch, records);
+        }
+        self.outlet.tolerance().succeeded(records.len().into());
+        self.counts().delivered(records.len().into(), part.batch.bytes_of(records) as u64);
+        self.came_through();
     }
 
     /// The call ended its instance: what is left goes to a fresh one, and after a second end is halved down to the record that does it.
-    fn ended(&mut self, part: Part, left: &[Span], ended: Ended, account: &mut Account) -> Result<Again, Left> {
+    fn ended(&mut self, number: u64, part: Part, left: &[Span], ended: Ended) -> Result<(), Left> {
         // What it wrote to its standard error stands in the log already.
-        let (pipeline, destination) = (self.progress.pipeline.clone(), self.destination.id.clone());
-        let connector = self.destination.connector.title();
-        let batch = part.batch.id();
+        let (pipeline, destination) = (self.progress.pipeline.clone(), self.outlet.id.clone());
+        let connector = self.outlet.far.title();
         let (call, reason) = (ended.call, &ended.reason);
-        tracing::warn!(%pipeline, %destination, %connector, batch, "{call} ended the instance: {reason}");
+        tracing::warn!(%pipeline, %destination, %connector, batch = part.batch.id(), "{call} ended the instance: {reason}");
         self.session = None;
         self.suspicion.ended();
         self.last = Some(ended.clone());
         if left.is_empty() {
-            return Ok(Vec::new());
+            return Ok(());
         }
-        let part = Part { ends: part.ends + 1, ..part.clone() };
+        let part = Part { ends: part.ends + 1, ..part };
         if part.ends < ENDS {
             let wait = self.suspicion.wait();
-            let again: Vec<_> = left.iter().map(|records| (part.slice(*records), wait)).collect();
-            for (part, _) in &again {
+            self.rest = self.clock.elapsed() + wait;
+            for records in left {
+                let part = part.slice(*records);
                 let (batch, records) = (&part.batch, Span::new(0, part.batch.count()));
                 tracing::warn!(%pipeline, %destination, batch = batch.id(), start = batch.start(), %records, ?wait, "to be sent to a fresh instance");
                 self.counts().retried();
+                self.queue.put(number, part, Duration::ZERO);
             }
-            return Ok(again);
+            return Ok(());
         }
-        let [Span { start, end }] = *left else {
-            return Ok(self.in_pieces(&part, left));
-        };
-        if end - start > 1 {
-            return Ok(self.in_pieces(&part, left));
+        match *left {
+            [Span { start, end }] if end - start == 1 => {
+                let sequence = part.batch.sequences()[start as usize];
+                tracing::warn!(%pipeline, %destination, batch = part.batch.id(), sequence, "the record ends an instance by itself");
+                let letter = self.letter(number, &part, &Why::Ended(&ended)).of(&part.batch, start);
+                if let Some(account) = self.account(number) {
+                    account.suspect(&part.batch, start, letter);
+                }
+                let Some(wait) = self.suspicion.culprit() else {
+                    let instances = self.suspicion.instances();
+                    return Err(Left::Destination(DestinationError::Quarantined { ended, instances }));
+                };
+                // Nothing of it is sent again: what comes next waits.
+                self.rest = self.clock.elapsed() + wait;
+            }
+            _ => self.in_pieces(number, &part, left),
         }
-        let sequence = part.batch.sequences()[start as usize];
-        tracing::warn!(%pipeline, %destination, batch, sequence, "the record ends an instance by itself");
-        let letter = self.letter(&part, account, &Why::Ended(&ended));
-        account.suspect(&part.batch, start, letter.of(&part.batch, start));
-        let Some(wait) = self.suspicion.culprit() else {
-            let instances = self.suspicion.instances();
-            return Err(Left::Destination(DestinationError::Quarantined { ended, instances }));
-        };
-        // Nothing of it is sent again: what comes next waits.
-        self.pause = wait;
-        Ok(Vec::new())
+        Ok(())
     }
 
     /// The call rejected all that is left: which of them is to blame shows when they are sent in pieces.
-    fn rejected(&mut self, part: Part, left: &[Span], failure: &Failure, account: &mut Account) -> Again {
+    fn rejected(&mut self, number: u64, part: Part, left: &[Span], failure: &Failure) -> Result<(), Left> {
         match *left {
-            [] => Vec::new(),
+            [] => Ok(()),
             [Span { start, end }] if end - start == 1 => {
-                self.give_up(&part, Span::new(start, end), failure, account);
-                Vec::new()
+                self.came_through();
+                self.give_up(number, &part, Span::new(start, end), &Why::Failed(failure))
             }
             _ => {
                 if tracing::enabled!(Level::INFO) && self.log.admits() {
-                    let (pipeline, destination) = (&self.progress.pipeline, &self.destination.id);
+                    let (pipeline, destination) = (&self.progress.pipeline, &self.outlet.id);
                     tracing::info!(%pipeline, %destination, batch = part.batch.id(), count = part.batch.count(), "to be sent in pieces, since it was rejected whole: {failure}");
                 }
-                self.in_pieces(&Part { ends: 0, ..part }, left)
+                self.in_pieces(number, &Part { ends: 0, ..part }, left);
+                Ok(())
             }
         }
     }
 
-    fn in_pieces(&self, part: &Part, left: &[Span]) -> Again {
-        let pieces = part.divided(left);
-        pieces.iter().for_each(|_| self.counts().retried());
-        pieces.into_iter().map(|piece| (piece, Duration::ZERO)).collect()
-    }
-
-    /// Records are given up by the connector's own word.
-    fn give_up(&mut self, part: &Part, records: Span, failure: &Failure, account: &mut Account) {
-        if self.logs(account) {
-            let (pipeline, destination) = (&self.progress.pipeline, &self.destination.id);
-            tracing::warn!(%pipeline, %destination, batch = part.batch.id(), %records, "given up: {failure}");
+    fn in_pieces(&mut self, number: u64, part: &Part, left: &[Span]) {
+        for piece in part.divided(left) {
+            self.counts().retried();
+            self.queue.put(number, piece, Duration::ZERO);
         }
-        let letter = self.letter(part, account, &Why::Rejected(failure));
-        account.give_up(&part.batch, records, &letter);
-        self.came_through(account);
     }
 
-    /// A record came through, so that those who ended an instance before it are to blame for that themselves.
-    fn came_through(&mut self, account: &mut Account) {
+    /// A record came through, so that those who ended an instance before it are to blame for that themselves, and the far side is there.
+    fn came_through(&mut self) {
         if self.suspicion.pending() {
-            account.convict();
-            self.held.iter_mut().for_each(Account::convict);
+            self.convict(u64::MAX);
         }
         self.suspicion.came_through();
+        (self.down, self.renewed, self.works, self.opens) = (0, false, true, 0);
     }
 
-    /// The call came back with a word on each record, or failed as a whole in a way that is the same for all.
-    fn answered(&mut self, part: Part, runs: Vec<Run>, trouble: Option<Trouble>, account: &mut Account) -> Result<Again, Left> {
-        let Part { sent, attempts, .. } = part;
-        let count = part.batch.count();
-        let (pipeline, destination) = (self.progress.pipeline.clone(), self.destination.id.clone());
-        let mut first: Option<DestinationError> = None;
-        let mut again: Vec<(Span, u32, Duration)> = Vec::new();
-        let mut untried_only = true;
-        let mut unknown = 0;
+    /// The call came back with a word on each record, or failed as a whole in a way that is the same for all. `breach` is how the answer
+    /// breaks the contract.
+    pub(super) fn answered(&mut self, number: u64, part: Part, runs: Vec<Run>, breach: Option<String>) -> Result<(), Left> {
+        let alone = part.batch.count() == 1 && part.singled;
+        let for_now = |fate: &Fate| matches!(fate, Fate::Failed(failure) if matches!(failure.kind, FailureKind::Transient | FailureKind::Uncertain));
+        // One that failed while others came through is to blame itself; where all fail, the far side is down.
+        let down = !alone && runs.iter().all(|run| for_now(&run.fate));
+        let idle = runs.iter().all(|run| run.fate == Fate::Untried);
+        let attempts = part.attempts;
+        let mut again: Vec<Again> = Vec::new();
+        let mut same = |records, wait| again.push(Again { records, attempts, singled: part.singled, wait });
+        let (mut given_up, mut for_now, mut unknown, mut refused) = (Vec::new(), Vec::new(), Vec::new(), None);
         for Run { records, fate } in runs {
-            let batch = &part.batch;
-            untried_only &= fate == Fate::Untried;
             match fate {
-                Fate::Delivered => self.delivered(batch, records, account),
+                Fate::Delivered => self.delivered(number, &part, records),
                 Fate::Warned(remark) => {
-                    if self.logs(account) {
-                        tracing::warn!(%pipeline, %destination, batch = batch.id(), %records, "delivered with a remark: {remark}");
+                    if self.logs(number) {
+                        let (pipeline, destination) = (&self.progress.pipeline, &self.outlet.id);
+                        tracing::warn!(%pipeline, %destination, batch = part.batch.id(), %records, "delivered with a remark: {remark}");
                     }
-                    self.delivered(batch, records, account);
+                    self.delivered(number, &part, records);
                     self.counts().warned(records.len().into());
                 }
-                Fate::Untried => again.push((records, attempts, Duration::ZERO)),
-                Fate::Unknown => unknown += records.len(),
+                Fate::Untried => same(records, Duration::ZERO),
+                Fate::Unknown => unknown.push(records),
                 Fate::Failed(failure) => match failure.kind {
-                    FailureKind::Rejected => self.give_up(&part, records, &failure, account),
+                    FailureKind::Rejected => {
+                        self.came_through();
+                        given_up.push((records, failure));
+                    }
                     FailureKind::Throttled => {
-                        let wait = failure.retry_after.unwrap_or(FIRST_WAIT).clamp(PATIENCE.0, PATIENCE.1);
-                        if tracing::enabled!(Level::INFO) && self.log.admits() {
-                            tracing::info!(%pipeline, %destination, batch = batch.id(), %records, ?wait, "{failure}");
-                        }
-                        again.push((records, attempts, wait));
+                        let (least, most) = self.outlet.delivery.throttle;
+                        let wait = failure.retry_after.unwrap_or(FIRST_WAIT).clamp(least, most);
+                        self.tells_again(&part, records, wait, &failure);
+                        same(records, wait);
                     }
-                    FailureKind::Transient | FailureKind::Uncertain if attempts < RETRIES => {
-                        let wait = FIRST_WAIT * 2_u32.pow(attempts);
-                        if tracing::enabled!(Level::WARN) && self.log.admits() {
-                            tracing::warn!(%pipeline, %destination, batch = batch.id(), %records, ?wait, "to be sent again: {failure}");
-                        }
-                        again.push((records, attempts + 1, wait));
-                    }
-                    FailureKind::Transient | FailureKind::Uncertain => {
-                        first.get_or_insert(DestinationError::TooOften { failure, sent });
-                    }
+                    FailureKind::Transient | FailureKind::Uncertain => for_now.push((records, failure)),
                     FailureKind::Unauthorized | FailureKind::Fatal => {
-                        first.get_or_insert(DestinationError::Failed(failure));
+                        same(records, Duration::ZERO);
+                        refused.get_or_insert(failure);
                     }
                 },
             }
         }
-        self.counts().unknown(unknown.into());
-        // Also where all had been reported before: who breaks the contract is not asked again.
-        if let Some(Trouble::Breach(breach)) = trouble {
-            return Err(Left::Destination(DestinationError::Breach { breach, unknown }));
+        let mut end = Ok(());
+        for (records, failure) in given_up {
+            end = end.and_then(|()| self.give_up(number, &part, records, &Why::Failed(&failure)));
         }
-        if unknown > 0 {
-            return Err(Left::Destination(DestinationError::Silent { records: unknown, count }));
+        if down || idle {
+            let failure = for_now.first().map(|(_, failure)| failure.clone()).unwrap_or_else(tries_nothing);
+            end = end.and_then(|()| self.is_down(number, &part, &failure, &mut again, for_now));
+        } else {
+            end = end.and_then(|()| self.fail_for_now(number, &part, &mut again, for_now));
         }
-        if let Some(error) = first {
-            return Err(Left::Destination(error));
+        if let Some(failure) = refused {
+            self.is_refused(failure);
         }
-        // A connector that tries nothing makes no progress: that counts, so that it comes to an end.
-        if untried_only && attempts >= RETRIES {
-            let message = "the connector tries none of the records that it is given".into();
-            let failure = Failure { kind: FailureKind::Transient, message, code: None, retry_after: None };
-            return Err(Left::Destination(DestinationError::TooOften { failure: Arc::new(failure), sent }));
+        end = end.and_then(|()| self.unknown(number, &part, unknown, breach));
+        self.put_back(number, &part, again);
+        end
+    }
+
+    /// Everything failed for now, or nothing was tried.
+    fn is_down(
+        &mut self,
+        number: u64,
+        part: &Part,
+        failure: &Arc<Failure>,
+        again: &mut Vec<Again>,
+        failed: Vec<(Span, Arc<Failure>)>,
+    ) -> Result<(), Left> {
+        self.down += 1;
+        // Whatever it remembers of the far side may be what is wrong.
+        if self.down.is_multiple_of(2) {
+            self.session = None;
         }
-        let counted = |attempts, wait| match untried_only {
-            true => (attempts + 1, FIRST_WAIT * 2_u32.pow(attempts)),
-            false => (attempts, wait),
-        };
-        let mut parts: Vec<(Span, u32, Duration)> = Vec::new();
-        for (records, attempts, wait) in again {
-            let (attempts, wait) = counted(attempts, wait);
-            match parts.last_mut() {
-                // Neighbours go again together, unless the one would bear the attempts of the other.
-                Some((last, counted, longest)) if last.end == records.start && *counted == attempts => {
-                    last.end = records.end;
-                    *longest = (*longest).max(wait);
+        let policy = self.outlet.delivery.outage;
+        let now = self.clock.elapsed();
+        let age = self.account(number).map_or(Duration::ZERO, |account| now.saturating_sub(account.since));
+        let (attempts, singled) = (part.attempts, part.singled);
+        if policy.is_over(self.down, age) {
+            if policy.then == Then::Stop {
+                return Err(Left::Destination(DestinationError::TooOften { failure: failure.clone(), tried: self.down }));
+            }
+            for (records, failure) in failed {
+                self.give_up(number, part, records, &Why::Failed(&failure))?;
+            }
+            return Ok(());
+        }
+        let wait = policy.wait(self.down, &self.clock);
+        self.rest = now + wait;
+        self.tells_again(part, Span::new(0, part.batch.count()), wait, failure);
+        again.extend(failed.into_iter().map(|(records, _)| Again { records, attempts, singled, wait: Duration::ZERO }));
+        Ok(())
+    }
+
+    /// Some failed for now while others came through, or were not tried.
+    fn fail_for_now(
+        &mut self,
+        number: u64,
+        part: &Part,
+        again: &mut Vec<Again>,
+        failed: Vec<(Span, Arc<Failure>)>,
+    ) -> Result<(), Left> {
+        if failed.is_empty() {
+            return Ok(());
+        }
+        let policy = self.outlet.delivery.retry;
+        let now = self.clock.elapsed();
+        let age = self.account(number).map_or(Duration::ZERO, |account| now.saturating_sub(account.since));
+        let attempts = part.attempts + 1;
+        let over = policy.is_over(attempts, age);
+        for (records, failure) in failed {
+            let wait = match (over, policy.then) {
+                (true, Then::Stop) => {
+                    return Err(Left::Destination(DestinationError::TooOften { failure, tried: attempts }));
                 }
-                _ => parts.push((records, attempts, wait)),
+                // An outage must not become a flood of dead letters: nothing is given up before anything came through.
+                (true, Then::DeadLetter) if self.works => {
+                    self.works = false;
+                    self.give_up(number, part, records, &Why::Failed(&failure))?;
+                    continue;
+                }
+                (true, Then::DeadLetter) => self.outlet.delivery.outage.wait(attempts, &self.clock),
+                (false, _) => policy.wait(attempts, &self.clock),
+            };
+            self.tells_again(part, records, wait, &failure);
+            again.push(Again { records, attempts, singled: true, wait });
+        }
+        Ok(())
+    }
+
+    /// The far side refused the credentials, or said that nothing can succeed.
+    fn is_refused(&mut self, failure: Arc<Failure>) {
+        if failure.kind == FailureKind::Unauthorized && !self.renewed {
+            self.outlet.far.renew();
+            self.session = None;
+            self.renewed = true;
+            let (pipeline, destination) = (&self.progress.pipeline, &self.outlet.id);
+            if tracing::enabled!(Level::WARN) && self.log.admits() {
+                tracing::warn!(%pipeline, %destination, "to be sent once more with renewed credentials: {failure}");
+            }
+            return;
+        }
+        self.pause(&DestinationError::Failed(failure), Some(PAUSE));
+    }
+
+    /// It did not say what became of some records, or broke the contract.
+    fn unknown(&mut self, number: u64, part: &Part, unknown: Vec<Span>, breach: Option<String>) -> Result<(), Left> {
+        let records: u32 = unknown.iter().map(|span| span.len()).sum();
+        if records == 0 && breach.is_none() {
+            return Ok(());
+        }
+        let count = part.batch.count();
+        let error = match breach {
+            Some(breach) => DestinationError::Breach { breach, unknown: records },
+            None => DestinationError::Silent { records, count },
+        };
+        self.session = None;
+        let policy = self.outlet.delivery.on_unknown;
+        if policy == OnUnknown::DeadLetter {
+            for records in unknown {
+                self.give_up(number, part, records, &Why::Unknown(error.to_string()))?;
+            }
+            return Ok(());
+        }
+        self.counts().unknown(records.into());
+        let tried = part.silent + 1;
+        let held = policy == OnUnknown::Hold || tried > RETRIES;
+        let wait = if held { Duration::ZERO } else { self.outlet.delivery.outage.wait(tried, &self.clock) };
+        // Whoever resumes it gives it as many chances again.
+        let silent = if held { 0 } else { tried };
+        for records in unknown {
+            self.counts().retried();
+            let part = Part { silent, unknown: true, ends: 0, ..part.slice(records) };
+            self.queue.put(number, part, self.clock.elapsed() + wait);
+        }
+        if held || records == 0 {
+            // Who breaks the contract and leaves nothing open is not asked anything more before a person has looked.
+            self.pause(&error, None);
+        } else {
+            let (pipeline, destination) = (&self.progress.pipeline, &self.outlet.id);
+            tracing::warn!(%pipeline, %destination, batch = part.batch.id(), ?wait, "to be sent to a fresh instance: {error}");
+        }
+        Ok(())
+    }
+
+    fn tells_again(&self, part: &Part, records: Span, wait: Duration, failure: &Failure) {
+        let (pipeline, destination) = (&self.progress.pipeline, &self.outlet.id);
+        let batch = part.batch.id();
+        if failure.kind == FailureKind::Throttled {
+            if tracing::enabled!(Level::INFO) && self.log.admits() {
+                tracing::info!(%pipeline, %destination, batch, %records, ?wait, "{failure}");
+            }
+        } else if tracing::enabled!(Level::WARN) && self.log.admits() {
+            let twice = match failure.kind {
+                FailureKind::Uncertain if !self.outlet.far.is_idempotent() => ", perhaps for a second time",
+                _ => "",
+            };
+            tracing::warn!(%pipeline, %destination, batch, %records, ?wait, "to be sent again{twice}: {failure}");
+        }
+    }
+
+    /// Neighbours go again together, unless the one would bear the attempts of the other.
+    fn put_back(&mut self, number: u64, part: &Part, mut again: Vec<Again>) {
+        let now = self.clock.elapsed();
+        again.sort_by_key(|again| again.records);
+        let mut parts: Vec<Again> = Vec::new();
+        for next in again {
+            match parts.last_mut() {
+                Some(last)
+                    if last.records.end == next.records.start
+                        && (last.attempts, last.singled, last.wait) == (next.attempts, next.singled, next.wait) =>
+                {
+                    last.records.end = next.records.end;
+                }
+                _ => parts.push(next),
             }
         }
-        let again = parts.into_iter().map(|(records, attempts, wait)| {
+        for Again { records, attempts, singled, wait } in parts {
             self.counts().retried();
-            (Part { attempts, ends: 0, ..part.slice(records) }, wait)
-        });
-        Ok(again.collect())
+            let part = Part { attempts, singled, ends: 0, ..part.slice(records) };
+            self.queue.put(number, part, now + wait);
+        }
     }
+}
+
+/// What is said for a connector that tries none of the records that it is given: it makes no progress, and that counts.
+fn tries_nothing() -> Arc<Failure> {
+    let message = "the connector tries none of the records that it is given".into();
+    Arc::new(Failure { kind: FailureKind::Transient, message, code: None, retry_after: None })
 }

@@ -19,7 +19,11 @@ mod client;
 mod provider;
 pub mod vault;
 
-use std::{fmt, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use async_trait::async_trait;
 use rustls::RootCertStore;
@@ -144,17 +148,33 @@ impl TokenSource for Broker {
 pub struct Tokens {
     granted: Arc<[String]>,
     source: Option<Arc<dyn TokenSource>>,
+    /// Those that components were given last, by provider.
+    lent: Arc<Mutex<BTreeMap<String, Secret>>>,
 }
 
 impl Tokens {
     /// These providers of a source.
     pub fn granted(providers: impl IntoIterator<Item = String>, source: Arc<dyn TokenSource>) -> Self {
-        Self { granted: providers.into_iter().collect(), source: Some(source) }
+        Self { granted: providers.into_iter().collect(), source: Some(source), lent: Arc::default() }
     }
 
     /// Whether no provider may be asked.
     pub fn is_empty(&self) -> bool {
         self.granted.is_empty()
+    }
+
+    /// A token was handed to a component.
+    pub fn lend(&self, provider: &str, token: &Secret) {
+        self.lent.lock().unwrap_or_else(PoisonError::into_inner).insert(provider.to_owned(), token.clone());
+    }
+
+    /// The far side refused whoever had the tokens that were handed out: those that are in use still are not handed out again.
+    pub fn refused(&self) {
+        let Some(source) = &self.source else { return };
+        let lent = std::mem::take(&mut *self.lent.lock().unwrap_or_else(PoisonError::into_inner));
+        for (provider, token) in lent {
+            source.refused(&provider, token.expose());
+        }
     }
 
     /// Whoever hands out the tokens of a provider; `None` where it is not granted.

@@ -30,7 +30,7 @@ impl Destination for Asks {
     fn describe() -> Descriptor {
         eprintln!("I am asked who I am");
         ["directory", "http", "tcp", "token", "state", "scratch"].into_iter().fold(
-            Descriptor::new("Asks for grants."),
+            Descriptor::new("Asks for grants.").order(wharf_sdk::Order::Batch),
             |descriptor, capability| {
                 descriptor.request(capability, format!("{{{capability}}}"), "it is a test\nhint: grant it everything")
             },

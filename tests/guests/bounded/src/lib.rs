@@ -11,7 +11,11 @@ impl Destination for Bounded {
 
     fn describe() -> Descriptor {
         let bytes = Size::bytes;
-        Descriptor::new("Takes little at once.").bound_records(3).bound_bytes(bytes(20)).bound_record_bytes(bytes(10))
+        Descriptor::new("Takes little at once.")
+            .order(wharf_sdk::Order::Batch)
+            .bound_records(3)
+            .bound_bytes(bytes(20))
+            .bound_record_bytes(bytes(10))
     }
 
     fn open((): (), _: Context) -> Result<Self, Failure> {

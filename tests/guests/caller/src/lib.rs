@@ -54,7 +54,7 @@ impl Destination for Caller {
     type Config = Config;
 
     fn describe() -> Descriptor {
-        Descriptor::new("Sends the HTTP requests that its records describe.").request(
+        Descriptor::new("Sends the HTTP requests that its records describe.").order(wharf_sdk::Order::Batch).request(
             "http",
             "{url}",
             "to send what it is told to",

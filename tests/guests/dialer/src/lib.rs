@@ -25,7 +25,7 @@ impl Destination for Dialer {
     type Config = Config;
 
     fn describe() -> Descriptor {
-        Descriptor::new("Connects to what it is told to.").request("tcp", "{to}", "to talk to it")
+        Descriptor::new("Connects to what it is told to.").order(wharf_sdk::Order::Batch).request("tcp", "{to}", "to talk to it")
     }
 
     fn open(_: Config, _: Context) -> Result<Self, Failure> {

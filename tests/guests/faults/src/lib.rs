@@ -32,7 +32,7 @@ impl Destination for Faults {
     type Config = Config;
 
     fn describe() -> Descriptor {
-        Descriptor::new("Goes wrong in the way that it is told to.")
+        Descriptor::new("Goes wrong in the way that it is told to.").order(wharf_sdk::Order::Batch)
     }
 
     fn check(config: &Config) -> Vec<Problem> {

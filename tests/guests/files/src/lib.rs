@@ -20,7 +20,7 @@ impl Destination for Files {
     type Config = ();
 
     fn describe() -> Descriptor {
-        Descriptor::new("Does with files what its records say.")
+        Descriptor::new("Does with files what its records say.").order(wharf_sdk::Order::Batch)
     }
 
     fn open((): (), _: Context) -> Result<Self, Failure> {

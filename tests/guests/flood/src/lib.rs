@@ -12,7 +12,7 @@ impl Destination for Flood {
     type Config = ();
 
     fn describe() -> Descriptor {
-        Descriptor::new("Writes lines and figures without end.")
+        Descriptor::new("Writes lines and figures without end.").order(wharf_sdk::Order::Batch)
     }
 
     fn open((): (), _: Context) -> Result<Self, Failure> {

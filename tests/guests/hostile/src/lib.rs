@@ -44,7 +44,7 @@ impl Destination for Hostile {
     type Config = Config;
 
     fn describe() -> Descriptor {
-        Descriptor::new("Does harm in the way that it is told to.")
+        Descriptor::new("Does harm in the way that it is told to.").order(wharf_sdk::Order::Batch)
     }
 
     fn check(config: &Config) -> Vec<Problem> {

@@ -12,7 +12,7 @@ impl Destination for Intruder {
     type Config = ();
 
     fn describe() -> Descriptor {
-        Descriptor::new("Tries every way out of its sandbox.")
+        Descriptor::new("Tries every way out of its sandbox.").order(wharf_sdk::Order::Batch)
     }
 
     fn open((): (), _: Context) -> Result<Self, Failure> {

@@ -22,7 +22,7 @@ impl Destination for Keeper {
     type Config = ();
 
     fn describe() -> Descriptor {
-        Descriptor::new("Keeps what it is told to keep.")
+        Descriptor::new("Keeps what it is told to keep.").order(wharf_sdk::Order::Batch)
     }
 
     fn open((): (), _: Context) -> Result<Self, Failure> {

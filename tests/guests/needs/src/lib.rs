@@ -18,7 +18,7 @@ impl Destination for Needs {
     type Config = Config;
 
     fn describe() -> Descriptor {
-        Descriptor::new("Needs a setting.")
+        Descriptor::new("Needs a setting.").order(wharf_sdk::Order::Batch)
     }
 
     fn open(_: Config, _: Context) -> Result<Self, Failure> {

@@ -36,7 +36,7 @@ impl Destination for Poison {
     type Config = Config;
 
     fn describe() -> Descriptor {
-        Descriptor::new("Goes wrong at records that begin with `poison`.")
+        Descriptor::new("Goes wrong at records that begin with `poison`.").order(wharf_sdk::Order::Batch)
     }
 
     fn open(config: Config, _: Context) -> Result<Self, Failure> {

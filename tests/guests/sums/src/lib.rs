@@ -24,7 +24,7 @@ impl Destination for Sums {
     type Config = Config;
 
     fn describe() -> Descriptor {
-        Descriptor::new("Reads every byte and answers with a checksum.")
+        Descriptor::new("Reads every byte and answers with a checksum.").order(wharf_sdk::Order::Batch)
     }
 
     fn open(config: Config, _: Context) -> Result<Self, Failure> {

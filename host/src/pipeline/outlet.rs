@@ -1,0 +1,132 @@
+//! Where a pipeline's records go, and how they are delivered there.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use super::{
+    delivery::Holds,
+    far::{Bounds, Far, Start, on_a_thread},
+    gate::Gate,
+    rate::Rate,
+    retry::Policy,
+    tolerance::Tolerance,
+};
+use crate::{
+    config::{Isolation, OnUnknown},
+    connector::{Connector, Opening, descriptor::Order},
+};
+
+/// A destination that a component serves.
+#[derive(Clone)]
+pub struct Destination {
+    /// Its id.
+    pub id: Arc<str>,
+    /// Its connector.
+    pub connector: Connector,
+    /// What its sessions are opened with.
+    pub opening: Opening,
+    /// How records are delivered to it.
+    pub delivery: Delivery,
+}
+
+/// How records are delivered.
+#[derive(Clone, Debug)]
+pub struct Delivery {
+    /// How long an instance lives.
+    pub isolation: Isolation,
+    /// Whether records stay in order; per key where there are several lanes.
+    pub ordered: bool,
+    /// How many instances take records side by side, at least one.
+    pub lanes: u32,
+    /// What is tried again, and when, where a record fails for now and others come through.
+    pub retry: Policy,
+    /// The same where the far side is down.
+    pub outage: Policy,
+    /// The shortest and the longest wait where the far side asks for patience.
+    pub throttle: (Duration, Duration),
+    /// What becomes of records that are not answered for.
+    pub on_unknown: OnUnknown,
+    /// The most records and bytes in a call, where that is less than what the connector takes.
+    pub most: (u32, u64),
+    /// The most records and bytes a second, for all lanes together.
+    pub rate: Option<Arc<Rate>>,
+    /// Whether the other destinations go on without it where it falls behind or fails.
+    pub best_effort: bool,
+    /// Of so many records, the last ones at any time, how many may be given up.
+    pub tolerance: (u32, u32),
+}
+
+impl Default for Delivery {
+    fn default() -> Self {
+        Self {
+            isolation: Isolation::default(),
+            ordered: true,
+            lanes: 1,
+            retry: Policy::RECORD,
+            outage: Policy::OUTAGE,
+            throttle: (Duration::from_millis(100), Duration::from_secs(3600)),
+            on_unknown: OnUnknown::default(),
+            most: (u32::MAX, u64::MAX),
+            rate: None,
+            best_effort: false,
+            tolerance: (1, 0),
+        }
+    }
+}
+
+/// What a pipeline hands records to.
+#[derive(Clone)]
+pub struct Outlet {
+    /// Its id.
+    pub id: Arc<str>,
+    /// What opens its sessions.
+    pub far: Arc<dyn Far>,
+    /// How records are delivered to it.
+    pub delivery: Arc<Delivery>,
+    /// Whether it takes any.
+    pub gate: Gate,
+    /// How many more records may be given up, by all lanes together.
+    pub(super) tolerance: Arc<Mutex<Tolerance>>,
+    /// Starts what its lanes run.
+    pub(super) start: Start<super::delivery::LaneEnded>,
+}
+
+impl Outlet {
+    /// One whose calls run on the executor itself: for what waits and does not compute.
+    pub fn new(id: Arc<str>, far: Arc<dyn Far>, delivery: Delivery) -> Self {
+        let (window, tolerance) = delivery.tolerance;
+        let tolerance = Arc::new(Mutex::new(Tolerance::new(window, tolerance)));
+        Self { id, far, delivery: Arc::new(delivery), gate: Gate::default(), tolerance, start: |run| tokio::spawn(run) }
+    }
+
+    /// What a call takes at the most: within what the connector takes, what the pipeline says.
+    pub(super) fn bounds(&self) -> Bounds {
+        let (records, bytes) = self.delivery.most;
+        let bounds = self.far.bounds();
+        Bounds { records: bounds.records.min(records).max(1), bytes: bounds.bytes.min(bytes), largest: bounds.largest }
+    }
+
+    /// How many more records may be given up.
+    pub(super) fn tolerance(&self) -> MutexGuard<'_, Tolerance> {
+        self.tolerance.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What a part that waits holds back.
+    pub(super) fn holds(&self) -> Holds {
+        match (self.delivery.ordered, self.far.order()) {
+            (false, _) => Holds::Nothing,
+            (true, Order::Key) => Holds::Key,
+            // Where nothing is said of order, none is risked.
+            (true, Order::Batch | Order::None) => Holds::Partition,
+        }
+    }
+}
+
+impl From<Destination> for Outlet {
+    fn from(destination: Destination) -> Self {
+        let (id, delivery) = (destination.id.clone(), destination.delivery.clone());
+        Self { start: on_a_thread, ..Self::new(id, Arc::new(destination), delivery) }
+    }
+}

@@ -1,0 +1,43 @@
+//! How records are delivered: what a pipeline file says, held against what the connector keeps.
+
+use std::sync::Arc;
+
+use super::PlanError;
+use crate::{
+    config::{self, At, Size},
+    connector::{Connector, descriptor::Order},
+    pipeline::{Delivery, Policy, Rate},
+};
+
+/// What the pipeline file asks of the order of records and cannot have.
+pub(super) fn refused(given: &At<config::Destination>, connector: &Connector, keyed: bool) -> Option<PlanError> {
+    let At { value: destination, place } = given;
+    let (id, place, title) = (destination.id.value.to_string(), place.clone(), connector.title());
+    if !destination.ordered {
+        return None;
+    }
+    if connector.descriptor.guarantees.order == Order::None {
+        return Some(PlanError::Unordered { destination: id, place, connector: title });
+    }
+    (destination.parallel > 1 && !keyed).then_some(PlanError::Keyless { destination: id, place })
+}
+
+/// With what the connector prefers where the pipeline file says nothing.
+pub(super) fn planned(given: &config::Destination, pipeline: &config::Pipeline, connector: &Connector) -> Delivery {
+    let preferred = &connector.descriptor.preferences;
+    let records = given.batch.records.or(preferred.records).unwrap_or(u32::MAX);
+    let bytes = given.batch.bytes.or(preferred.bytes).map_or(u64::MAX, Size::bytes);
+    Delivery {
+        isolation: given.isolation,
+        ordered: given.ordered,
+        lanes: given.parallel,
+        retry: Policy::RECORD.with(&given.retry),
+        outage: Policy::OUTAGE.with(&given.outage),
+        throttle: (given.throttle.min_delay.into(), given.throttle.max_delay.max(given.throttle.min_delay).into()),
+        on_unknown: given.on_unknown,
+        most: (records, bytes),
+        rate: Rate::new(&given.rate).map(Arc::new),
+        best_effort: given.best_effort,
+        tolerance: (pipeline.dead_letters.window, pipeline.dead_letters.tolerance),
+    }
+}
