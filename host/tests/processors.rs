@@ -3,7 +3,11 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    io::{self, Write},
+    sync::{Arc, Mutex},
+    time::Instant,
+};
 
 use wharf::{
     clock::Clock,
@@ -218,6 +222,33 @@ async fn what_it_says_at_length_is_cut_and_no_secret_is_in_it() {
     let derived = cage.process("drop-and-fail", 0).await.unwrap();
     let Passed::Failed(failure) = &derived.passages()[2].passed else { panic!("it failed") };
     assert!(!failure.message.contains("told"), "{}", failure.message);
+}
+
+/// What is logged.
+#[derive(Clone, Default)]
+struct Lines(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn what_it_prints_is_logged_with_its_name() {
+    let lines = Lines::default();
+    let to = lines.clone();
+    let subscriber = tracing_subscriber::fmt().with_writer(move || to.clone()).with_ansi(false).without_time().finish();
+    let _logging = tracing::subscriber::set_default(subscriber);
+    Cage::new().await.process("panic", 0).await.unwrap_err();
+    let logged = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+    let line = logged.lines().find(|line| line.contains("told to panic")).unwrap_or_else(|| panic!("{logged}"));
+    assert!(line.contains(r#"pipeline="pipe" processor="mangles""#), "{line}");
 }
 
 #[tokio::test]

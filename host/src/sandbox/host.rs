@@ -57,8 +57,9 @@ impl Scope {
 
     /// The same for an instance of a connector that is asked before any session: the log says for whom, and `context` answers nothing.
     pub(crate) fn before(&self, connector: String) -> Self {
-        let whose = [("pipeline", self.pipeline()), ("destination", self.destination()), ("connector", Some(&*connector))];
-        Self { silent: true, ..Self::new(whose.into_iter().filter_map(|(name, value)| Some((name, value?)))) }
+        let parts = [("pipeline", self.pipeline()), ("destination", self.destination()), ("processor", self.processor())];
+        let whose = parts.into_iter().chain([("connector", Some(&*connector))]);
+        Self { silent: true, ..Self::new(whose.filter_map(|(name, value)| Some((name, value?)))) }
     }
 
     /// The same with other answers to some names.
@@ -82,6 +83,11 @@ impl Scope {
     /// The destination's id, where it is for one.
     pub fn destination(&self) -> Option<&str> {
         self.get("destination")
+    }
+
+    /// The processor's id, where it is for one; with a destination's it is one of those before that destination.
+    pub fn processor(&self) -> Option<&str> {
+        self.get("processor")
     }
 
     /// The connector's name and version, once they are known.

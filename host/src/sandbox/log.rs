@@ -94,10 +94,10 @@ impl Log {
     pub fn refused(&self, event: Event, capability: &str, what: impl Display, why: impl Display) {
         self.usage.note(event);
         if tracing::enabled!(tracing::Level::WARN) && self.admits() {
-            let (pipeline, destination) = (self.scope.pipeline(), self.scope.destination());
+            let (pipeline, destination, processor) = (self.scope.pipeline(), self.scope.destination(), self.scope.processor());
             let (what, why) = (what.to_string(), why.to_string());
             let (what, why) = (self.scope.redactor().text(&what), self.scope.redactor().text(&why));
-            tracing::warn!(pipeline, destination, capability, %what, "refused: {why}");
+            tracing::warn!(pipeline, destination, processor, capability, %what, "refused: {why}");
         }
     }
 
@@ -105,17 +105,23 @@ impl Log {
     pub fn allowed(&self, event: Event, capability: &str, what: impl Display) {
         self.usage.note(event);
         if tracing::enabled!(tracing::Level::INFO) && self.admits() {
-            let (pipeline, destination) = (self.scope.pipeline(), self.scope.destination());
+            let (pipeline, destination, processor) = (self.scope.pipeline(), self.scope.destination(), self.scope.processor());
             let what = what.to_string();
             let what = self.scope.redactor().text(&what);
-            tracing::info!(pipeline, destination, capability, %what, "allowed");
+            tracing::info!(pipeline, destination, processor, capability, %what, "allowed");
         }
     }
 
     fn tell(&self, dropped: Option<u64>) {
         if let Some(dropped) = dropped {
-            let (pipeline, destination, rate) = (self.scope.pipeline(), self.scope.destination(), self.rate);
-            tracing::warn!(pipeline, destination, "{dropped} lines dropped: more than {rate} a second (limits.log-lines)");
+            let (pipeline, destination, processor) = (self.scope.pipeline(), self.scope.destination(), self.scope.processor());
+            let rate = self.rate;
+            tracing::warn!(
+                pipeline,
+                destination,
+                processor,
+                "{dropped} lines dropped: more than {rate} a second (limits.log-lines)"
+            );
         }
     }
 }

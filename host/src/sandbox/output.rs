@@ -110,12 +110,12 @@ impl Lines {
             let text = String::from_utf8_lossy(&kept);
             let line = printable(text.trim_end_matches('\r'), false);
             let scope = self.log.scope();
-            let (pipeline, destination) = (scope.pipeline(), scope.destination());
+            let (pipeline, destination, processor) = (scope.pipeline(), scope.destination(), scope.processor());
             let cut = self.cut + self.line.len().saturating_sub(self.limit) as u64;
             let cut = (cut > 0).then_some(cut);
             match self.stream {
-                Stream::Output => tracing::info!(target: "wharf::stdout", pipeline, destination, cut, "{line}"),
-                Stream::Error => tracing::info!(target: "wharf::stderr", pipeline, destination, cut, "{line}"),
+                Stream::Output => tracing::info!(target: "wharf::stdout", pipeline, destination, processor, cut, "{line}"),
+                Stream::Error => tracing::info!(target: "wharf::stderr", pipeline, destination, processor, cut, "{line}"),
             }
         }
         self.line.clear();

@@ -140,13 +140,13 @@ impl log::Host for Host {
             line.push_str(&format!(" {name}={}", cut(&value, room)));
         }
         let line = printable(&line, false);
-        let (pipeline, destination) = (self.scope.pipeline(), self.scope.destination());
+        let (pipeline, destination, processor) = (self.scope.pipeline(), self.scope.destination(), self.scope.processor());
         match level {
-            log::Level::Trace => tracing::trace!(target: "wharf::connector", pipeline, destination, "{line}"),
-            log::Level::Debug => tracing::debug!(target: "wharf::connector", pipeline, destination, "{line}"),
-            log::Level::Info => tracing::info!(target: "wharf::connector", pipeline, destination, "{line}"),
-            log::Level::Warn => tracing::warn!(target: "wharf::connector", pipeline, destination, "{line}"),
-            log::Level::Error => tracing::error!(target: "wharf::connector", pipeline, destination, "{line}"),
+            log::Level::Trace => tracing::trace!(target: "wharf::connector", pipeline, destination, processor, "{line}"),
+            log::Level::Debug => tracing::debug!(target: "wharf::connector", pipeline, destination, processor, "{line}"),
+            log::Level::Info => tracing::info!(target: "wharf::connector", pipeline, destination, processor, "{line}"),
+            log::Level::Warn => tracing::warn!(target: "wharf::connector", pipeline, destination, processor, "{line}"),
+            log::Level::Error => tracing::error!(target: "wharf::connector", pipeline, destination, processor, "{line}"),
         }
         Ok(())
     }
@@ -297,8 +297,8 @@ impl Host {
         if !self.usage.figures().take(name, figure, self.metrics_limit) {
             self.usage.note(Event::MetricDropped);
         } else if tracing::enabled!(target: "wharf::metrics", tracing::Level::DEBUG) && self.log.admits() {
-            let (pipeline, destination) = (self.scope.pipeline(), self.scope.destination());
-            tracing::debug!(target: "wharf::metrics", pipeline, destination, "{name} {value}");
+            let (pipeline, destination, processor) = (self.scope.pipeline(), self.scope.destination(), self.scope.processor());
+            tracing::debug!(target: "wharf::metrics", pipeline, destination, processor, "{name} {value}");
         }
     }
 }

@@ -36,14 +36,15 @@ impl Refusals {
             return;
         }
         let scope = self.log.scope();
-        let (pipeline, destination, connector) = (scope.pipeline(), scope.destination(), scope.connector());
+        let (pipeline, destination, processor) = (scope.pipeline(), scope.destination(), scope.processor());
+        let connector = scope.connector();
         if before < TOLD {
             // Searched for secrets before it is cut: half of one is not found.
             let shown: String = scope.redactor().text(path).chars().take(SHOWN).collect();
             let path = printable(&shown, false);
-            tracing::warn!(pipeline, destination, connector, %path, "{what} refused: {why}");
+            tracing::warn!(pipeline, destination, processor, connector, %path, "{what} refused: {why}");
         } else {
-            tracing::warn!(pipeline, destination, connector, "further refusals of files are counted alone");
+            tracing::warn!(pipeline, destination, processor, connector, "further refusals of files are counted alone");
         }
     }
 }

@@ -276,8 +276,8 @@ impl Attempt {
             let (scope, method) = (log.scope(), shown(&self.method));
             let why = scope.redactor().text(&why);
             let why = printable(&why, false);
-            let (pipeline, destination) = (scope.pipeline(), scope.destination());
-            tracing::warn!(pipeline, destination, capability = "http", what = %format_args!("{method} {origin}"), "failed: {why}");
+            let (pipeline, destination, processor) = (scope.pipeline(), scope.destination(), scope.processor());
+            tracing::warn!(pipeline, destination, processor, capability = "http", what = %format_args!("{method} {origin}"), "failed: {why}");
         }
         code
     }
