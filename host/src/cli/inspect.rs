@@ -13,6 +13,7 @@ use crate::{
     config::Process,
     connector::{
         Connector,
+        binary::Outline,
         descriptor::{Descriptor, Kind, Order, Redelivery, Rules},
     },
 };
@@ -44,6 +45,7 @@ fn document(connector: &Connector) -> serde_json::Value {
         "preferences": descriptor.preferences,
         "bounds": descriptor.bounds,
         "requests": requests,
+        "offers": offered(outline),
         "imports": outline.imports,
         "exports": outline.exports,
         "size": size,
@@ -51,6 +53,11 @@ fn document(connector: &Connector) -> serde_json::Value {
     });
     underscored(&mut document);
     document
+}
+
+/// What of the contract it can be used as, or be asked.
+fn offered(outline: &Outline) -> Vec<&'static str> {
+    ["destination", "bulk", "processor", "probe", "lifecycle"].into_iter().filter(|interface| outline.offers(interface)).collect()
 }
 
 fn underscored(value: &mut serde_json::Value) {
@@ -97,7 +104,11 @@ fn text(connector: &Connector) -> String {
         Redelivery::Idempotent => "a record delivered again has no second effect",
         Redelivery::Repeats => "a record delivered again is there twice",
     };
-    line(0, &format!("guarantees: {order}; {redelivery}"));
+    line(0, &format!("offers: {}", offered(outline).join(", ")));
+    // What changes records delivers none.
+    if outline.offers("destination") || outline.offers("bulk") {
+        line(0, &format!("guarantees: {order}; {redelivery}"));
+    }
     let sizes = [
         (preferences.records.map(|n| grouped(n.into())), "records a batch, preferred"),
         (preferences.bytes.map(|n| n.to_string()), "a batch, preferred"),
