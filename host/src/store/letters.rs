@@ -97,26 +97,27 @@ pub struct LetterTotals {
     pub bytes: u64,
 }
 
-/// Where in the order of replay a letter stands. The default is before all of them.
+/// Where in the order of replay a letter of a pipeline stands. The default is before all of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ReplayPlace {
     partition: String,
     sequence: i64,
     ordinal: u32,
-    id: i64,
+    destination: String,
 }
 
 impl KeptLetter {
     /// Its place in the order of replay.
     pub fn place(&self) -> ReplayPlace {
-        let DeadLetter { partition, sequence, ordinal, .. } = &self.letter;
-        ReplayPlace { partition: partition.to_string(), sequence: *sequence as i64, ordinal: *ordinal, id: self.id }
+        let DeadLetter { partition, sequence, ordinal, destination, .. } = &self.letter;
+        let destination = destination.as_deref().unwrap_or_default().to_owned();
+        ReplayPlace { partition: partition.to_string(), sequence: *sequence as i64, ordinal: *ordinal, destination }
     }
 }
 
 impl ReplayPlace {
-    pub(super) fn parts(&self) -> (&str, i64, u32, i64) {
-        (&self.partition, self.sequence, self.ordinal, self.id)
+    pub(super) fn parts(&self) -> (&str, i64, u32, &str) {
+        (&self.partition, self.sequence, self.ordinal, &self.destination)
     }
 }
 
@@ -135,10 +136,11 @@ pub trait LetterStore: Send + Sync {
     /// What a pipeline's come to.
     async fn letter_totals(&self, pipeline: &str) -> Result<LetterTotals, StoreError>;
 
-    /// Letters in the order in which their records were read: by partition, sequence and ordinal, at most `most`, and those that come
-    /// after a place.
+    /// Letters of one pipeline in the order in which their records were read: by partition, sequence, ordinal and destination, at most `most`, and
+    /// those that come after a place. The filter's own pipeline is not looked at.
     async fn letters_to_replay(
         &self,
+        pipeline: &str,
         filter: &LetterFilter,
         after: &ReplayPlace,
         most: u32,

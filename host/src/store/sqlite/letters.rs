@@ -92,8 +92,8 @@ pub(super) fn totals(connection: &Connection, pipeline: &str) -> rusqlite::Resul
 const COLUMNS: &str = "destination, partition, label, sequence, ordinal, key, record, attempts, at, reason, kind, code, message, connector, \
      dead_letters.id, dead_letters.pipeline";
 
-/// Where they stand.
-const TABLES: &str = "dead_letters JOIN reasons ON reasons.id = reason";
+/// Where they stand: the letters lead, so that their order does.
+const TABLES: &str = "dead_letters CROSS JOIN reasons ON reasons.id = reason";
 
 /// Bytes of the letters that are read in one piece.
 const PIECE: usize = 8 << 20;
@@ -105,23 +105,34 @@ const REMOVED: u32 = 10_000;
 struct Condition(String, Vec<Value>);
 
 impl Condition {
-    /// What a filter means.
+    /// What a filter means, looked up by whatever is the quickest.
     fn of(filter: &LetterFilter) -> Self {
+        Self::led_by("TRUE", filter, "")
+    }
+
+    /// The same among what is gone through in an order anyway: `+` keeps an index from changing that, after which all would have to be sorted for
+    /// the first few.
+    fn in_order(led: &str, filter: &LetterFilter) -> Self {
+        Self::led_by(led, filter, "+")
+    }
+
+    fn led_by(led: &str, filter: &LetterFilter, plus: &str) -> Self {
         let LetterFilter { pipeline, destination, kind, since, before, id } = filter;
         let text = |text: &Option<String>| text.clone().map(Value::from);
-        let mut condition = Self("TRUE".to_owned(), Vec::new());
-        condition.and("dead_letters.pipeline = ?", text(pipeline));
-        condition.and("destination = ?", text(destination));
-        condition.and("reason IN (SELECT id FROM reasons WHERE kind = ?)", text(kind));
-        condition.and("at >= ?", text(since));
-        condition.and("at < ?", text(before));
-        condition.and("dead_letters.id = ?", id.map(Value::from));
+        let mut condition = Self(led.to_owned(), Vec::new());
+        condition.and(plus, "dead_letters.pipeline = ?", text(pipeline));
+        condition.and(plus, "destination = ?", text(destination));
+        condition.and(plus, "reason IN (SELECT id FROM reasons WHERE kind = ?)", text(kind));
+        condition.and(plus, "at >= ?", text(since));
+        condition.and(plus, "at < ?", text(before));
+        condition.and("", "dead_letters.id = ?", id.map(Value::from));
         condition
     }
 
-    fn and(&mut self, what: &str, value: Option<Value>) {
+    fn and(&mut self, plus: &str, what: &str, value: Option<Value>) {
         if let Some(value) = value {
             self.0.push_str(" AND ");
+            self.0.push_str(plus);
             self.0.push_str(what);
             self.1.push(value);
         }
@@ -137,27 +148,38 @@ pub(super) fn all(connection: &Connection, pipeline: &str) -> rusqlite::Result<V
 
 /// A piece, in the order of their numbers.
 fn by_number(connection: &Connection, filter: &LetterFilter, after: i64, most: u32) -> rusqlite::Result<Vec<KeptLetter>> {
-    let mut condition = Condition::of(filter);
-    condition.and("dead_letters.id > ?", Some(after.into()));
-    let Condition(condition, mut values) = condition;
-    values.push(most.into());
-    let query = format!("SELECT {COLUMNS} FROM {TABLES} WHERE {condition} ORDER BY dead_letters.id LIMIT ?");
+    let (query, values) = numbered(filter, after, most);
     read(connection, &query, values, PIECE)
 }
 
-/// A piece, in the order in which their records were read.
+fn numbered(filter: &LetterFilter, after: i64, most: u32) -> (String, Vec<Value>) {
+    let Condition(condition, filtered) = Condition::in_order("dead_letters.id > ?", filter);
+    let query = format!("SELECT {COLUMNS} FROM {TABLES} WHERE {condition} ORDER BY dead_letters.id LIMIT ?");
+    (query, [after.into()].into_iter().chain(filtered).chain([most.into()]).collect())
+}
+
+/// A piece of a pipeline's, in the order in which their records were read.
 fn to_replay(
     connection: &Connection,
+    pipeline: &str,
     filter: &LetterFilter,
     after: &ReplayPlace,
     most: u32,
 ) -> rusqlite::Result<Vec<KeptLetter>> {
-    let Condition(condition, mut values) = Condition::of(filter);
-    let (partition, sequence, ordinal, id) = after.parts();
-    values.extend([partition.to_owned().into(), sequence.into(), ordinal.into(), id.into(), most.into()]);
-    let order = "partition, sequence, ordinal, dead_letters.id";
-    let query = format!("SELECT {COLUMNS} FROM {TABLES} WHERE {condition} AND ({order}) > (?, ?, ?, ?) ORDER BY {order} LIMIT ?");
+    let (query, values) = replayed(pipeline, filter, after, most);
     read(connection, &query, values, PIECE)
+}
+
+fn replayed(pipeline: &str, filter: &LetterFilter, after: &ReplayPlace, most: u32) -> (String, Vec<Value>) {
+    let order = "partition, sequence, ordinal, destination";
+    let led = format!("dead_letters.pipeline = ? AND ({order}) > (?, ?, ?, ?)");
+    let filter = LetterFilter { pipeline: None, ..filter.clone() };
+    let Condition(condition, filtered) = Condition::in_order(&led, &filter);
+    let query = format!("SELECT {COLUMNS} FROM {TABLES} WHERE {condition} ORDER BY {order} LIMIT ?");
+    let text = |text: &str| Value::from(text.to_owned());
+    let (partition, sequence, ordinal, destination) = after.parts();
+    let led = [text(pipeline), text(partition), sequence.into(), ordinal.into(), text(destination)];
+    (query, led.into_iter().chain(filtered).chain([most.into()]).collect())
 }
 
 /// How many there are.
@@ -266,12 +288,13 @@ impl LetterStore for SqliteStore {
 
     async fn letters_to_replay(
         &self,
+        pipeline: &str,
         filter: &LetterFilter,
         after: &ReplayPlace,
         most: u32,
     ) -> Result<Vec<KeptLetter>, StoreError> {
-        let (filter, after) = (filter.clone(), after.clone());
-        self.on("read", move |connection| to_replay(connection, &filter, &after, most)).await
+        let (pipeline, filter, after) = (pipeline.to_owned(), filter.clone(), after.clone());
+        self.on("read", move |connection| to_replay(connection, &pipeline, &filter, &after, most)).await
     }
 
     async fn remove_letters(&self, filter: &LetterFilter) -> Result<u64, StoreError> {
@@ -288,5 +311,32 @@ impl LetterStore for SqliteStore {
 
     async fn remove_letters_by_id(&self, ids: Vec<i64>) -> Result<u64, StoreError> {
         self.on("write to", move |connection| remove_by_id(connection, &ids)).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A page costs what is on it and not what there is, however many dead letters there are.
+    #[test]
+    fn no_page_is_made_by_sorting() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("wharf.db");
+        SqliteStore::open(&path).unwrap();
+        let connection = Connection::open(&path).unwrap();
+        let text = |text: &str| Some(text.to_owned());
+        let (pipeline, destination, kind) = (text("p"), text("d"), text("rejected"));
+        let all = LetterFilter { pipeline, destination, kind, since: text("2026"), before: text("2027"), id: None };
+        let some = LetterFilter { pipeline: text("p"), ..LetterFilter::default() };
+        for filter in [LetterFilter::default(), some, all] {
+            for (query, values) in [numbered(&filter, 7, 50), replayed("p", &filter, &ReplayPlace::default(), 50)] {
+                let mut plan = connection.prepare(&format!("EXPLAIN QUERY PLAN {query}")).unwrap();
+                let plan = plan.query_map(params_from_iter(values), |row| row.get::<_, String>(3)).unwrap();
+                let plan: Vec<String> = plan.map(Result::unwrap).collect();
+                assert!(plan[0].starts_with("SEARCH dead_letters USING "), "{plan:?}");
+                assert!(plan.iter().all(|step| !step.contains("TEMP B-TREE")), "{plan:?}");
+            }
+        }
     }
 }

@@ -71,7 +71,7 @@ const FORMAT_2: &str = "
         reason INTEGER NOT NULL REFERENCES reasons (id),
         attempts INTEGER NOT NULL,
         at TEXT NOT NULL,
-        UNIQUE (pipeline, destination, partition, sequence, ordinal)
+        UNIQUE (pipeline, partition, sequence, ordinal, destination) -- the order in which they are sent again
     );
     CREATE INDEX dead_letters_by_reason ON dead_letters (reason);
     CREATE INDEX dead_letters_by_time ON dead_letters (pipeline, at);

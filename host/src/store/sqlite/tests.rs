@@ -156,7 +156,7 @@ async fn a_replay_sees_letters_in_the_order_of_their_records_piece_by_piece() {
     store.settle("x", given_up(letters)).await.unwrap();
     let (mut place, mut seen) = (ReplayPlace::default(), Vec::new());
     loop {
-        let piece = store.letters_to_replay(&of("x"), &place, 2).await.unwrap();
+        let piece = store.letters_to_replay("x", &LetterFilter::default(), &place, 2).await.unwrap();
         let Some(last) = piece.last() else { break };
         assert!(piece.len() <= 2);
         place = last.place();
