@@ -3,7 +3,7 @@
 //! **Threat.** The host copies what a component hands over, up to `limits.host-call-bytes` a call. The allocator of glibc learns from the
 //! first large piece that is given back to keep the next one of that size for later, in a place of each thread's own: components on
 //! many threads make a process some 30 MiB larger each, for good, though nothing holds on to anything. **Answer.** It is told what to
-//! keep: pieces above [`KEPT`] go back to the system when they are freed.
+//! keep: pieces above `KEPT` go back to the system when they are freed.
 
 /// Bytes from which on a piece is the system's and not the allocator's: twice what a batch has by default.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
