@@ -205,25 +205,50 @@ impl<'a> Json<'a> {
         }
     }
 
-    /// Takes the value at a place away, from an array so that what comes after moves up; `None` where there is none. The root stays
-    /// behind as `null`.
-    pub fn take(&mut self, pointer: &Pointer) -> Option<Json<'a>> {
-        let Some((last, way)) = pointer.steps().split_last() else { return Some(std::mem::replace(self, Self::null())) };
-        let parent = way.iter().try_fold(self, |value, step| value.step(step))?;
-        parent.expand();
-        match &mut parent.0 {
+    /// Changes every value at a place: more than one where a member on the way is named twice.
+    pub fn each(&mut self, pointer: &Pointer, mut change: impl FnMut(&mut Json<'a>)) {
+        self.each_of(pointer.steps(), &mut change);
+    }
+
+    fn each_of(&mut self, steps: &[String], change: &mut dyn FnMut(&mut Json<'a>)) {
+        let Some((step, rest)) = steps.split_first() else { return change(self) };
+        self.expand();
+        match &mut self.0 {
             Node::Object(members) => {
-                let at = members.iter().rposition(|(name, _)| name.is(last))?;
-                let (_, value) = members.remove(at);
-                members.retain(|(name, _)| !name.is(last));
-                Some(value)
+                members.iter_mut().filter(|(name, _)| name.is(step)).for_each(|(_, value)| value.each_of(rest, change));
             }
             Node::Array(elements) => {
-                let at = index(last).filter(|at| *at < elements.len())?;
-                Some(elements.remove(at))
+                if let Some(element) = index(step).and_then(|at| elements.get_mut(at)) {
+                    element.each_of(rest, change);
+                }
             }
-            Node::Text(_) => None,
+            Node::Text(_) => {}
         }
+    }
+
+    /// Takes the value at a place away, from an array so that what comes after moves up; `None` where there is none. Of several, where a
+    /// member is named twice, none stays, and the last is given. The root stays behind as `null`.
+    pub fn take(&mut self, pointer: &Pointer) -> Option<Json<'a>> {
+        let Some((last, way)) = pointer.steps().split_last() else { return Some(std::mem::replace(self, Self::null())) };
+        let mut taken = None;
+        self.each_of(way, &mut |parent| {
+            parent.expand();
+            match &mut parent.0 {
+                Node::Object(members) => {
+                    if let Some(at) = members.iter().rposition(|(name, _)| name.is(last)) {
+                        taken = Some(members.remove(at).1);
+                        members.retain(|(name, _)| !name.is(last));
+                    }
+                }
+                Node::Array(elements) => {
+                    if let Some(at) = index(last).filter(|at| *at < elements.len()) {
+                        taken = Some(elements.remove(at));
+                    }
+                }
+                Node::Text(_) => {}
+            }
+        });
+        taken
     }
 
     /// Puts a value at a place: instead of the one that is there, or as a new last member, or element (`-` is the next one). Objects
@@ -433,6 +458,17 @@ mod tests {
         assert_eq!(value.set(&pointer("/g\"/x"), Json::null()).unwrap_err().to_string(), "`/g\"` is a number and has no members");
         assert_eq!(value.take(&pointer("")).unwrap().to_string(), expected);
         assert_eq!(value.to_string(), "null");
+    }
+
+    #[test]
+    fn what_is_named_twice_is_changed_and_taken_twice() {
+        let twice = r#"{"a":{"b":1,"b":2},"\u0061":{"b":3,"c":4}}"#;
+        let mut value = json(twice);
+        value.each(&pointer("/a/b"), |value| *value = Json::null());
+        assert_eq!(value.to_string(), r#"{"a":{"b":null,"b":null},"\u0061":{"b":null,"c":4}}"#);
+        let mut value = json(twice);
+        assert_eq!(value.take(&pointer("/a/b")).unwrap().to_string(), "3");
+        assert_eq!(value.to_string(), r#"{"a":{},"\u0061":{"c":4}}"#);
     }
 
     #[test]

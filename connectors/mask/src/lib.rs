@@ -67,11 +67,13 @@ impl Mask {
         let mut changed = false;
         let mut mask = |pointers: &[Pointer], masked: &dyn Fn(&str) -> String| {
             for pointer in pointers {
-                // What is null says nothing.
-                if let Some(value) = json.get(pointer).filter(|value| value.kind() != Kind::Null) {
-                    *value = Json::string(&masked(&value.as_text()));
-                    changed = true;
-                }
+                json.each(pointer, |value| {
+                    // What is null says nothing.
+                    if value.kind() != Kind::Null {
+                        *value = Json::string(&masked(&value.as_text()));
+                        changed = true;
+                    }
+                });
             }
         };
         let salt = self.config.salt.as_ref().map_or("", |salt| salt.expose());
@@ -189,6 +191,13 @@ mod tests {
         let harness = ProcessorHarness::<Mask>::new().setting("redact.0", "").setting("parts.0", "key");
         let answer = harness.open().process(&batch([record("{}").key("17")]));
         assert_eq!(answer.outputs()[0].key.as_deref(), Some(&b"\"***\""[..]));
+    }
+
+    #[test]
+    fn a_member_that_is_named_twice_hides_nothing_behind_its_name() {
+        let twice = r#"{"user":{"mail":"one","mail":"two"},"us\u0065r":{"m\u0061il":"three"}}"#;
+        let masked = masked(&[("redact.0", "/user/mail")], twice);
+        assert!(!["one", "two", "three"].iter().any(|mail| masked.contains(mail)), "{masked}");
     }
 
     #[test]

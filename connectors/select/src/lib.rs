@@ -174,6 +174,12 @@ mod tests {
     }
 
     #[test]
+    fn a_member_that_is_named_twice_is_dropped_twice() {
+        let twice = r#"{"user":{"mail":"one","mail":"two"},"us\u0065r":{"m\u0061il":"three"}}"#;
+        assert_eq!(selected(&[("drop.0", "/user/mail")], twice), r#"{"user":{},"us\u0065r":{}}"#);
+    }
+
+    #[test]
     fn what_is_renamed_stays_where_it_stands_and_what_is_moved_goes_last() {
         let rename =
             [("rename.0.from", "/user"), ("rename.0.to", "/account"), ("rename.1.from", "/id"), ("rename.1.to", "/account/key")];

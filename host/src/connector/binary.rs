@@ -86,7 +86,9 @@ impl NotAConnector {
             Self::Damaged { .. } => "copy or build the file again",
             Self::Beyond(Bound::NameBytes) => "strip it of the names of its functions",
             Self::Beyond(_) => "ask the connector's author; no toolchain makes such a component of an ordinary program",
-            Self::NoContract { .. } => "a connector exports wharf:connector/connector; the SDK's export_destination! does that",
+            Self::NoContract { .. } => {
+                "a connector exports wharf:connector/connector; the SDK's export_destination! and export_processor! do that"
+            }
             Self::OtherVersion { .. } => "build it against the contract of this host, or run a host that serves its version",
         }
     }
