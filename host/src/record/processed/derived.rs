@@ -53,6 +53,28 @@ impl Derived {
         self.parents.as_ref().map_or(output, |parents| parents[output as usize])
     }
 
+    /// What became of the records before one of those that came in: what can go on where that one has to be processed again, with all
+    /// that come after it. It is to be the first of its sequence, as [`Batch::sequence_start`] tells, or else keys come twice.
+    ///
+    /// # Panics
+    /// Where fewer records came in.
+    #[must_use]
+    pub fn until(&self, record: u32) -> Self {
+        let came_in = self.passages.last().map_or(0, |passage| passage.records.end);
+        assert!(record <= came_in, "record {record} of {came_in}");
+        let outputs = self.outputs(Span::new(0, record)).end;
+        let before = |passage: &&Passage| passage.records.start < record;
+        let cut = |passage: &Passage| {
+            let records = Span::new(passage.records.start, passage.records.end.min(record));
+            Passage { records, passed: passage.passed.clone() }
+        };
+        Self {
+            batch: self.batch.as_ref().filter(|_| outputs > 0).map(|batch| batch.slice(0..outputs)),
+            parents: self.parents.as_ref().map(|parents| parents[..outputs as usize].to_vec()),
+            passages: self.passages.iter().take_while(before).map(cut).collect(),
+        }
+    }
+
     /// The records that came of neighbours that came in; empty where none did.
     pub fn outputs(&self, records: Span) -> Span {
         match &self.parents {

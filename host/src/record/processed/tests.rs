@@ -108,6 +108,28 @@ fn records_are_dropped_multiplied_and_failed_each_with_its_key() {
 }
 
 #[test]
+fn what_became_of_the_records_before_one_can_go_on_alone() {
+    let whole = batch(&["a", "b", "c", "d"]);
+    let processed = Processed {
+        count: 4,
+        parents: Some(vec![0, 0, 2, 3]),
+        verdicts: vec![failed(1, 2, FailureKind::Transient)],
+        ..Processed::default()
+    };
+    let derived = on(processed, &whole).unwrap();
+    let seen = |record: u32| {
+        let until = derived.until(record);
+        let passages: Vec<_> = until.passages().iter().map(|passage| (passage.records.start, passage.records.end)).collect();
+        (until.batch().map(|batch| texts(batch.after()).concat()).unwrap_or_default(), until.parents().unwrap().len(), passages)
+    };
+    assert_eq!(seen(0), (String::new(), 0, vec![]));
+    assert_eq!(seen(1), ("aa".into(), 2, vec![(0, 1)]));
+    assert_eq!(seen(2), ("aa".into(), 2, vec![(0, 1), (1, 2)]));
+    assert_eq!(seen(3), ("aac".into(), 3, vec![(0, 1), (1, 2), (2, 3)]));
+    assert_eq!(seen(4), ("aacd".into(), 4, vec![(0, 1), (1, 2), (2, 4)]));
+}
+
+#[test]
 fn where_nothing_comes_out_there_is_no_batch() {
     let whole = batch(&["a", "b"]);
     let processed = Processed { parents: Some(Vec::new()), filtered: vec![Span::new(0, 2)], ..Processed::default() };
