@@ -245,3 +245,9 @@ fn a_key_that_is_no_json_pointer() {
     let file = Given::right().file().replace("path: lines.ndjson", "path: lines.ndjson, key: \"/a~2b\"");
     insta::assert_snapshot!(refused(&file, |_| {}));
 }
+
+#[test]
+fn a_place_in_a_template_that_is_none() {
+    let file = Given::right().file() + "        format: template\n        template: \"{{ json user }}\"\n";
+    insta::assert_snapshot!(refused(&file, |_| {}));
+}

@@ -28,6 +28,15 @@ pub struct Destination {
     /// What the component is told, by the names of the parameters that it declares.
     #[serde(default)]
     pub settings: Settings,
+    /// In what shape the connector gets the records.
+    #[serde(default)]
+    #[schemars(with = "Shape", extend("default" = "payload"))]
+    pub format: Option<At<Shape>>,
+    /// The text that a record becomes, with places in double braces for what it says, such as `{{ /user/id }}`. Only with
+    /// `format: template`, and required there.
+    #[serde(default)]
+    #[schemars(with = "String")]
+    pub template: Option<At<String>>,
     /// What the component may reach. It reaches nothing else.
     #[serde(default)]
     pub grants: Grants,
@@ -77,6 +86,24 @@ const fn one() -> u32 {
 
 fn lanes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
     within(deserializer, 1..=64)
+}
+
+/// In what shape a connector gets records.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Shape {
+    /// As they are.
+    #[default]
+    Payload,
+    /// The whole record as a document of OpenCDC.
+    #[serde(rename = "opencdc")]
+    OpenCdc,
+    /// The change as a document of Debezium, without a schema.
+    Debezium,
+    /// The entity in the envelope of Kafka Connect, without a schema.
+    KafkaConnect,
+    /// Text with places for what a record says.
+    Template,
 }
 
 /// How long an instance of a component lives.

@@ -10,7 +10,7 @@ use std::{
 use super::{
     at::At,
     de::from_node,
-    destination::Destination,
+    destination::{Destination, Shape},
     error::{ConfigError, Place},
     fault::list,
     file::{File, VERSION},
@@ -156,6 +156,7 @@ fn check(file: &File) -> Result<(), ConfigError> {
     for At { value: pipeline, .. } in &file.pipelines {
         unique("destination", pipeline.destinations.iter().map(|destination| (destination.id.as_str(), &destination.id.place)))?;
         for destination in &pipeline.destinations {
+            shaped(destination)?;
             let grants = &destination.grants.directories;
             unique("directory of the guest", grants.iter().map(|grant| (grant.guest.as_str(), &grant.place)))?;
             let tcp: Vec<_> = destination.grants.tcp.iter().map(|grant| (grant.to.to_string(), &grant.place)).collect();
@@ -191,6 +192,24 @@ fn unique<'a>(noun: &str, names: impl Iterator<Item = (&'a str, &'a Place)>) -> 
         }
     }
     Ok(())
+}
+
+/// A template where one is needed, and nowhere else.
+fn shaped(destination: &Destination) -> Result<(), ConfigError> {
+    let Destination { format, template, .. } = destination;
+    let wanted = format.as_ref().filter(|format| format.value == Shape::Template);
+    let (what, hint, place) = match (wanted, template) {
+        (Some(format), None) => (
+            "`format: template` without a `template`",
+            "add `template`, the text that a record becomes, such as `\"{{ /user/id }}\"`",
+            &format.place,
+        ),
+        (None, Some(template)) => {
+            ("`template` without `format: template`", "add `format: template`, or leave `template` out", &template.place)
+        }
+        _ => return Ok(()),
+    };
+    Err(ConfigError::new(what).with_hint(hint).with_place(place.clone()))
 }
 
 /// Whether a provider that is named stands in the file.

@@ -46,7 +46,7 @@ mod tests;
 pub use at::At;
 pub use dead_letters::DeadLetters;
 pub use delivery::{Handed, OnUnknown, Rate, Retry, Then, Throttle};
-pub use destination::{Destination, Isolation};
+pub use destination::{Destination, Isolation, Shape};
 pub use error::{ConfigError, Place};
 pub use file::File;
 pub use grants::{

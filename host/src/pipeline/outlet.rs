@@ -16,6 +16,7 @@ use super::{
 use crate::{
     config::{Isolation, OnUnknown},
     connector::{Connector, Opening, descriptor::Order},
+    record::format::Format,
 };
 
 /// A destination that a component serves.
@@ -36,6 +37,8 @@ pub struct Destination {
 pub struct Delivery {
     /// How long an instance lives.
     pub isolation: Isolation,
+    /// In what shape it gets records.
+    pub format: Format,
     /// Whether records stay in order; per key where there are several lanes.
     pub ordered: bool,
     /// How many instances take records side by side, at least one.
@@ -62,6 +65,7 @@ impl Default for Delivery {
     fn default() -> Self {
         Self {
             isolation: Isolation::default(),
+            format: Format::default(),
             ordered: true,
             lanes: 1,
             retry: Policy::RECORD,

@@ -7,6 +7,7 @@ use crate::{
     config::{self, At, Size},
     connector::{Connector, descriptor::Order},
     pipeline::{Delivery, Policy, Rate},
+    record::format::Format,
 };
 
 /// What the pipeline file asks of the order of records and cannot have.
@@ -23,12 +24,13 @@ pub(super) fn refused(given: &At<config::Destination>, connector: &Connector, ke
 }
 
 /// With what the connector prefers where the pipeline file says nothing.
-pub(super) fn planned(given: &config::Destination, pipeline: &config::Pipeline, connector: &Connector) -> Delivery {
+pub(super) fn planned(given: &config::Destination, format: Format, pipeline: &config::Pipeline, connector: &Connector) -> Delivery {
     let preferred = &connector.descriptor.preferences;
     let records = given.batch.records.or(preferred.records).unwrap_or(u32::MAX);
     let bytes = given.batch.bytes.or(preferred.bytes).map_or(u64::MAX, Size::bytes);
     Delivery {
         isolation: given.isolation,
+        format,
         ordered: given.ordered,
         lanes: given.parallel,
         retry: Policy::RECORD.with(&given.retry),

@@ -8,6 +8,7 @@ use super::tokens::ProviderError;
 use crate::{
     config::{ConfigError, Place},
     connector::{LoadError, OpenError, settings::Problem},
+    record::format::TemplateError,
     sandbox::{DirectoryError, HttpError, output::printable},
 };
 
@@ -92,6 +93,16 @@ pub enum PlanError {
         connector: String,
         /// What is wrong.
         problem: Problem,
+    },
+    /// A template cannot be read.
+    #[error("destination {destination}: {cause}")]
+    Template {
+        /// Whose.
+        destination: String,
+        /// Where it stands.
+        place: Place,
+        /// What is wrong with it.
+        cause: TemplateError,
     },
     /// The component could not say whether its settings are right.
     #[error("destination {destination} ({connector}): {cause}")]
@@ -183,6 +194,7 @@ impl PlanError {
                 "name the key in the source (`key`), or say `ordered: false` in the destination where the order does not matter"
                     .into(),
             ),
+            Self::Template { cause, .. } => Some(cause.hint().into()),
             Self::Setting { problem, .. } => problem.hint.clone(),
             Self::Check { .. } => Some("ask the connector's author; `check` has to work without any grant".into()),
             Self::Directory { cause, .. } => Some(cause.hint()),
@@ -211,6 +223,7 @@ impl PlanError {
             | Self::Unordered { place, .. }
             | Self::Keyless { place, .. }
             | Self::Setting { place, .. }
+            | Self::Template { place, .. }
             | Self::Check { place, .. }
             | Self::Directory { place, .. }
             | Self::Http { place, .. }

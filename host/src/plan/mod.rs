@@ -10,6 +10,7 @@ use std::{
 
 mod delivery;
 mod error;
+mod format;
 mod grants;
 mod remedy;
 mod tokens;
@@ -178,6 +179,7 @@ impl Planner<'_> {
         let errors = self.errors.len();
         let limits = Arc::new(*limits);
         let destination = id.value.to_string();
+        let format = format::format(&destination, given, &mut self.errors);
         let connector = self.connector(pipeline.id.value.as_str(), &destination, component, &limits).await?;
         let title = connector.title();
         let scope = self.scope(pipeline.id.value.as_str(), given, &connector);
@@ -239,7 +241,7 @@ impl Planner<'_> {
         if self.errors.len() > errors {
             return None;
         }
-        let delivery = delivery::planned(&given.value, pipeline, &connector);
+        let delivery = delivery::planned(&given.value, format?, pipeline, &connector);
         Some(Destination {
             id: destination.into(),
             connector,

@@ -14,7 +14,7 @@ fn a_wrong_file_is_refused_with_the_line_and_what_to_do() {
         (rest("        settigns: {}\n"), "p.yaml:8:9: unknown key `settigns` in a destination\ndid you mean `settings`?"),
         (
             rest("        flavour: 1\n"),
-            "p.yaml:8:9: unknown key `flavour` in a destination\nit may have `id`, `component`, `settings`, `grants`, `limits`, `isolation`, `ordered`, `parallel`, `batch`, `rate`, `retry`, `outage`, `throttle`, `on-unknown` and `best-effort`",
+            "p.yaml:8:9: unknown key `flavour` in a destination\nit may have `id`, `component`, `settings`, `format`, `template`, `grants`, `limits`, `isolation`, `ordered`, `parallel`, `batch`, `rate`, `retry`, `outage`, `throttle`, `on-unknown` and `best-effort`",
         ),
         (
             rest("        limits: { Fuel_Per_Call: 1 }\n"),
@@ -134,6 +134,25 @@ fn a_wrong_file_is_refused_with_the_line_and_what_to_do() {
         ),
         (source("{ kind: file, path: x.csv, follow: yes }"), "p.yaml:4:48: expected `true` or `false`, found `yes`"),
         (source("{ kind: generator, count: -1 }"), "p.yaml:4:39: expected a whole number of at least 0, found `-1`"),
+        // Shapes.
+        (
+            rest("        format: template\n"),
+            "p.yaml:8:17: `format: template` without a `template`\n\
+             add `template`, the text that a record becomes, such as `\"{{ /user/id }}\"`",
+        ),
+        (
+            rest("        template: x\n"),
+            "p.yaml:8:19: `template` without `format: template`\nadd `format: template`, or leave `template` out",
+        ),
+        (
+            rest("        format: opencdc\n        template: x\n"),
+            "p.yaml:9:19: `template` without `format: template`\nadd `format: template`, or leave `template` out",
+        ),
+        (
+            rest("        format: debesium\n"),
+            "p.yaml:8:17: expected `payload`, `opencdc`, `debezium`, `kafka-connect` or `template`, found `debesium`\n\
+             did you mean `debezium`?",
+        ),
         // More than one.
         (
             rest("      - { id: d, component: e.wasm }\n"),

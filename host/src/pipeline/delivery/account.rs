@@ -50,15 +50,18 @@ impl Account {
         self.settled.insert(Span::new(part.start() + records.start, part.start() + records.end));
     }
 
-    /// Records are given up, and dealt with.
+    /// Records are given up, and dealt with: as they came, in whatever shape they were handed over.
     pub fn give_up(&mut self, part: &Batch, records: Span, letter: &Letter) {
         self.settle(part, records);
-        self.dead_letters.extend((records.start..records.end).map(|record| letter.of(part, record)));
+        let cut = self.batch.as_ref().unwrap_or(part);
+        self.dead_letters.extend((records.start..records.end).map(|record| letter.of(cut, part.start() + record)));
     }
 
     /// A record ended an instance by itself: it is given up if it is found guilty.
-    pub fn suspect(&mut self, part: &Batch, record: u32, letter: DeadLetter) {
-        self.suspects.push((part.start() + record, letter));
+    pub fn suspect(&mut self, part: &Batch, record: u32, letter: &Letter) {
+        let cut = self.batch.as_ref().unwrap_or(part);
+        let record = part.start() + record;
+        self.suspects.push((record, letter.of(cut, record)));
     }
 
     /// Whether there are records of which it is not known yet whether they are to blame.

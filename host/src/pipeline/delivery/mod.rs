@@ -52,7 +52,7 @@ use crate::{
     clock::Clock,
     config::Isolation,
     connector::Room,
-    record::Span,
+    record::{Outcome, Span, Verdict, format::shape},
     sandbox::{Ended, log::Log},
     source::Portion,
 };
@@ -214,15 +214,26 @@ impl Lane {
         let own = |batch| share::share(&self.progress.pipeline, batch, number, (self.which.lane, lanes), ordered);
         let batch =
             portion.batch.as_ref().map(own).transpose().map_err(|full| DestinationError::Worker(full.to_string()))?.flatten();
-        let whole = batch.as_ref().map(Part::whole);
-        self.accounts.push_back(Account::new(number, portion, batch, self.clock.elapsed()));
-        let Some(whole) = whole else { return Ok(()) };
-        let largest = self.bounds.largest;
-        let (parts, too_large) = whole.within(self.bounds, |records| whole.batch.bytes_of(records) as u64);
-        for part in parts {
-            self.queue.put(number, part, Duration::ZERO);
+        self.accounts.push_back(Account::new(number, portion, batch.clone(), self.clock.elapsed()));
+        let Some(batch) = batch else { return Ok(()) };
+        let shaped = shape(&batch, &self.outlet.delivery.format);
+        let whole = Part::whole(&shaped.batch);
+        let mut over = Vec::new();
+        for records in shaped.shaped() {
+            let part = whole.slice(records);
+            let (parts, too_large) = part.within(self.bounds, |records| part.batch.bytes_of(records) as u64);
+            for part in parts {
+                self.queue.put(number, part, Duration::ZERO);
+            }
+            over.extend(too_large.into_iter().map(|(record, size)| (records.start + record, size)));
         }
-        for (record, size) in too_large {
+        for Verdict { records, outcome } in &shaped.verdicts {
+            if let Outcome::Failed(failure) = outcome {
+                self.give_up(number, &whole, *records, &Why::Failed(failure))?;
+            }
+        }
+        let largest = self.bounds.largest;
+        for (record, size) in over {
             let message = format!("the record has {size} bytes, and this connector takes {largest} at the most");
             self.give_up(number, &whole, Span::new(record, record + 1), &Why::TooLarge(message))?;
         }

@@ -98,9 +98,9 @@ impl Lane {
             [Span { start, end }] if end - start == 1 => {
                 let sequence = part.batch.sequences()[start as usize];
                 tracing::warn!(%pipeline, %destination, batch = part.batch.id(), sequence, "the record ends an instance by itself");
-                let letter = self.letter(number, &part, &Why::Ended(&ended)).of(&part.batch, start);
+                let letter = self.letter(number, &part, &Why::Ended(&ended));
                 if let Some(account) = self.account(number) {
-                    account.suspect(&part.batch, start, letter);
+                    account.suspect(&part.batch, start, &letter);
                 }
                 let Some(wait) = self.suspicion.culprit() else {
                     let instances = self.suspicion.instances();
