@@ -21,11 +21,12 @@ pipelines:
   - id: run
     source: {source}
     batch: {{ records: 2 }}
-    window: 2
+    window: 4
     dead-letters: {{ window: 0 }}
     destinations:
       - id: scripted
         component: {component}
+        on-unknown: hold
         settings: {{ script: \"{script}\" }}
         grants: {{ directories: [ {{ host: journal, guest: /journal, access: read-write }} ] }}
 "

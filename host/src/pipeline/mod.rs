@@ -17,6 +17,9 @@ mod reader;
 mod retry;
 mod tolerance;
 
+#[cfg(test)]
+mod tests;
+
 use std::{collections::HashMap, sync::Arc};
 
 use futures::{StreamExt, stream::FuturesUnordered};

@@ -100,7 +100,8 @@ pub struct Outlet {
 impl Outlet {
     /// One whose calls run on the executor itself: for what waits and does not compute.
     pub fn new(id: Arc<str>, far: Arc<dyn Far>, delivery: Delivery) -> Self {
-        let (window, tolerance) = delivery.tolerance;
+        // What a best-effort destination misses is no reason to stop.
+        let (window, tolerance) = if delivery.best_effort { (0, 0) } else { delivery.tolerance };
         let tolerance = Arc::new(Mutex::new(Tolerance::new(window, tolerance)));
         Self { id, far, delivery: Arc::new(delivery), gate: Gate::default(), tolerance, start: |run| tokio::spawn(run) }
     }

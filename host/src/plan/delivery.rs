@@ -24,7 +24,12 @@ pub(super) fn refused(given: &At<config::Destination>, connector: &Connector, ke
 }
 
 /// With what the connector prefers where the pipeline file says nothing.
-pub(super) fn planned(given: &config::Destination, format: Format, pipeline: &config::Pipeline, connector: &Connector) -> Delivery {
+pub(super) fn planned(
+    given: &config::Destination,
+    format: Format,
+    pipeline: &config::Pipeline,
+    connector: &Connector,
+) -> Delivery {
     let preferred = &connector.descriptor.preferences;
     let records = given.batch.records.or(preferred.records).unwrap_or(u32::MAX);
     let bytes = given.batch.bytes.or(preferred.bytes).map_or(u64::MAX, Size::bytes);

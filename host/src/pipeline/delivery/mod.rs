@@ -70,6 +70,9 @@ const RETRIES: u32 = 3;
 /// How long a destination that paused is let alone.
 const PAUSE: Duration = Duration::from_secs(300);
 
+/// How long those who ended an instance are only suspected, where no other record comes that could be asked.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// How long the others wait for a call of a best-effort destination to come back before it is ended.
 const GRACE: Duration = Duration::from_secs(1);
 
@@ -119,6 +122,8 @@ pub(super) struct Lane {
     /// The moment before which nothing is sent.
     rest: Duration,
     suspicion: Suspicion,
+    /// When those who ended an instance are judged, where no other record comes before.
+    judged_at: Option<Duration>,
     /// What ended an instance last.
     last: Option<Ended>,
     /// How often a person had opened the gate when it was looked at last.
@@ -151,6 +156,7 @@ impl Lane {
             queue,
             rest: Duration::ZERO,
             suspicion: Suspicion::default(),
+            judged_at: None,
             last: None,
             resumed: 0,
             down: 0,
@@ -214,6 +220,7 @@ impl Lane {
         let own = |batch| share::share(&self.progress.pipeline, batch, number, (self.which.lane, lanes), ordered);
         let batch =
             portion.batch.as_ref().map(own).transpose().map_err(|full| DestinationError::Worker(full.to_string()))?.flatten();
+        self.judged_at = None;
         self.accounts.push_back(Account::new(number, portion, batch.clone(), self.clock.elapsed()));
         let Some(batch) = batch else { return Ok(()) };
         let shaped = shape(&batch, &self.outlet.delivery.format);
@@ -267,9 +274,15 @@ impl Lane {
                     return Ok(true);
                 }
                 Next::At(moment) => Some(moment),
-                Next::Empty if self.accounts.iter().any(Account::has_suspects) && (!*more || self.accounts.len() >= window) => {
-                    self.judge()?;
-                    return Ok(true);
+                Next::Empty if self.accounts.iter().any(Account::has_suspects) => {
+                    // Others may come that can be asked; not for ever.
+                    let judged = *self.judged_at.get_or_insert(now + PATIENCE);
+                    if !*more || self.accounts.len() >= window || judged <= now {
+                        self.judged_at = None;
+                        self.judge()?;
+                        return Ok(true);
+                    }
+                    Some(judged)
                 }
                 Next::Empty if !*more => return Ok(false),
                 Next::Empty => None,
@@ -373,6 +386,11 @@ impl Lane {
         }
         self.tell(&settled).await;
         let Some(part) = self.open(number, part).await? else { return Ok(()) };
+        if !self.outlet.gate.is_open() {
+            // Another lane found out meanwhile.
+            self.queue.put(number, part, Duration::ZERO);
+            return Ok(());
+        }
         let room = self.session.as_ref().map(|session| session.room());
         let Some(part) = room.and_then(|room| self.fitting(number, part, room).transpose()).transpose()? else { return Ok(()) };
         let Some(part) = self.in_rate(number, part) else { return Ok(()) };
@@ -517,6 +535,9 @@ impl Lane {
     fn miss_before(&mut self, portion: u64) {
         for (number, part) in self.queue.take_before(portion) {
             let records = Span::new(0, part.batch.count());
+            if part.unknown {
+                self.counts().known(records.len().into());
+            }
             let letter = self.letter(number, &part, &Why::Missed);
             if let Some(account) = self.account(number) {
                 account.give_up(&part.batch, records, &letter);

@@ -195,18 +195,19 @@ impl Lane {
         }
         let mut end = Ok(());
         for (records, failure) in given_up {
-            end = end.and_then(|()| self.give_up(number, &part, records, &Why::Failed(&failure)));
+            end = end.and(self.give_up(number, &part, records, &Why::Failed(&failure)));
         }
         if down || idle {
             let failure = for_now.first().map(|(_, failure)| failure.clone()).unwrap_or_else(tries_nothing);
-            end = end.and_then(|()| self.is_down(number, &part, &failure, &mut again, for_now));
+            end = end.and(self.is_down(number, &part, &failure, &mut again, for_now));
         } else {
-            end = end.and_then(|()| self.fail_for_now(number, &part, &mut again, for_now));
+            end = end.and(self.fail_for_now(number, &part, &mut again, for_now));
         }
         if let Some(failure) = refused {
             self.is_refused(failure);
         }
-        end = end.and_then(|()| self.unknown(number, &part, unknown, breach));
+        // Each sees to it that no record of its own is lost, whatever became of the others.
+        end = end.and(self.unknown(number, &part, unknown, breach));
         self.put_back(number, &part, again);
         end
     }
@@ -231,6 +232,7 @@ impl Lane {
         let (attempts, singled) = (part.attempts, part.singled);
         if policy.is_over(self.down, age) {
             if policy.then == Then::Stop {
+                again.extend(failed.into_iter().map(|(records, _)| Again { records, attempts, singled, wait: Duration::ZERO }));
                 return Err(Left::Destination(DestinationError::TooOften { failure: failure.clone(), tried: self.down }));
             }
             for (records, failure) in failed {
@@ -261,10 +263,13 @@ impl Lane {
         let age = self.account(number).map_or(Duration::ZERO, |account| now.saturating_sub(account.since));
         let attempts = part.attempts + 1;
         let over = policy.is_over(attempts, age);
+        let mut end = Ok(());
         for (records, failure) in failed {
             let wait = match (over, policy.then) {
                 (true, Then::Stop) => {
-                    return Err(Left::Destination(DestinationError::TooOften { failure, tried: attempts }));
+                    again.push(Again { records, attempts, singled: true, wait: Duration::ZERO });
+                    end = end.and(Err(Left::Destination(DestinationError::TooOften { failure, tried: attempts })));
+                    continue;
                 }
                 // An outage must not become a flood of dead letters: nothing is given up before anything came through.
                 (true, Then::DeadLetter) if self.works => {
@@ -278,7 +283,7 @@ impl Lane {
             self.tells_again(part, records, wait, &failure);
             again.push(Again { records, attempts, singled: true, wait });
         }
-        Ok(())
+        end
     }
 
     /// The far side refused the credentials, or said that nothing can succeed.

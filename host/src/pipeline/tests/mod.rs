@@ -1,0 +1,215 @@
+//! Random pipelines on random far sides, in virtual time: whatever happens, the promises hold.
+//!
+//! Each case is made from one seed, which a failure prints; `WHARF_TEST_SEED=n` runs that one alone. A case runs a pipeline over and over, as an
+//! operator would, and breaks some of the runs off in the middle, as a crash does; what is in the store and at the far sides stays.
+
+mod far;
+mod rest;
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use tokio::sync::watch;
+
+use self::{
+    far::{Fake, World},
+    rest::{MemoryStore, Partitions},
+};
+use super::{Delivery, Ended, Gate, Outlet, Pipeline, Policy, Rate, Stopping, Surroundings};
+use crate::{
+    clock::VirtualClock,
+    config::{self, Interval, OnUnknown, Retry, Then},
+    connector::descriptor::Order,
+};
+
+/// Cases of an ordinary run, and of a long one.
+const CASES: (u64, u64) = (2000, 20_000);
+
+/// Runs after which a case must have come to its end.
+const RUNS: u32 = 200;
+
+/// Moves of the clock after which a run must have come to its end, or be broken off.
+const MOVES: u32 = 20_000;
+
+/// What a case is made of.
+struct Case {
+    rng: fastrand::Rng,
+    window: u32,
+    partitions: Partitions,
+    outlets: Vec<(Delivery, Order, Arc<Mutex<World>>)>,
+    /// How many more runs are broken off.
+    crashes: u32,
+}
+
+impl Case {
+    fn new(seed: u64) -> Self {
+        let mut rng = fastrand::Rng::with_seed(seed);
+        let partitions = Partitions::new(&mut rng);
+        let outlets = (0..rng.usize(1..=3)).map(|_| outlet(&mut rng)).collect();
+        Self { window: rng.u32(1..=5), partitions, outlets, crashes: rng.u32(0..4), rng }
+    }
+
+    /// Runs until all is settled.
+    fn run(mut self) -> Result<(), String> {
+        let store = Arc::new(MemoryStore::default());
+        for _ in 0..RUNS {
+            let moves = if self.crashes > 0 { self.rng.u32(0..60) } else { MOVES };
+            let Some(ended) = self.once(&store, moves)? else {
+                if self.crashes == 0 {
+                    return Err("a run comes to no end".into());
+                }
+                self.crashes -= 1;
+                continue;
+            };
+            let counts = &ended.counts;
+            for destination in &counts.destinations {
+                let settled = destination.delivered + destination.filtered + destination.dead_lettered;
+                if settled + destination.pending != counts.read + counts.carried {
+                    return Err(format!("the counts do not add up: {counts:?}"));
+                }
+                if destination.unknown > destination.pending {
+                    return Err(format!("more is unknown than pending: {counts:?}"));
+                }
+            }
+            let pending = counts.destinations.iter().any(|destination| destination.pending > 0);
+            if pending && ended.error.is_none() {
+                return Err(format!("something is pending and nothing says why: {counts:?}"));
+            }
+            if !pending && store.is_done(&self.partitions) {
+                return self.holds(&store);
+            }
+            if let Some(error) = &ended.error
+                && !pending
+            {
+                return Err(format!("it failed, and nothing is pending: {error}"));
+            }
+        }
+        Err("it comes to no end".into())
+    }
+
+    /// One run; `None` where it is broken off after so many moves of the clock.
+    fn once(&mut self, store: &Arc<MemoryStore>, moves: u32) -> Result<Option<Ended>, String> {
+        let executor = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let time = VirtualClock::seeded(self.rng.u64(..));
+        let clock = time.clock();
+        let window = self.window;
+        let (source, read_before) = self.partitions.source(store, clock.clone(), self.rng.u64(..), window);
+        let outlets: Vec<Outlet> = self
+            .outlets
+            .iter()
+            .enumerate()
+            .map(|(index, (delivery, order, world))| {
+                world.lock().unwrap().begin();
+                let far = Fake { world: world.clone(), clock: clock.clone(), order: *order };
+                Outlet::new(format!("d{index}").into(), Arc::new(far), delivery.clone())
+            })
+            .collect();
+        let gates: Vec<_> = outlets.iter().map(|outlet| outlet.gate.clone()).collect();
+        let pipeline = Pipeline { id: "p".into(), source: Box::new(source), outlets, window, tolerance: (0, 0), read_before };
+        let progress = pipeline.progress();
+        let seen = progress.clone();
+        let (_stop, stop) = watch::channel(Stopping::No);
+        let store: Arc<dyn crate::store::Store> = store.clone();
+        executor.block_on(async {
+            let mut run = tokio::spawn(pipeline.run(Surroundings { store, clock, stop }, progress));
+            for _ in 0..moves {
+                // Whoever can go on does so before time passes.
+                for _ in 0..200 {
+                    if run.is_finished() {
+                        return (&mut run).await.map(Some).map_err(|error| error.to_string());
+                    }
+                    tokio::task::yield_now().await;
+                }
+                // What waits for a person gets one, once nothing else is left.
+                if !time.advance_to_next() && !gates.iter().any(Gate::resume) {
+                    return Err(format!("nobody has anything to do, and it is not at its end: {:?}", seen.counts()));
+                }
+            }
+            Ok(None)
+        })
+    }
+
+    /// What must be true once all is settled.
+    fn holds(&self, store: &MemoryStore) -> Result<(), String> {
+        for (index, (delivery, order, world)) in self.outlets.iter().enumerate() {
+            let letters = store.letters(&format!("d{index}"));
+            let world = world.lock().unwrap();
+            if let Some(fault) = &world.fault {
+                return Err(format!("d{index}: {fault}"));
+            }
+            for (partition, keys) in self.partitions.all() {
+                let group = |sequence: u64| (by_key(delivery, *order)).then(|| keys[sequence as usize]);
+                let mut all = HashSet::new();
+                for run in &world.delivered {
+                    let mut latest = HashMap::new();
+                    for (_, sequence) in run.iter().filter(|(of, _)| of == partition) {
+                        all.insert(*sequence);
+                        let before = latest.insert(group(*sequence), *sequence);
+                        if delivery.ordered && before >= Some(*sequence) {
+                            return Err(format!("d{index}: {partition}/{sequence} came behind {before:?}"));
+                        }
+                    }
+                }
+                let missing = |sequence: &u64| !all.contains(sequence) && !letters.contains(&(partition.to_owned(), *sequence));
+                if let Some(sequence) = (0..keys.len() as u64).find(missing) {
+                    return Err(format!("d{index}: {partition}/{sequence} is nowhere"));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether order holds among the records of a key alone.
+fn by_key(delivery: &Delivery, order: Order) -> bool {
+    order == Order::Key || delivery.lanes > 1
+}
+
+/// A destination with a policy of its own.
+fn outlet(rng: &mut fastrand::Rng) -> (Delivery, Order, Arc<Mutex<World>>) {
+    let millis = |rng: &mut fastrand::Rng, most: u64| Some(Interval::from_millis(rng.u64(1..=most)));
+    let order = [Order::Batch, Order::Key, Order::None][rng.usize(0..3)];
+    let retry = Retry {
+        min_delay: millis(rng, 2000),
+        max_delay: millis(rng, 60_000),
+        factor: Some(rng.u32(1..4)),
+        max_attempts: rng.bool().then(|| rng.u32(1..5)),
+        then: Some([Then::Stop, Then::DeadLetter][rng.usize(0..2)]),
+        ..Retry::default()
+    };
+    let outage = Retry { max_attempts: (rng.u32(0..4) == 0).then(|| rng.u32(2..6)), then: Some(Then::Stop), ..retry };
+    let rate = config::Rate { records: (rng.u32(0..4) == 0).then(|| rng.u32(1..50)), ..config::Rate::default() };
+    let delivery = Delivery {
+        ordered: order != Order::None && rng.u32(0..5) > 0,
+        lanes: if rng.u32(0..3) == 0 { rng.u32(2..4) } else { 1 },
+        retry: Policy::RECORD.with(&retry),
+        outage: Policy::OUTAGE.with(&outage),
+        throttle: (Duration::from_millis(1), Duration::from_secs(10)),
+        on_unknown: [OnUnknown::Retry, OnUnknown::Hold, OnUnknown::DeadLetter][rng.usize(0..3)],
+        most: (if rng.bool() { u32::MAX } else { rng.u32(1..6) }, u64::MAX),
+        rate: Rate::new(&rate).map(Arc::new),
+        best_effort: rng.u32(0..5) == 0,
+        tolerance: (0, 0),
+        ..Delivery::default()
+    };
+    let faults = rng.u32(0..30);
+    (delivery, order, Arc::new(Mutex::new(World::new(rng.u64(..), faults))))
+}
+
+#[test]
+fn whatever_far_sides_do_every_record_is_dealt_with_in_order_and_accounted_for() {
+    let chosen = std::env::var("WHARF_TEST_SEED").ok().map(|seed| seed.parse::<u64>().unwrap());
+    let long = std::env::var_os("WHARF_TEST_LONG").is_some();
+    let seeds = match chosen {
+        Some(seed) => seed..seed + 1,
+        None => 0..if long { CASES.1 } else { CASES.0 },
+    };
+    for seed in seeds {
+        if let Err(fault) = Case::new(seed).run() {
+            panic!("WHARF_TEST_SEED={seed}: {fault}");
+        }
+    }
+}

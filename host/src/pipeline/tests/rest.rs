@@ -1,0 +1,174 @@
+//! Where records come from, and where it is kept what became of them: in memory, and in step with a virtual clock.
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+
+use crate::{
+    clock::Clock,
+    record::BatchBuilder,
+    source::{Portion, Source, SourceError, Unreadable},
+    store::{Checkpoint, DeadLetter, Keeping, Settled, Store, StoreError, StoredCut},
+};
+
+/// The keys of the records of each partition, by sequence.
+pub struct Partitions(BTreeMap<String, Vec<Option<u8>>>);
+
+impl Partitions {
+    pub fn new(rng: &mut fastrand::Rng) -> Self {
+        let keys = rng.u8(1..6);
+        let partition = |rng: &mut fastrand::Rng| {
+            (0..rng.usize(0..40)).map(|_| (rng.u32(0..8) > 0).then(|| rng.u8(0..keys))).collect::<Vec<_>>()
+        };
+        Self((0..rng.usize(1..4)).map(|index| (format!("f{index}"), partition(rng))).collect())
+    }
+
+    pub fn all(&self) -> impl Iterator<Item = (&str, &[Option<u8>])> {
+        self.0.iter().map(|(partition, keys)| (partition.as_str(), keys.as_slice()))
+    }
+
+    /// A source that stands where the checkpoints say, and how far it had been read before.
+    pub fn source(&self, store: &Arc<MemoryStore>, clock: Clock, seed: u64, window: u32) -> (Records, HashMap<String, u64>) {
+        let kept = store.0.lock().unwrap();
+        let at = self.0.keys().map(|partition| (partition.clone(), kept.checkpoints.get(partition).copied().unwrap_or_default()));
+        let records = Records {
+            partitions: self.0.clone(),
+            at: at.collect(),
+            rng: fastrand::Rng::with_seed(seed),
+            clock,
+            store: store.clone(),
+            read: 0,
+            settled: kept.settled,
+            window,
+        };
+        (records, kept.read_to.clone())
+    }
+}
+
+/// Reads partitions by turns, in batches that are cut at random.
+pub struct Records {
+    partitions: BTreeMap<String, Vec<Option<u8>>>,
+    at: BTreeMap<String, u64>,
+    rng: fastrand::Rng,
+    clock: Clock,
+    store: Arc<MemoryStore>,
+    /// Portions so far.
+    read: u64,
+    /// Portions that were settled when it began.
+    settled: u64,
+    window: u32,
+}
+
+#[async_trait]
+impl Source for Records {
+    async fn read(&mut self) -> Result<Option<Portion>, SourceError> {
+        self.clock.sleep(Duration::from_millis(self.rng.u64(0..30))).await;
+        let settled = self.store.0.lock().unwrap().settled - self.settled;
+        assert!(self.read < settled + u64::from(self.window), "more is read ahead than the window lets");
+        let open: Vec<String> = self
+            .partitions
+            .iter()
+            .filter(|(name, keys)| self.at[*name] < keys.len() as u64)
+            .map(|(name, _)| name.clone())
+            .collect();
+        if open.is_empty() {
+            return Ok(None);
+        }
+        self.read += 1;
+        let partition = &open[self.rng.usize(0..open.len())];
+        let (keys, at) = (&self.partitions[partition], self.at.entry(partition.clone()).or_default());
+        let end = (*at + self.rng.u64(1..8)).min(keys.len() as u64);
+        let mut batch = BatchBuilder::with_capacity(8, 64, true, None);
+        let mut unreadable = Vec::new();
+        for sequence in *at..end {
+            // The same ones each time.
+            if sequence % 17 == 16 {
+                unreadable.push(Unreadable { sequence, bytes: "?".into(), reason: "it is none".into() });
+                continue;
+            }
+            let key = keys[sequence as usize];
+            batch.push(sequence, key.as_ref().map(std::slice::from_ref), b"record").unwrap();
+        }
+        *at = end;
+        let name: Arc<str> = partition.as_str().into();
+        let batch = (!batch.is_empty()).then(|| batch.finish("p", name.clone()));
+        Ok(Some(Portion { partition: name.clone(), label: name, batch, unreadable, next: end }))
+    }
+
+    fn rereads(&self) -> bool {
+        true
+    }
+}
+
+/// Keeps everything as long as a case lasts.
+#[derive(Default)]
+pub struct MemoryStore(Mutex<Inner>);
+
+#[derive(Default)]
+struct Inner {
+    checkpoints: HashMap<String, u64>,
+    read_to: HashMap<String, u64>,
+    letters: Vec<DeadLetter>,
+    /// How often something was settled as a whole.
+    settled: u64,
+}
+
+impl MemoryStore {
+    /// Whether all records are behind the checkpoints.
+    pub fn is_done(&self, partitions: &Partitions) -> bool {
+        let kept = self.0.lock().unwrap();
+        partitions.all().all(|(name, keys)| kept.checkpoints.get(name).copied().unwrap_or_default() == keys.len() as u64)
+    }
+
+    /// The records that a destination, or the source, gave up.
+    pub fn letters(&self, destination: &str) -> HashSet<(String, u64)> {
+        let kept = self.0.lock().unwrap();
+        let own = kept.letters.iter().filter(|letter| letter.destination.as_deref().is_none_or(|of| of == destination));
+        own.map(|letter| (letter.partition.to_string(), letter.sequence)).collect()
+    }
+}
+
+#[async_trait]
+impl Store for MemoryStore {
+    async fn checkpoints(&self, _: &str) -> Result<Vec<Checkpoint>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn settle_within(&self, _: &str, settled: Settled, _: &Keeping) -> Result<(), StoreError> {
+        let mut kept = self.0.lock().unwrap();
+        if let Some((partition, _, next)) = settled.checkpoint {
+            kept.settled += 1;
+            let before = kept.checkpoints.insert(partition.clone(), next).unwrap_or_default();
+            assert!(before <= next, "the checkpoint of {partition} goes back from {before} to {next}");
+            let read_to = kept.read_to.entry(partition).or_default();
+            *read_to = next.max(*read_to);
+        }
+        kept.letters.extend(settled.dead_letters);
+        Ok(())
+    }
+
+    async fn advance(&self, _: &str, _: Vec<(String, String, u64)>) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn cut(&self, _: &str, _: StoredCut) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn cuts(&self, _: &str) -> Result<Vec<StoredCut>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn read_to(&self, _: &str, partitions: Vec<(String, u64)>) -> Result<(), StoreError> {
+        self.0.lock().unwrap().read_to.extend(partitions);
+        Ok(())
+    }
+
+    async fn dead_letters(&self, _: &str) -> Result<Vec<DeadLetter>, StoreError> {
+        Ok(self.0.lock().unwrap().letters.clone())
+    }
+}
