@@ -39,6 +39,11 @@ impl World {
         self.delivered.push(Vec::new());
     }
 
+    /// A person has seen to it.
+    pub fn mended(&mut self) {
+        self.shut = None;
+    }
+
     fn fails(&mut self) -> bool {
         let fails = self.faults > 0 && self.rng.u32(0..3) == 0;
         self.faults -= u32::from(fails);

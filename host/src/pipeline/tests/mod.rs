@@ -107,6 +107,7 @@ impl Case {
                 Outlet::new(format!("d{index}").into(), Arc::new(far), delivery.clone())
             })
             .collect();
+        let worlds: Vec<_> = self.outlets.iter().map(|(_, _, world)| world.clone()).collect();
         let gates: Vec<_> = outlets.iter().map(|outlet| outlet.gate.clone()).collect();
         let pipeline = Pipeline { id: "p".into(), source: Box::new(source), outlets, window, tolerance: (0, 0), read_before };
         let progress = pipeline.progress();
@@ -123,8 +124,12 @@ impl Case {
                     }
                     tokio::task::yield_now().await;
                 }
-                // What waits for a person gets one, once nothing else is left.
-                if !time.advance_to_next() && !gates.iter().any(Gate::resume) {
+                if time.advance_to_next() {
+                    continue;
+                }
+                // What waits for a person gets one, who has mended what was wrong.
+                worlds.iter().for_each(|world| world.lock().unwrap().mended());
+                if !gates.iter().any(Gate::resume) {
                     return Err(format!("nobody has anything to do, and it is not at its end: {:?}", seen.counts()));
                 }
             }
