@@ -14,6 +14,7 @@ use tokio::{sync::watch, task::JoinHandle};
 use crate::{
     clock::Clock,
     config::{self, At, PathOrGlob, Place},
+    connector::Opening,
     operate::sources::{self, OtherSource},
     pipeline::{Counts, Destination, Ended, Outlet, Pipeline, PipelineError, Progress, Stopping, Surroundings},
     plan::{Plan, PlannedPipeline},
@@ -201,17 +202,23 @@ pub async fn start(plan: Plan, clock: Clock, run: &str) -> Result<Running, Start
             checkpoints.iter().map(|checkpoint| (checkpoint.partition.clone(), checkpoint.read_to)).collect();
         let checkpoints = checkpoints.into_iter().map(|checkpoint| (checkpoint.partition, checkpoint.next)).collect();
         let source = source(&planned, checkpoints, &clock, run)?;
-        let PlannedPipeline { id, mut destinations, window, dead_letters, .. } = planned;
+        let PlannedPipeline { id, mut processors, mut destinations, window, dead_letters, checkpoint_interval, .. } = planned;
+        let checkpoint_interval = checkpoint_interval.into();
         let tolerance = (dead_letters.window, dead_letters.tolerance);
-        for destination in &mut destinations {
-            if let Some(granted) = &mut destination.opening.grants.state {
-                granted.keep_in(&state, &id, &destination.id);
+        let keep = |name: &str, opening: &mut Opening| {
+            if let Some(granted) = &mut opening.grants.state {
+                granted.keep_in(&state, &id, name);
             }
-            destination.opening.grants.directories.scratch_in(&data_dir.scratch());
+            opening.grants.directories.scratch_in(&data_dir.scratch());
+        };
+        for Destination { id, opening, processors, .. } in &mut destinations {
+            keep(id, opening);
+            processors.iter_mut().for_each(|processor| keep(&processor.id, &mut processor.opening));
         }
+        processors.iter_mut().for_each(|processor| keep(&processor.id, &mut processor.opening));
         let used = destinations.iter().map(Used::from).collect();
         let outlets = destinations.into_iter().map(Outlet::from).collect();
-        let pipeline = Pipeline { id, source, outlets, window, tolerance, read_before };
+        let pipeline = Pipeline { id, source, processors, outlets, window, checkpoint_interval, tolerance, read_before };
         let progress = pipeline.progress();
         let surroundings = Surroundings { store, clock: clock.clone(), stop: stopped.clone() };
         let (at, time) = (clock.elapsed(), clock.clone());

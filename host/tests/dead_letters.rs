@@ -43,13 +43,16 @@ async fn run(folder: &Path, connector: &Connector, fault: &str, records: u32) ->
     let pipeline = Pipeline {
         id: "pipe".into(),
         source: Box::new(FileSource::new(options, "pipe", Checkpoints::new(), clock.clone())),
+        processors: Vec::new(),
         outlets: vec![Outlet::from(Destination {
             id: "dest".into(),
             connector: connector.clone(),
             opening: Opening { settings, scope, ..Opening::default() },
+            processors: Vec::new(),
             delivery: Delivery { tolerance: (0, 0), ..Delivery::default() },
         })],
         window: 4,
+        checkpoint_interval: Duration::ZERO,
         tolerance: (0, 0),
         read_before: HashMap::new(),
     };

@@ -48,13 +48,16 @@ async fn cost(folder: &Path, connector: &Connector, setting: &str, records: u32)
     let pipeline = Pipeline {
         id: "pipe".into(),
         source: Box::new(FileSource::new(options, "pipe", Checkpoints::new(), clock.clone())),
+        processors: Vec::new(),
         outlets: vec![Outlet::from(Destination {
             id: "dest".into(),
             connector: connector.clone(),
             opening,
+            processors: Vec::new(),
             delivery: Delivery::default(),
         })],
         window: 4,
+        checkpoint_interval: Duration::ZERO,
         tolerance: (0, 0),
         read_before: HashMap::new(),
     };

@@ -37,6 +37,7 @@ fn a_run_that_is_killed_and_run_again_delivers_every_record_once() {
 pipelines:
   - id: numbers
     source: {{ kind: file, path: numbers.ndjson, key: /number{rate} }}
+    checkpoint-interval: 0
     destinations:
       - id: files
         component: {}

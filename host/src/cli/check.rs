@@ -11,6 +11,7 @@ use super::{
 use crate::{
     clock::Clock,
     config,
+    connector::{Connector, Processor},
     plan::{Plan, PlanError, PlannedPipeline, plan},
     runtime,
     sandbox::output::printable,
@@ -25,18 +26,22 @@ pub async fn check(pipeline: &Path, output: Output) -> Result<u8, Refusal> {
     let Plan { pipelines, mut remarks, data_dir, .. } = plan(file, &loader, &runtime::run_id(&clock)).await?;
     remarks.extend(recognised(&pipelines, &data_dir).await?);
     if output == Output::Json {
+        let part =
+            |id: &str, connector: &Connector| json!({"id": id, "connector": connector.title(), "digest": connector.digest});
+        let processors = |processors: &[Processor]| -> Vec<_> {
+            processors.iter().map(|processor| part(&processor.id, &processor.connector)).collect()
+        };
         let pipelines: Vec<_> = pipelines
             .iter()
             .map(|pipeline| {
-                let destinations: Vec<_> = pipeline
-                    .destinations
-                    .iter()
-                    .map(|destination| {
-                        let connector = &destination.connector;
-                        json!({"id": *destination.id, "connector": connector.title(), "digest": connector.digest})
-                    })
-                    .collect();
-                json!({"id": *pipeline.id, "destinations": destinations})
+                let destinations = pipeline.destinations.iter().map(|destination| {
+                    let chain = &destination.processors;
+                    let mut destination = part(&destination.id, &destination.connector);
+                    destination["processors"] = processors(chain).into();
+                    destination
+                });
+                let destinations: Vec<_> = destinations.collect();
+                json!({"id": *pipeline.id, "processors": processors(&pipeline.processors), "destinations": destinations})
             })
             .collect();
         report::print(&json!({"pipelines": pipelines, "remarks": remarks}));
@@ -46,12 +51,24 @@ pub async fn check(pipeline: &Path, output: Output) -> Result<u8, Refusal> {
         report::print_text(&format!("note: {}\n", printable(&remark, false)));
     }
     for pipeline in pipelines {
+        let through = |processors: &[Processor]| match processors {
+            [] => String::new(),
+            some => {
+                let named = some.iter().map(|processor| format!("{} ({})", processor.id, processor.connector.title()));
+                format!(" through {}", named.collect::<Vec<_>>().join(", "))
+            }
+        };
         let destinations: Vec<_> = pipeline
             .destinations
             .iter()
-            .map(|destination| format!("{} ({})", destination.id, destination.connector.title()))
+            .map(|destination| {
+                let through = through(&destination.processors);
+                format!("{} ({}){through}", destination.id, destination.connector.title())
+            })
             .collect();
-        report::print_text(&format!("{}: ready, to {}\n", pipeline.id, destinations.join(", ")));
+        let through = through(&pipeline.processors);
+        let comma = if through.is_empty() { "" } else { "," };
+        report::print_text(&format!("{}: ready{comma}{through}, to {}\n", pipeline.id, destinations.join(", ")));
     }
     Ok(SETTLED)
 }

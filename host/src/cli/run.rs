@@ -123,6 +123,9 @@ fn line(counts: &Counts) -> String {
         if destination.dead_lettered > 0 {
             line.push_str(&format!(", {} dead letters", grouped(destination.dead_lettered)));
         }
+        if let Some(why) = &destination.paused {
+            line.push_str(&format!(", paused: {}", printable(why, false)));
+        }
         if destination.retries > 0 {
             line.push_str(&format!(", {} retries", grouped(destination.retries)));
         }

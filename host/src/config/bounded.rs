@@ -13,7 +13,7 @@ use serde::{
     de::{self, Visitor},
 };
 
-use super::{de::SHORT, fault::Refusal, interval::Interval, size::Size};
+use super::{at::At, de::SHORT, fault::Refusal, interval::Interval, size::Size};
 
 /// What a text must be to become a `T`, in words.
 pub(super) trait Quantity: FromStr + PartialOrd + Display {
@@ -180,6 +180,11 @@ impl From<Path> for PathBuf {
 /// A path.
 pub(super) fn path<'de, D: Deserializer<'de>, T: From<PathBuf>>(deserializer: D) -> Result<T, D::Error> {
     Path::deserialize(deserializer).map(|path| PathBuf::from(path).into())
+}
+
+/// The file of a component, with its place.
+pub(super) fn component<'de, D: Deserializer<'de>>(deserializer: D) -> Result<At<PathBuf>, D::Error> {
+    At::<Path>::deserialize(deserializer).map(|at| at.map(PathBuf::from))
 }
 
 /// A list with something in it; `noun` is what one of them is.

@@ -67,7 +67,7 @@ struct Written {
 impl<'de> Deserialize<'de> for DeadLetters {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let Written { max_bytes, max_age, window, tolerance, copy_to } = Written::deserialize(deserializer)?;
-        if let Some(tolerance) = tolerance.as_ref().filter(|tolerance| window < tolerance.value && window > 0) {
+        if let Some(tolerance) = tolerance.as_ref().filter(|tolerance| window <= tolerance.value && window > 0) {
             let refusal = Refusal::new(format!("of the last {window} records, `tolerance` lets {tolerance} be given up"))
                 .with_hint("make `window` larger, or `tolerance` smaller; `window: 0` sets no bound")
                 .with_place(&tolerance.place);

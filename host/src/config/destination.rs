@@ -12,6 +12,7 @@ use super::{
     grants::Grants,
     id::Id,
     limits::Limits,
+    processor::Processor,
     settings::Settings,
 };
 
@@ -22,7 +23,7 @@ pub struct Destination {
     /// The destination's name, unique in the pipeline. Checkpoints and dead letters are kept under it.
     pub id: At<Id>,
     /// The component: a `.wasm` file, relative to the folder of the pipeline file.
-    #[serde(deserialize_with = "component")]
+    #[serde(deserialize_with = "bounded::component")]
     #[schemars(with = "String")]
     pub component: At<PathBuf>,
     /// What the component is told, by the names of the parameters that it declares.
@@ -74,6 +75,9 @@ pub struct Destination {
     /// Whether the others go on without it where it falls behind or fails. What it misses becomes dead letters of its own.
     #[serde(default)]
     pub best_effort: bool,
+    /// What changes records on their way to this destination alone, in this order, behind the processors of the pipeline.
+    #[serde(default)]
+    pub processors: Vec<At<Processor>>,
 }
 
 const fn yes() -> bool {
@@ -115,8 +119,4 @@ pub enum Isolation {
     Destination,
     /// For one batch: its session is opened, written to and closed, and nothing that it remembers outlives that.
     Batch,
-}
-
-fn component<'de, D: Deserializer<'de>>(deserializer: D) -> Result<At<PathBuf>, D::Error> {
-    At::<bounded::Path>::deserialize(deserializer).map(|at| at.map(PathBuf::from))
 }

@@ -14,11 +14,12 @@ use super::{
     error::{ConfigError, Place},
     fault::list,
     file::{File, VERSION},
-    grants::{Access, HeaderFrom, HttpGrant},
+    grants::{Access, Grants, HeaderFrom, HttpGrant},
     interpolate::interpolate,
     nearest::nearest,
     node::Node,
     pipeline::Pipeline,
+    processor::Processor,
     source::Source,
     tokens::{SecretFrom, TokenProvider},
     yaml,
@@ -140,9 +141,15 @@ fn version(tree: &Node) -> Result<(), ConfigError> {
 fn check(file: &File) -> Result<(), ConfigError> {
     let instances = file.process.instances as usize;
     let destinations = || file.pipelines.iter().flat_map(|pipeline| &pipeline.destinations);
-    if let Some(At { place, .. }) = destinations().nth(instances) {
-        let count = destinations().count();
-        return Err(ConfigError::new(format!("`process.instances` is {instances}, and each of {count} destinations needs one"))
+    let processors = || file.pipelines.iter().flat_map(|pipeline| pipeline.all_processors());
+    let places = || destinations().map(|each| &each.place).chain(processors().map(|each| &each.place));
+    if let Some(place) = places().nth(instances) {
+        let count = places().count();
+        let each = match processors().count() {
+            0 => format!("each of {count} destinations"),
+            processors => format!("each of {} destinations and {processors} processors", count - processors),
+        };
+        return Err(ConfigError::new(format!("`process.instances` is {instances}, and {each} needs one"))
             .with_hint(format!("set it to {count} at the least"))
             .with_place(place.clone()));
     }
@@ -155,28 +162,44 @@ fn check(file: &File) -> Result<(), ConfigError> {
     }
     for At { value: pipeline, .. } in &file.pipelines {
         unique("destination", pipeline.destinations.iter().map(|destination| (destination.id.as_str(), &destination.id.place)))?;
+        unique("processor", pipeline.all_processors().map(|processor| (processor.id.as_str(), &processor.id.place)))?;
+        for processor in pipeline.all_processors() {
+            let id = &processor.id;
+            if pipeline.destinations.iter().any(|destination| destination.id.value == id.value) {
+                return Err(ConfigError::new(format!("the processor `{id}` has the name of a destination"))
+                    .with_hint("give each a name of its own: state is kept under it")
+                    .with_place(id.place.clone()));
+            }
+            granted(&format!("processor {id}"), &processor.grants, &file.tokens)?;
+        }
         for destination in &pipeline.destinations {
             shaped(destination)?;
-            let grants = &destination.grants.directories;
-            unique("directory of the guest", grants.iter().map(|grant| (grant.guest.as_str(), &grant.place)))?;
-            let tcp: Vec<_> = destination.grants.tcp.iter().map(|grant| (grant.to.to_string(), &grant.place)).collect();
-            unique("TCP grant", tcp.iter().map(|(to, place)| (to.as_str(), *place)))?;
-            if let Some(grant) = grants.iter().find(|grant| grant.quota.is_some() && grant.access == Access::ReadOnly) {
-                return Err(ConfigError::new(format!("`quota` bounds what is written, and `{}` is only read", grant.guest))
-                    .with_hint("leave it out, or grant `access: read-write`")
-                    .with_place(grant.place.clone()));
-            }
-            let http = destination.grants.http.iter().map(|grant| (grant.to.to_string(), &grant.place)).collect::<Vec<_>>();
-            unique("HTTP grant", http.iter().map(|(to, place)| (to.as_str(), *place)))?;
-            let tokens = &destination.grants.tokens;
-            unique("grant of tokens of", tokens.iter().map(|provider| (provider.as_str(), &provider.place)))?;
-            let known = |provider: &str, place| known(provider, place, &destination.id, &file.tokens);
-            tokens.iter().try_for_each(|provider| known(provider, &provider.place))?;
-            for header in destination.grants.http.iter().flat_map(|grant| &grant.headers) {
-                if let HeaderFrom::Token(provider) = &header.value.value {
-                    known(provider, &header.place)?;
-                }
-            }
+            granted(&format!("destination {}", destination.id), &destination.grants, &file.tokens)?;
+        }
+    }
+    Ok(())
+}
+
+/// What no single key of some grants can tell. `whose` is as errors name it.
+fn granted(whose: &str, grants: &Grants, providers: &[At<TokenProvider>]) -> Result<(), ConfigError> {
+    let directories = &grants.directories;
+    unique("directory of the guest", directories.iter().map(|grant| (grant.guest.as_str(), &grant.place)))?;
+    let tcp: Vec<_> = grants.tcp.iter().map(|grant| (grant.to.to_string(), &grant.place)).collect();
+    unique("TCP grant", tcp.iter().map(|(to, place)| (to.as_str(), *place)))?;
+    if let Some(grant) = directories.iter().find(|grant| grant.quota.is_some() && grant.access == Access::ReadOnly) {
+        return Err(ConfigError::new(format!("`quota` bounds what is written, and `{}` is only read", grant.guest))
+            .with_hint("leave it out, or grant `access: read-write`")
+            .with_place(grant.place.clone()));
+    }
+    let http = grants.http.iter().map(|grant| (grant.to.to_string(), &grant.place)).collect::<Vec<_>>();
+    unique("HTTP grant", http.iter().map(|(to, place)| (to.as_str(), *place)))?;
+    let tokens = &grants.tokens;
+    unique("grant of tokens of", tokens.iter().map(|provider| (provider.as_str(), &provider.place)))?;
+    let known = |provider: &str, place| known(provider, place, whose, providers);
+    tokens.iter().try_for_each(|provider| known(provider, &provider.place))?;
+    for header in grants.http.iter().flat_map(|grant| &grant.headers) {
+        if let HeaderFrom::Token(provider) = &header.value.value {
+            known(provider, &header.place)?;
         }
     }
     Ok(())
@@ -213,7 +236,7 @@ fn shaped(destination: &Destination) -> Result<(), ConfigError> {
 }
 
 /// Whether a provider that is named stands in the file.
-fn known(named: &str, place: &Place, destination: &str, providers: &[At<TokenProvider>]) -> Result<(), ConfigError> {
+fn known(named: &str, place: &Place, whose: &str, providers: &[At<TokenProvider>]) -> Result<(), ConfigError> {
     let ids = || providers.iter().map(|provider| provider.id.as_str());
     if ids().any(|id| id == named) {
         return Ok(());
@@ -223,7 +246,7 @@ fn known(named: &str, place: &Place, destination: &str, providers: &[At<TokenPro
         None if providers.is_empty() => "describe it under `tokens:` at the top of the file".to_owned(),
         None => format!("there are {}", list(&ids().collect::<Vec<_>>(), "and")),
     };
-    let what = format!("destination {destination}: there is no token provider `{named}`");
+    let what = format!("{whose}: there is no token provider `{named}`");
     Err(ConfigError::new(what).with_hint(hint).with_place(place.clone()))
 }
 
@@ -243,28 +266,42 @@ fn resolve(file: &mut File, folder: &Path) {
             *roots = folder.join(&roots);
         }
     }
-    for At { value: Pipeline { source, destinations, dead_letters, .. }, .. } in &mut file.pipelines {
+    for At { value: pipeline, .. } in &mut file.pipelines {
+        let Pipeline { source, processors, destinations, dead_letters, .. } = pipeline;
         if let Some(copy) = &mut dead_letters.copy_to {
             copy.value = folder.join(&copy.value);
         }
         if let Source::File(source) = &mut source.value {
             source.path.value.resolve(folder);
         }
-        for At { value: Destination { component, grants, .. }, .. } in destinations {
+        resolve_all(processors, folder);
+        for At { value: Destination { component, grants, processors, .. }, .. } in destinations {
             component.value = folder.join(&component.value);
-            for grant in &mut grants.directories {
-                grant.value.host = folder.join(&grant.value.host);
+            resolve_grants(grants, folder);
+            resolve_all(processors, folder);
+        }
+    }
+}
+
+fn resolve_all(processors: &mut [At<Processor>], folder: &Path) {
+    for At { value: Processor { component, grants, .. }, .. } in processors {
+        component.value = folder.join(&component.value);
+        resolve_grants(grants, folder);
+    }
+}
+
+fn resolve_grants(grants: &mut Grants, folder: &Path) {
+    for grant in &mut grants.directories {
+        grant.value.host = folder.join(&grant.value.host);
+    }
+    for At { value: HttpGrant { headers, roots, .. }, .. } in &mut grants.http {
+        for header in headers {
+            if let HeaderFrom::File(path) = &mut header.value.value {
+                *path = folder.join(&path);
             }
-            for At { value: HttpGrant { headers, roots, .. }, .. } in &mut grants.http {
-                for header in headers {
-                    if let HeaderFrom::File(path) = &mut header.value.value {
-                        *path = folder.join(&path);
-                    }
-                }
-                if let Some(roots) = roots {
-                    *roots = folder.join(&roots);
-                }
-            }
+        }
+        if let Some(roots) = roots {
+            *roots = folder.join(&roots);
         }
     }
 }

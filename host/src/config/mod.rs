@@ -32,12 +32,14 @@ mod node;
 mod pattern;
 mod pipeline;
 mod process;
+mod processor;
 mod schema;
 mod secret;
 mod settings;
 mod size;
 mod source;
 mod tokens;
+mod when;
 mod yaml;
 
 #[cfg(test)]
@@ -61,9 +63,11 @@ pub use nearest::nearest;
 pub use pattern::{NotAPattern, Origin, Pattern, Scheme};
 pub use pipeline::{Batch, Pipeline};
 pub use process::{Compile, Process};
+pub use processor::Processor;
 pub use schema::schema;
 pub use secret::Secret;
 pub use settings::{Setting, Settings};
 pub use size::{NotASize, Size};
 pub use source::{Compression, FileSource, Format, Generator, NotAPath, PathOrGlob, Source, Stdin};
 pub use tokens::{ClientAuth, Parameters, Scope, SecretFrom, TokenKind, TokenProvider, TokenUrl};
+pub use when::{Is, When};

@@ -12,6 +12,7 @@ use super::{
     destination::Destination,
     id::Id,
     interval::Interval,
+    processor::Processor,
     size::Size,
     source::Source,
 };
@@ -38,10 +39,21 @@ pub struct Pipeline {
     /// after a crash. `0` writes each at once.
     #[serde(default = "default_checkpoint_interval", deserialize_with = "checkpoint_interval")]
     pub checkpoint_interval: Interval,
+    /// What changes records on their way to all destinations, in this order.
+    #[serde(default)]
+    pub processors: Vec<At<Processor>>,
     /// Where records go, at least one. Each gets all records.
     #[serde(deserialize_with = "destinations")]
     #[schemars(length(min = 1))]
     pub destinations: Vec<At<Destination>>,
+}
+
+impl Pipeline {
+    /// All processors: those of the pipeline, and those of each destination.
+    pub fn all_processors(&self) -> impl Iterator<Item = &At<Processor>> {
+        let own = self.destinations.iter().flat_map(|destination| &destination.processors);
+        self.processors.iter().chain(own)
+    }
 }
 
 /// When records are cut into a batch: at whichever of these comes first.

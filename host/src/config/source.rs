@@ -357,7 +357,7 @@ fn check_key(format: Format, key: Option<&At<String>>) -> Result<(), Refusal> {
     Err(refusal.with_place(&key.place))
 }
 
-fn is_pointer(text: &str) -> bool {
+pub(super) fn is_pointer(text: &str) -> bool {
     text.starts_with('/') && text.split('~').skip(1).all(|behind| behind.starts_with(['0', '1']))
 }
 

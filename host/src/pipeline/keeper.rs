@@ -1,6 +1,10 @@
 //! What holds a running pipeline together: it keeps the ledger, settles in the store what is settled, and tells everybody.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use tokio::{
     sync::{Semaphore, mpsc, watch},
@@ -12,9 +16,11 @@ use super::{
     delivery::{Dealt, LOGGED, Left},
     ledger::{Ledger, Outcome},
     reader::Read,
+    stage::distinct,
 };
 use crate::{
     clock::Clock,
+    sandbox::output::printable,
     source::Portion,
     store::{DeadLetter, Reason, Settled, Store},
 };
@@ -33,10 +39,33 @@ pub(super) struct Keeper {
     pub permits: Arc<Semaphore>,
     /// How many portions may be read and not settled.
     pub window: usize,
+    /// Checkpoints that are to be written, and which portions they settle.
+    pub pending: Pending,
+    /// Whether nothing more is read.
+    pub read: bool,
     /// Ends reading.
     pub cancel: watch::Sender<bool>,
     /// The first thing that went wrong; the store before anything else.
     pub error: Option<PipelineError>,
+}
+
+/// Checkpoints that wait for more to be settled, so that not each costs a write.
+#[derive(Debug, Default)]
+pub(super) struct Pending {
+    /// How long one may wait.
+    interval: Duration,
+    /// Label and first sequence that is not settled, by partition.
+    checkpoints: BTreeMap<String, (String, u64)>,
+    portions: Vec<u64>,
+    /// When they are to be written, by the clock's elapsed time.
+    pub due: Option<Duration>,
+}
+
+impl Pending {
+    /// Each may wait so long.
+    pub fn new(interval: Duration) -> Self {
+        Self { interval, ..Self::default() }
+    }
 }
 
 /// A lane, as the keeper knows it.
@@ -44,15 +73,16 @@ pub(super) struct Column {
     /// Its destination's place.
     pub destination: usize,
     /// Tells it which cuts are settled, until all are dealt with.
-    pub teller: Option<mpsc::UnboundedSender<Arc<str>>>,
+    pub teller: Option<mpsc::UnboundedSender<u64>>,
     /// Tells it the portion before which nobody waits for it any more.
     pub let_go: watch::Sender<u64>,
 }
 
 impl Keeper {
     /// Enters a portion that was read. Gives its number.
-    pub fn enter(&mut self, portion: Arc<Portion>) -> u64 {
-        let dead_letters = unreadable(&self.id, &portion, &self.clock);
+    pub fn enter(&mut self, portion: Arc<Portion>, letters: Vec<DeadLetter>) -> u64 {
+        let mut dead_letters = unreadable(&self.id, &portion, &self.clock);
+        dead_letters.extend(letters);
         let number = self.ledger.enter(portion, dead_letters);
         self.make_room();
         number
@@ -60,9 +90,11 @@ impl Keeper {
 
     /// Where the window is full, best-effort destinations that alone keep its oldest portions open are told to let go of these.
     fn make_room(&mut self) {
-        let best_effort = |column: &Column| self.outlets[column.destination].delivery.best_effort;
-        let best_effort: Vec<bool> = self.columns.iter().map(best_effort).collect();
-        if !best_effort.contains(&true) || self.ledger.open() < self.window {
+        if self.ledger.open() < self.window {
+            return;
+        }
+        let best_effort = self.best_effort();
+        if !best_effort.contains(&true) {
             return;
         }
         let Some(before) = self.ledger.held_up_to(&best_effort) else { return };
@@ -77,9 +109,26 @@ impl Keeper {
 
     /// Notes how far a destination has dealt with a portion, and settles what is settled by that.
     pub async fn dealt(&mut self, destination: usize, dealt: Dealt) {
+        self.count_derived(destination, &dealt);
         let outcome = self.ledger.dealt(destination, dealt);
         self.settle_all(outcome).await;
         self.make_room();
+        self.let_go_at_the_end();
+    }
+
+    /// Where a processor made several records of one, that one is delivered once all lanes have dealt with all of them.
+    fn count_derived(&self, column: usize, dealt: &Dealt) {
+        let (Some(batch), None) = (&dealt.derived, dealt.until) else { return };
+        let Column { destination, .. } = self.columns[column];
+        let others = self.columns.iter().enumerate().filter(|(other, of)| *other != column && of.destination == destination);
+        let others: Vec<usize> = others.map(|(other, _)| other).collect();
+        let Some(letters) = self.ledger.all_but(dealt.portion, &others) else { return };
+        let own = &*self.outlets[destination].id;
+        let own =
+            letters.iter().chain(&dealt.dead_letters).filter(|letter| letter.destination.as_deref().is_none_or(|of| of == own));
+        let given_up: HashSet<u64> = own.map(|letter| letter.sequence).collect();
+        let delivered = batch.sequences().iter().copied().filter(|sequence| !given_up.contains(sequence));
+        self.progress.destination(destination).delivered(distinct(delivered), 0);
     }
 
     async fn settle_all(&mut self, outcome: Outcome) {
@@ -91,29 +140,99 @@ impl Keeper {
             if matches!(self.error, Some(PipelineError::Store(_))) {
                 return;
             }
-            if let Err(failed) = self.settle(settled).await {
+            if let Err(failed) = self.settle_soon(portion, settled).await {
                 self.error = Some(failed);
                 self.cancel.send_replace(true);
                 return;
-            }
-            if let Some(batch) = portion.as_ref().and_then(|portion| portion.batch.as_ref()) {
-                let id: Arc<str> = batch.id().into();
-                for teller in self.columns.iter().filter_map(|column| column.teller.as_ref()) {
-                    // A worker that has ended need not be told.
-                    let _ended = teller.send(id.clone());
-                }
             }
         }
         self.permits.add_permits(permits);
     }
 
+    /// Settles a portion now, or has its checkpoint wait for others. Dead letters do not wait.
+    async fn settle_soon(&mut self, portion: Option<u64>, settled: Settled) -> Result<(), PipelineError> {
+        let waits = !self.pending.interval.is_zero() && self.ledger.rereads() && settled.dead_letters.is_empty();
+        match settled.checkpoint {
+            Some((partition, label, next)) if waits => {
+                self.pending.checkpoints.insert(partition, (label, next));
+                self.pending.portions.extend(portion);
+                let (now, interval) = (self.clock.elapsed(), self.pending.interval);
+                self.pending.due.get_or_insert(now + interval);
+                Ok(())
+            }
+            checkpoint => {
+                // One partition's checkpoint never goes back.
+                self.flush().await?;
+                self.settle(Settled { checkpoint, ..settled }).await?;
+                self.tell(portion);
+                Ok(())
+            }
+        }
+    }
+
+    /// Writes the checkpoints that wait.
+    pub async fn flush(&mut self) -> Result<(), PipelineError> {
+        self.pending.due = None;
+        let checkpoints = std::mem::take(&mut self.pending.checkpoints);
+        if checkpoints.is_empty() {
+            return Ok(());
+        }
+        let checkpoints = checkpoints.into_iter().map(|(partition, (label, next))| (partition, label, next)).collect();
+        self.store.advance(&self.id, checkpoints).await?;
+        let portions = std::mem::take(&mut self.pending.portions);
+        self.tell(portions);
+        Ok(())
+    }
+
+    /// The same, where they have waited long enough.
+    pub async fn flush_due(&mut self) {
+        if matches!(self.error, Some(PipelineError::Store(_))) {
+            return;
+        }
+        if let Err(failed) = self.flush().await {
+            self.error = Some(failed);
+            self.cancel.send_replace(true);
+        }
+    }
+
+    /// Tells the lanes that portions are settled.
+    fn tell(&self, portions: impl IntoIterator<Item = u64>) {
+        for number in portions {
+            for teller in self.columns.iter().filter_map(|column| column.teller.as_ref()) {
+                // A lane that has ended need not be told.
+                let _ended = teller.send(number);
+            }
+        }
+    }
+
+    /// Once nothing more is read and all others are done, nobody waits for best-effort destinations any more.
+    fn let_go_at_the_end(&self) {
+        if !self.read {
+            return;
+        }
+        let best_effort = self.best_effort();
+        if best_effort.contains(&true) && self.ledger.waits_for(&best_effort) {
+            for (column, _) in self.columns.iter().zip(best_effort).filter(|(_, best_effort)| *best_effort) {
+                column.let_go.send_replace(u64::MAX);
+            }
+        }
+    }
+
+    /// Which columns are of best-effort destinations.
+    fn best_effort(&self) -> Vec<bool> {
+        self.columns.iter().map(|column| self.outlets[column.destination].delivery.best_effort).collect()
+    }
+
     /// The workers are done with their portions, and wait to be told of what they settled last.
-    pub fn all_dealt(&mut self) {
+    pub async fn all_dealt(&mut self) {
+        self.flush_due().await;
         self.columns.iter_mut().for_each(|column| column.teller = None);
     }
 
     /// Notes how reading ended. Gives how far each partition was read.
     pub fn reader_ended(&mut self, ended: Result<Read, JoinError>) -> BTreeMap<String, u64> {
+        self.read = true;
+        self.let_go_at_the_end();
         let Read { error, to } = match ended {
             Ok(read) => read,
             Err(failed) => {
@@ -171,10 +290,10 @@ impl Keeper {
         }
         let rereads = self.ledger.rereads();
         let rest = std::mem::replace(&mut self.ledger, Ledger::new(0, rereads)).rest();
-        let mut written = match rest {
-            Some(rest) => self.settle(rest).await,
-            None => Ok(()),
-        };
+        let mut written = self.flush().await;
+        if let (Ok(()), Some(rest)) = (&written, rest) {
+            written = self.settle(rest).await;
+        }
         if written.is_ok() && rereads && !read.is_empty() {
             written = self.store.read_to(&self.id, read.into_iter().collect()).await.map_err(PipelineError::from);
         }
@@ -193,8 +312,15 @@ impl Keeper {
             return Ok(());
         }
         // To be counted once it is on disk and no sooner. What the source gave up is given up for every destination.
+        let derived = settled.dead_letters.iter().any(|letter| letter.ordinal > 0);
         let own = |id: &str| {
-            settled.dead_letters.iter().filter(|letter| letter.destination.as_deref().is_none_or(|of| of == id)).count()
+            let own = settled.dead_letters.iter().filter(|letter| letter.destination.as_deref().is_none_or(|of| of == id));
+            // Of several that were made of one, that one is a dead letter once.
+            if derived {
+                own.map(|letter| (&letter.partition, letter.sequence)).collect::<HashSet<_>>().len()
+            } else {
+                own.count()
+            }
         };
         let given_up: Vec<usize> = self.outlets.iter().map(|outlet| own(&outlet.id)).collect();
         self.store.settle(&self.id, settled).await?;
@@ -208,10 +334,10 @@ impl Keeper {
 /// What a source could not read, as dead letters of the pipeline.
 fn unreadable(pipeline: &str, portion: &Portion, clock: &Clock) -> Vec<DeadLetter> {
     for unreadable in portion.unreadable.iter().take(LOGGED) {
-        tracing::warn!(pipeline, "given up: {}", unreadable.reason);
+        tracing::warn!(pipeline, "given up: {}", printable(&unreadable.reason, false));
     }
     if let Some(others @ 1..) = portion.unreadable.len().checked_sub(LOGGED) {
-        tracing::warn!(pipeline, "given up: {others} more of {}", portion.label);
+        tracing::warn!(pipeline, "given up: {others} more of {}", printable(&portion.label, false));
     }
     let (kind, at): (Arc<str>, Arc<str>) = ("unreadable".into(), clock.rfc3339().into());
     let letters = portion.unreadable.iter().map(|unreadable| DeadLetter {

@@ -39,8 +39,8 @@ struct Entry {
 /// What a report brought about.
 #[derive(Debug, Default)]
 pub(super) struct Outcome {
-    /// What is settled by it, in order, each with its portion.
-    pub settled: Vec<(Arc<Portion>, Settled)>,
+    /// What is settled by it, in order, each with its portion's number.
+    pub settled: Vec<(u64, Settled)>,
     /// What is to be written of portions that are let go, though they are not settled.
     pub given_up: Vec<DeadLetter>,
     /// How many portions more may be read.
@@ -85,6 +85,14 @@ impl Ledger {
         self.outcome()
     }
 
+    /// What was given up of a portion so far, where all of these columns have dealt with all of it.
+    pub fn all_but(&self, portion: u64, others: &[usize]) -> Option<&[DeadLetter]> {
+        let at = self.open.binary_search_by_key(&portion, |entry| entry.number).ok()?;
+        let entry = &self.open[at];
+        let next = Some(entry.portion.next);
+        others.iter().all(|other| entry.dealt[*other] == next).then_some(&entry.dead_letters)
+    }
+
     /// How many portions are open.
     pub fn open(&self) -> usize {
         self.open.len()
@@ -93,10 +101,18 @@ impl Ledger {
     /// The number behind the oldest portion, where only columns of these keep it open.
     pub fn held_up_to(&self, only: &[bool]) -> Option<u64> {
         let oldest = self.open.front()?;
-        let next = oldest.portion.next;
-        let others = oldest.dealt.iter().zip(only).filter(|(_, only)| !**only);
-        let mut others = others.zip(&self.quarantined).filter(|(_, quarantined)| !**quarantined);
-        others.all(|((dealt, _), _)| *dealt == Some(next)).then_some(oldest.number + 1)
+        self.is_held_by(oldest, only).then_some(oldest.number + 1)
+    }
+
+    /// Whether all portions are kept open by columns of these alone.
+    pub fn waits_for(&self, only: &[bool]) -> bool {
+        self.open.iter().all(|entry| self.is_held_by(entry, only))
+    }
+
+    fn is_held_by(&self, entry: &Entry, only: &[bool]) -> bool {
+        let others = entry.dealt.iter().zip(only).zip(&self.quarantined);
+        let mut others = others.filter(|((_, only), quarantined)| !**only && !**quarantined);
+        others.all(|((dealt, _), _)| *dealt == Some(entry.portion.next))
     }
 
     /// Whether there is a destination that is not in quarantine.
@@ -108,9 +124,9 @@ impl Ledger {
         let mut outcome = Outcome::default();
         while let Some(entry) = self.open.pop_front_if(|entry| entry.settled_to() == Some(entry.portion.next)) {
             outcome.permits += usize::from(!entry.let_go);
-            let Entry { portion, dead_letters, .. } = entry;
+            let Entry { number, portion, dead_letters, .. } = entry;
             let checkpoint = Some((portion.partition.to_string(), portion.label.to_string(), portion.next));
-            outcome.settled.push((portion, Settled { checkpoint, dead_letters }));
+            outcome.settled.push((number, Settled { checkpoint, dead_letters }));
         }
         if !self.quarantined.contains(&true) || !self.goes_on() {
             return outcome;
@@ -171,11 +187,11 @@ mod tests {
     }
 
     fn all(portion: u64) -> Dealt {
-        Dealt { portion, until: None, dead_letters: Vec::new() }
+        Dealt { portion, until: None, dead_letters: Vec::new(), derived: None }
     }
 
     fn up_to(portion: u64, until: u64) -> Dealt {
-        Dealt { portion, until: Some(until), dead_letters: Vec::new() }
+        Dealt { portion, until: Some(until), dead_letters: Vec::new(), derived: None }
     }
 
     #[test]
@@ -185,7 +201,7 @@ mod tests {
         let mut settled = |destination, number| -> Vec<u64> {
             let outcome = ledger.dealt(destination, all(number));
             assert_eq!(outcome.permits, outcome.settled.len());
-            outcome.settled.iter().map(|(portion, _)| portion.next).collect()
+            outcome.settled.iter().map(|(_, settled)| settled.checkpoint.as_ref().unwrap().2).collect()
         };
         assert!(settled(0, numbers[1]).is_empty());
         assert!(settled(1, numbers[1]).is_empty());
@@ -219,7 +235,7 @@ mod tests {
         assert_eq!(ledger.quarantine(0).permits, 1, "the other had dealt with one of them");
         // The first is dealt with by both.
         let outcome = ledger.dealt(1, all(numbers[0]));
-        assert_eq!((outcome.permits, outcome.settled[0].0.next), (1, 10));
+        assert_eq!((outcome.permits, outcome.settled[0].1.checkpoint.as_ref().unwrap().2), (1, 10));
         assert_eq!(ledger.dealt(1, all(numbers[1])).permits, 1);
         for next in 4..1000 {
             let number = ledger.enter(portion(10 * next), Vec::new());

@@ -15,12 +15,13 @@ mod progress;
 mod rate;
 mod reader;
 mod retry;
+mod stage;
 mod tolerance;
 
 #[cfg(test)]
 mod tests;
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, pin::Pin, sync::Arc, time::Duration};
 
 use futures::{StreamExt, stream::FuturesUnordered};
 use thiserror::Error;
@@ -33,16 +34,19 @@ pub use outlet::{Delivery, Destination, Outlet};
 pub use progress::{Counts, DestinationCounts, DestinationProgress, Progress};
 pub use rate::Rate;
 pub use retry::Policy;
+pub use stage::ProcessorError;
 pub use tolerance::Tolerance;
 
 use self::{
     delivery::{Inlet, Lane, Which},
-    keeper::{Column, Keeper},
+    keeper::{Column, Keeper, Pending},
     ledger::Ledger,
     reader::{Entered, Reader},
+    stage::Stage,
 };
 use crate::{
     clock::Clock,
+    connector::Processor,
     source::{Source, SourceError},
     store::{Store, StoreError},
 };
@@ -53,10 +57,14 @@ pub struct Pipeline {
     pub id: Arc<str>,
     /// Where its records come from, standing where the checkpoints say.
     pub source: Box<dyn Source>,
+    /// What changes them on their way to all outlets, in this order.
+    pub processors: Vec<Processor>,
     /// Where they go.
     pub outlets: Vec<Outlet>,
     /// How many portions may be read and not settled, at least one.
     pub window: u32,
+    /// How long a checkpoint may wait for more to be settled.
+    pub checkpoint_interval: Duration,
     /// Of so many records that the source gives, the last ones at any time, how many may be unreadable.
     pub tolerance: (u32, u32),
     /// How far the source had been read before this run, by partition.
@@ -105,6 +113,9 @@ pub enum PipelineError {
         /// Why.
         cause: DestinationError,
     },
+    /// A processor of the pipeline takes no more.
+    #[error(transparent)]
+    Processor(#[from] ProcessorError),
     /// More of what was read is no record than the pipeline tolerates.
     #[error("source: of the last {window} records more than {tolerance} could not be read; this was one too many: {reason}")]
     TooMany {
@@ -126,6 +137,7 @@ impl PipelineError {
         match self {
             Self::Source(_) => "mend the source and run again: it goes on where it stood",
             Self::Store(error) => error.hint(),
+            Self::Processor(error) => error.hint(),
             Self::TooMany { .. } => {
                 "mend the line and run again; or let more be given up (dead-letters.window, dead-letters.tolerance)"
             }
@@ -154,7 +166,7 @@ impl Pipeline {
 
     /// Runs until the source ends, something fails, or it is asked to stop; what is in flight then is finished where it can be.
     pub async fn run(self, surroundings: Surroundings, progress: Arc<Progress>) -> Ended {
-        let Self { id, source, outlets, window, tolerance, read_before } = self;
+        let Self { id, source, processors, outlets, window, checkpoint_interval, tolerance, read_before } = self;
         let Surroundings { store, clock, stop } = surroundings;
         let window = window.max(1) as usize;
         let (cancel, cancelled) = watch::channel(false);
@@ -165,6 +177,8 @@ impl Pipeline {
         let (dealt, mut dealings) = mpsc::channel(window * columns_in_all.max(1));
         let mut workers = FuturesUnordered::new();
         for (destination, outlet) in outlets.iter().enumerate() {
+            let first = columns.len();
+            let mut entrances = Vec::new();
             for lane in 0..outlet.delivery.lanes {
                 let (sender, portions) = mpsc::channel(window);
                 let (teller, settled) = mpsc::unbounded_channel();
@@ -173,10 +187,21 @@ impl Pipeline {
                 let inlet = Inlet { portions, settled, let_go: letting_go, stop: stop.clone() };
                 let lane = Lane::new(outlet.clone(), which, clock.clone(), progress.clone(), inlet);
                 let worker = (outlet.start)(Box::pin(lane.run(dealt.clone())));
-                workers.push(async move { (which.column, worker.await) });
-                senders.push(sender);
+                workers.push(Box::pin(async move { (which.column, worker.await) }) as Pin<Box<dyn Future<Output = _> + Send>>);
+                entrances.push(sender);
                 columns.push(Column { destination, teller: Some(teller), let_go });
             }
+            let whose = (id.clone(), Some(outlet.id.clone()));
+            let chain = Stage::new(outlet.processors.clone(), whose, clock.clone(), stop.clone(), outlet.delivery.tolerance);
+            let Some(chain) = chain else {
+                senders.extend(entrances);
+                continue;
+            };
+            let (sender, portions) = mpsc::channel(window);
+            senders.push(sender);
+            let ahead = stage::ahead(chain, portions, entrances, (progress.clone(), destination));
+            let worker = crate::sandbox::thread::spawn(ahead);
+            workers.push(Box::pin(async move { (first, worker.await) }));
         }
         drop(dealt);
         let rereads = source.rereads();
@@ -191,12 +216,27 @@ impl Pipeline {
             ledger,
             permits: permits.clone(),
             window,
+            pending: Pending::new(checkpoint_interval),
+            read: false,
             cancel,
             error: None,
         };
-        let reader =
-            Reader { source, senders, permits, entered, progress: progress.clone(), read_before, stop, cancelled, tolerance };
-        let mut reader = tokio::spawn(reader.run());
+        let stage = Stage::new(processors, (keeper.id.clone(), None), keeper.clock.clone(), stop.clone(), tolerance);
+        let calls = stage.is_some();
+        let reader = Reader {
+            source,
+            stage,
+            senders,
+            permits,
+            entered,
+            progress: progress.clone(),
+            read_before,
+            stop,
+            cancelled,
+            tolerance,
+        };
+        // What calls components does so on a thread of its own.
+        let mut reader = if calls { crate::sandbox::thread::spawn(reader.run()) } else { tokio::spawn(reader.run()) };
 
         let mut read = None;
         let (mut working, mut dealing) = (true, true);
@@ -205,25 +245,34 @@ impl Pipeline {
             tokio::select! {
                 biased;
                 // A portion is in the ledger before any destination has it.
-                Some(Entered { portion, number }) = entering.recv() => {
+                Some(Entered { portion, letters, number }) = entering.recv() => {
                     // Where the reader is gone, nothing was handed on.
-                    let _gone = number.send(keeper.enter(portion));
+                    let _gone = number.send(keeper.enter(portion, letters));
                 }
                 dealt = dealings.recv(), if dealing => match dealt {
                     Some((destination, dealt)) => keeper.dealt(destination, dealt).await,
                     None => {
                         dealing = false;
-                        keeper.all_dealt();
+                        keeper.all_dealt().await;
                     }
                 },
+                () = due(&keeper), if keeper.pending.due.is_some() => keeper.flush_due().await,
                 ended = &mut reader, if read.is_none() => read = Some(keeper.reader_ended(ended)),
                 ended = workers.next(), if working => match ended {
-                    Some((destination, ended)) => keeper.worker_ended(destination, ended).await,
+                    Some((column, ended)) => keeper.worker_ended(column, ended).await,
                     None => working = false,
                 },
             }
         }
         let error = keeper.finish(read.unwrap_or_default()).await;
         Ended { counts: progress.counts(), error, rereads }
+    }
+}
+
+/// Waits until checkpoints are to be written.
+async fn due(keeper: &Keeper) {
+    match keeper.pending.due {
+        Some(due) => keeper.clock.sleep(due.saturating_sub(keeper.clock.elapsed())).await,
+        None => std::future::pending().await,
     }
 }

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     config::{Isolation, OnUnknown},
-    connector::{Connector, Opening, descriptor::Order},
+    connector::{Connector, Opening, Processor, descriptor::Order},
     record::format::Format,
 };
 
@@ -30,6 +30,8 @@ pub struct Destination {
     pub opening: Opening,
     /// How records are delivered to it.
     pub delivery: Delivery,
+    /// What changes records on their way to it alone.
+    pub processors: Vec<Processor>,
 }
 
 /// How records are delivered.
@@ -89,6 +91,8 @@ pub struct Outlet {
     pub far: Arc<dyn Far>,
     /// How records are delivered to it.
     pub delivery: Arc<Delivery>,
+    /// What changes records on their way to it alone.
+    pub processors: Vec<Processor>,
     /// Whether it takes any.
     pub gate: Gate,
     /// How many more records may be given up, by all lanes together.
@@ -103,7 +107,15 @@ impl Outlet {
         // What a best-effort destination misses is no reason to stop.
         let (window, tolerance) = if delivery.best_effort { (0, 0) } else { delivery.tolerance };
         let tolerance = Arc::new(Mutex::new(Tolerance::new(window, tolerance)));
-        Self { id, far, delivery: Arc::new(delivery), gate: Gate::default(), tolerance, start: |run| tokio::spawn(run) }
+        Self {
+            id,
+            far,
+            delivery: Arc::new(delivery),
+            processors: Vec::new(),
+            gate: Gate::default(),
+            tolerance,
+            start: |run| tokio::spawn(run),
+        }
     }
 
     /// What a call takes at the most: within what the connector takes, what the pipeline says.
@@ -132,6 +144,7 @@ impl Outlet {
 impl From<Destination> for Outlet {
     fn from(destination: Destination) -> Self {
         let (id, delivery) = (destination.id.clone(), destination.delivery.clone());
-        Self { start: on_a_thread, ..Self::new(id, Arc::new(destination), delivery) }
+        let processors = destination.processors.clone();
+        Self { start: on_a_thread, processors, ..Self::new(id, Arc::new(destination), delivery) }
     }
 }

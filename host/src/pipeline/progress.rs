@@ -1,7 +1,7 @@
 //! Counters that a running pipeline turns and anybody may read.
 
 use std::sync::{
-    Arc,
+    Arc, Mutex, PoisonError,
     atomic::{AtomicU64, Ordering::Relaxed},
 };
 
@@ -21,11 +21,13 @@ pub struct DestinationProgress {
     /// The destination's id.
     pub id: Arc<str>,
     delivered: AtomicU64,
+    filtered: AtomicU64,
     warned: AtomicU64,
     dead_lettered: AtomicU64,
     unknown: AtomicU64,
     retries: AtomicU64,
     bytes: AtomicU64,
+    paused: Mutex<Option<Arc<str>>>,
 }
 
 /// The same at one moment. For each destination read + carried = delivered + filtered + dead-lettered + pending.
@@ -60,6 +62,8 @@ pub struct DestinationCounts {
     pub retries: u64,
     /// Bytes of what was delivered.
     pub bytes: u64,
+    /// Why it takes no records, where it is paused.
+    pub paused: Option<Arc<str>>,
 }
 
 impl Progress {
@@ -68,11 +72,13 @@ impl Progress {
         let destinations = destinations.into_iter().map(|id| DestinationProgress {
             id,
             delivered: AtomicU64::new(0),
+            filtered: AtomicU64::new(0),
             warned: AtomicU64::new(0),
             dead_lettered: AtomicU64::new(0),
             unknown: AtomicU64::new(0),
             retries: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
+            paused: Mutex::default(),
         });
         Self { pipeline, read: AtomicU64::new(0), carried: AtomicU64::new(0), destinations: destinations.collect() }
     }
@@ -80,6 +86,11 @@ impl Progress {
     pub(super) fn read(&self, new: u64, again: u64) {
         self.read.fetch_add(new, Relaxed);
         self.carried.fetch_add(again, Relaxed);
+    }
+
+    /// Dropped on purpose on the way to all destinations.
+    pub(super) fn filtered(&self, records: u64) {
+        self.destinations.iter().for_each(|destination| destination.filtered(records));
     }
 
     pub(super) fn destination(&self, index: usize) -> &DestinationProgress {
@@ -105,6 +116,10 @@ impl DestinationProgress {
         self.bytes.fetch_add(bytes, Relaxed);
     }
 
+    pub(super) fn filtered(&self, records: u64) {
+        self.filtered.fetch_add(records, Relaxed);
+    }
+
     pub(super) fn warned(&self, records: u64) {
         self.warned.fetch_add(records, Relaxed);
     }
@@ -122,6 +137,14 @@ impl DestinationProgress {
         self.unknown.fetch_sub(records, Relaxed);
     }
 
+    /// It pauses, or goes on.
+    pub(super) fn pause(&self, why: Option<&str>) {
+        let mut paused = self.paused.lock().unwrap_or_else(PoisonError::into_inner);
+        if paused.as_deref() != why {
+            *paused = why.map(Arc::from);
+        }
+    }
+
     pub(super) fn retried(&self) {
         self.retries.fetch_add(1, Relaxed);
     }
@@ -131,13 +154,13 @@ impl DestinationProgress {
             id: self.id.clone(),
             delivered: self.delivered.load(Relaxed),
             warned: self.warned.load(Relaxed),
-            // No part of this host filters.
-            filtered: 0,
+            filtered: self.filtered.load(Relaxed),
             dead_lettered: self.dead_lettered.load(Relaxed),
             pending: 0,
             unknown: self.unknown.load(Relaxed),
             retries: self.retries.load(Relaxed),
             bytes: self.bytes.load(Relaxed),
+            paused: self.paused.lock().unwrap_or_else(PoisonError::into_inner).clone(),
         }
     }
 }

@@ -7,8 +7,15 @@ use std::{
 
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
-use super::{PipelineError, Progress, Stopping, tolerance::Tolerance};
-use crate::source::{Portion, Source, SourceError};
+use super::{
+    PipelineError, ProcessorError, Progress, Stopping,
+    stage::{Handed, Stage, Through},
+    tolerance::Tolerance,
+};
+use crate::{
+    source::{Portion, Source, SourceError},
+    store::DeadLetter,
+};
 
 /// How reading ended.
 #[derive(Debug)]
@@ -23,13 +30,17 @@ pub(super) struct Read {
 #[derive(Debug)]
 pub(super) struct Entered {
     pub portion: Arc<Portion>,
+    /// What processors gave up of it, for every destination.
+    pub letters: Vec<DeadLetter>,
     pub number: oneshot::Sender<u64>,
 }
 
 /// Reads ahead, as far as the window lets it.
 pub(super) struct Reader {
     pub source: Box<dyn Source>,
-    pub senders: Vec<mpsc::Sender<(u64, Arc<Portion>)>>,
+    /// What changes records on their way to all destinations.
+    pub stage: Option<Stage>,
+    pub senders: Vec<mpsc::Sender<Handed>>,
     pub permits: Arc<Semaphore>,
     pub entered: mpsc::Sender<Entered>,
     pub progress: Arc<Progress>,
@@ -44,7 +55,7 @@ impl Reader {
     pub async fn run(mut self) -> Read {
         let mut to = BTreeMap::new();
         let mut tolerance = Tolerance::new(self.tolerance.0, self.tolerance.1);
-        let mut exceeded = None;
+        let (mut exceeded, mut ahead) = (None, None);
         let error = loop {
             if exceeded.is_some() {
                 break exceeded;
@@ -54,7 +65,7 @@ impl Reader {
                 // The senders outlive this task.
                 _stop = self.stop.wait_for(|stop| *stop != Stopping::No) => break None,
                 _cancel = self.cancelled.wait_for(|cancelled| *cancelled) => break None,
-                portion = next(&mut self.source, &self.permits) => portion,
+                portion = next(&mut self.source, &self.permits, &mut ahead) => portion,
             };
             let portion = match portion {
                 Ok(Some(portion)) => portion,
@@ -64,20 +75,38 @@ impl Reader {
             let (portion, too_many) = tolerated(portion, &mut tolerance);
             exceeded =
                 too_many.map(|reason| PipelineError::TooMany { window: self.tolerance.0, tolerance: self.tolerance.1, reason });
-            let portion = Arc::new(portion);
             self.count(&portion);
             to.insert(portion.partition.to_string(), portion.next);
+            let (portion, letters) = match self.processed(portion).await {
+                Ok(processed) => processed,
+                Err(ProcessorError::Asked) => break None,
+                Err(error) => break Some(error.into()),
+            };
+            let portion = Arc::new(portion);
             let (number, numbered) = oneshot::channel();
-            if self.entered.send(Entered { portion: portion.clone(), number }).await.is_err() {
+            if self.entered.send(Entered { portion: portion.clone(), letters, number }).await.is_err() {
                 break None;
             }
             let Ok(number) = numbered.await else { break None };
             for sender in &self.senders {
                 // The channel is as long as the window: it is full only where its worker has ended.
-                let _ended = sender.try_send((number, portion.clone()));
+                let _ended = sender.try_send(Handed { number, portion: portion.clone(), letters: Vec::new() });
             }
         };
+        if let Some(stage) = &mut self.stage {
+            stage.close().await;
+        }
         Read { error, to }
+    }
+
+    /// What processors make of a portion, and what they give up of it.
+    async fn processed(&mut self, portion: Portion) -> Result<(Portion, Vec<DeadLetter>), ProcessorError> {
+        let (Some(stage), Some(batch)) = (&mut self.stage, &portion.batch) else {
+            return Ok((portion, Vec::new()));
+        };
+        let Through { batch, letters, filtered } = stage.process(batch, &portion.label).await?;
+        self.progress.filtered(filtered);
+        Ok((Portion { batch, ..portion }, letters))
     }
 
     /// Counts what an earlier run had read as carried, the rest as read.
@@ -114,13 +143,21 @@ fn tolerated(mut portion: Portion, tolerance: &mut Tolerance) -> (Portion, Optio
     (portion, None)
 }
 
-/// The next portion, once there is room for it in the window.
-async fn next(source: &mut Box<dyn Source>, permits: &Semaphore) -> Result<Option<Portion>, SourceError> {
-    if let Ok(permit) = permits.acquire().await {
-        let portion = source.read().await?;
+/// The next portion, once there is room for it in the window. It is read before there is, so that the end is known where nothing comes.
+async fn next(
+    source: &mut Box<dyn Source>,
+    permits: &Semaphore,
+    ahead: &mut Option<Portion>,
+) -> Result<Option<Portion>, SourceError> {
+    if ahead.is_none() {
+        *ahead = source.read().await?;
+    }
+    if ahead.is_some()
+        && let Ok(permit) = permits.acquire().await
+    {
         // Given back when the portion is settled.
         permit.forget();
-        return Ok(portion);
+        return Ok(ahead.take());
     }
     Ok(None)
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::PlanError;
+use super::{Part, PlanError};
 use crate::{
     config::{self, At, Size},
     connector::{Connector, descriptor::Order},
@@ -10,17 +10,24 @@ use crate::{
     record::format::Format,
 };
 
-/// What the pipeline file asks of the order of records and cannot have.
+/// What the pipeline file asks of a destination and cannot have: waits that contradict each other, an order that nobody keeps.
 pub(super) fn refused(given: &At<config::Destination>, connector: &Connector, keyed: bool) -> Option<PlanError> {
     let At { value: destination, place } = given;
-    let (id, place, title) = (destination.id.value.to_string(), place.clone(), connector.title());
+    let part = Part::Destination(destination.id.value.to_string());
+    let (place, title) = (place.clone(), connector.title());
+    let policies = [("retry", Policy::RECORD.with(&destination.retry)), ("outage", Policy::OUTAGE.with(&destination.outage))];
+    let policies = policies.map(|(key, policy)| (key, policy.min_delay, policy.max_delay));
+    let throttle = ("throttle", destination.throttle.min_delay.into(), destination.throttle.max_delay.into());
+    if let Some((key, min, max)) = policies.into_iter().chain([throttle]).find(|(_, min, max)| min > max) {
+        return Some(PlanError::Delays { part, place, key, min, max });
+    }
     if !destination.ordered {
         return None;
     }
     if connector.descriptor.guarantees.order == Order::None {
-        return Some(PlanError::Unordered { destination: id, place, connector: title });
+        return Some(PlanError::Unordered { part, place, connector: title });
     }
-    (destination.parallel > 1 && !keyed).then_some(PlanError::Keyless { destination: id, place })
+    (destination.parallel > 1 && !keyed).then_some(PlanError::Keyless { part, place })
 }
 
 /// With what the connector prefers where the pipeline file says nothing.
@@ -40,7 +47,7 @@ pub(super) fn planned(
         lanes: given.parallel,
         retry: Policy::RECORD.with(&given.retry),
         outage: Policy::OUTAGE.with(&given.outage),
-        throttle: (given.throttle.min_delay.into(), given.throttle.max_delay.max(given.throttle.min_delay).into()),
+        throttle: (given.throttle.min_delay.into(), given.throttle.max_delay.into()),
         on_unknown: given.on_unknown,
         most: (records, bytes),
         rate: Rate::new(&given.rate).map(Arc::new),

@@ -1,6 +1,6 @@
 //! Why there is no plan.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc, time::Duration};
 
 use thiserror::Error;
 
@@ -11,6 +11,38 @@ use crate::{
     record::format::TemplateError,
     sandbox::{DirectoryError, HttpError, output::printable},
 };
+
+/// A part of a pipeline that is a component.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// A destination, by its id.
+    Destination(String),
+    /// A processor, by its id.
+    Processor(String),
+}
+
+impl Part {
+    /// Its id.
+    pub fn id(&self) -> &str {
+        match self {
+            Self::Destination(id) | Self::Processor(id) => id,
+        }
+    }
+
+    /// What it is.
+    pub const fn noun(&self) -> &'static str {
+        match self {
+            Self::Destination(_) => "destination",
+            Self::Processor(_) => "processor",
+        }
+    }
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.noun(), self.id())
+    }
+}
 
 /// Why there is no plan.
 #[derive(Debug, Error)]
@@ -43,20 +75,32 @@ pub enum PlanError {
         cause: std::io::Error,
     },
     /// A component cannot be used.
-    #[error("destination {destination}: {cause}")]
+    #[error("{part}: {cause}")]
     Component {
         /// Whose.
-        destination: String,
+        part: Part,
         /// Where it is named.
         place: Place,
         /// Why.
         cause: LoadError,
     },
     /// A component is a connector, and not one that records can be written to.
-    #[error("destination {destination}: {connector} is {what}, and this host runs write destinations alone")]
+    #[error("{part}: {connector} is {what}, and this host runs write destinations alone")]
     NotAWriteDestination {
         /// Whose.
-        destination: String,
+        part: Part,
+        /// Where it is named.
+        place: Place,
+        /// Name and version.
+        connector: String,
+        /// What it is.
+        what: &'static str,
+    },
+    /// A component is a connector, and no processor.
+    #[error("{part}: {connector} is {what}, and no processor")]
+    NotAProcessor {
+        /// Whose.
+        part: Part,
         /// Where it is named.
         place: Place,
         /// Name and version.
@@ -65,28 +109,42 @@ pub enum PlanError {
         what: &'static str,
     },
     /// Records are to stay in order, and the connector keeps none.
-    #[error("destination {destination}: {connector} keeps no order among records, and the pipeline asks for it")]
+    #[error("{part}: {connector} keeps no order among records, and the pipeline asks for it")]
     Unordered {
         /// Whose.
-        destination: String,
+        part: Part,
         /// Where it stands.
         place: Place,
         /// Name and version.
         connector: String,
     },
+    /// The shortest wait is longer than the longest.
+    #[error("{part}: `{key}` has a `min-delay` of {min:?} and a `max-delay` of {max:?}")]
+    Delays {
+        /// Whose.
+        part: Part,
+        /// Where it stands.
+        place: Place,
+        /// In which block.
+        key: &'static str,
+        /// The shortest.
+        min: Duration,
+        /// The longest.
+        max: Duration,
+    },
     /// Several instances are to keep the order of each key, and there are no keys.
-    #[error("destination {destination}: `parallel` splits records by their keys, and this source gives them none")]
+    #[error("{part}: `parallel` splits records by their keys, and this source gives them none")]
     Keyless {
         /// Whose.
-        destination: String,
+        part: Part,
         /// Where it stands.
         place: Place,
     },
     /// A setting is wrong or missing.
-    #[error("destination {destination} ({connector}): {}", described(problem))]
+    #[error("{part} ({connector}): {}", described(problem))]
     Setting {
         /// Whose.
-        destination: String,
+        part: Part,
         /// Where it stands, or where it should.
         place: Place,
         /// Name and version.
@@ -105,10 +163,10 @@ pub enum PlanError {
         cause: TemplateError,
     },
     /// The component could not say whether its settings are right.
-    #[error("destination {destination} ({connector}): {cause}")]
+    #[error("{part} ({connector}): {cause}")]
     Check {
         /// Whose.
-        destination: String,
+        part: Part,
         /// Where it stands.
         place: Place,
         /// Name and version.
@@ -117,20 +175,20 @@ pub enum PlanError {
         cause: OpenError,
     },
     /// A directory that is granted cannot be.
-    #[error("destination {destination}: {cause}")]
+    #[error("{part}: {cause}")]
     Directory {
         /// Whose.
-        destination: String,
+        part: Part,
         /// Where it is granted.
         place: Place,
         /// Why.
         cause: DirectoryError,
     },
     /// HTTP requests that are granted cannot be.
-    #[error("destination {destination}: {cause}")]
+    #[error("{part}: {cause}")]
     Http {
         /// Whose.
-        destination: String,
+        part: Part,
         /// Where it is granted.
         place: Place,
         /// Why.
@@ -147,10 +205,10 @@ pub enum PlanError {
         cause: ProviderError,
     },
     /// Something that the connector asks for is not granted.
-    #[error("destination {destination}: {connector} asks for {what}{}, which is {how}", because(reason))]
+    #[error("{part}: {connector} asks for {what}{}, which is {how}", because(reason))]
     NotGranted {
         /// Whose.
-        destination: String,
+        part: Part,
         /// Where it stands.
         place: Place,
         /// Name and version.
@@ -185,11 +243,14 @@ impl PlanError {
             Self::Config(error) => error.hint().map(str::to_owned),
             Self::Source { .. } => Some("correct the path; it counts from the pipeline file's own folder".into()),
             Self::CopyTo { .. } => {
-                Some("name a file in a folder that is there; the path counts from the pipeline file's own folder".into())
+                Some("name a new file, or one with dead letters, in a folder that is there; the path counts from the pipeline file's own folder".into())
             }
             Self::Component { cause, .. } => cause.hint(),
-            Self::NotAWriteDestination { .. } => None,
+            Self::NotAWriteDestination { what: "a processor", .. } => Some("name it under `processors:`".into()),
+            Self::NotAProcessor { what: "a destination", .. } => Some("name it under `destinations:`".into()),
+            Self::NotAWriteDestination { .. } | Self::NotAProcessor { .. } => None,
             Self::Unordered { .. } => Some("say `ordered: false` in the destination where the order does not matter".into()),
+            Self::Delays { .. } => Some("make `max-delay` at least as long as `min-delay`; what is left out has its default".into()),
             Self::Keyless { .. } => Some(
                 "name the key in the source (`key`), or say `ordered: false` in the destination where the order does not matter"
                     .into(),
@@ -221,7 +282,9 @@ impl PlanError {
             | Self::Component { place, .. }
             | Self::NotAWriteDestination { place, .. }
             | Self::Unordered { place, .. }
+            | Self::Delays { place, .. }
             | Self::Keyless { place, .. }
+            | Self::NotAProcessor { place, .. }
             | Self::Setting { place, .. }
             | Self::Template { place, .. }
             | Self::Check { place, .. }

@@ -3,13 +3,12 @@
 use std::sync::Arc;
 
 use super::{
-    error::PlanError,
+    error::{Part, PlanError},
     remedy::{Remedy, scalar},
 };
 use crate::{
-    config::{self, Access, At, HostPort, Origin, Pattern, Place, Secret, Size},
-    connector::descriptor::Request,
-    pipeline::Destination,
+    config::{self, Access, HostPort, Origin, Pattern, Place, Secret, Size},
+    connector::{Opening, descriptor::Request},
     sandbox::{Broker, Directories, Grants, Http, Kept, Redactor, Sockets, State, TokenSource, Tokens, address::Resolver},
 };
 
@@ -25,7 +24,7 @@ pub(super) struct Means<'a> {
 
 /// Finds out what is granted. What cannot be is told with its place. `secrets` are what the settings hold.
 pub(super) fn granted(
-    destination: &str,
+    part: &Part,
     place: &Place,
     given: &config::Grants,
     means: &Means<'_>,
@@ -44,7 +43,7 @@ pub(super) fn granted(
         Ok(found) => grants.directories = found,
         Err((index, cause)) => {
             let place = given.directories.get(index).map_or(place, |grant| &grant.place).clone();
-            errors.push(PlanError::Directory { destination: destination.to_owned(), place, cause });
+            errors.push(PlanError::Directory { part: part.clone(), place, cause });
         }
     }
     grants.state = given.state.as_ref().map(State::granted);
@@ -54,7 +53,7 @@ pub(super) fn granted(
         Ok(http) => grants.http = http,
         Err((index, cause)) => {
             let place = given.http.get(index).map_or(place, |grant| &grant.place).clone();
-            errors.push(PlanError::Http { destination: destination.to_owned(), place, cause });
+            errors.push(PlanError::Http { part: part.clone(), place, cause });
         }
     }
     grants.redactor = Redactor::new(secrets.iter().map(Secret::expose));
@@ -62,12 +61,18 @@ pub(super) fn granted(
     grants
 }
 
-/// What a destination is granted and one before it in the pipeline is granted as well, where it must not be.
-pub(super) fn beside(planned: &Destination, given: &At<config::Destination>, before: &[Destination]) -> Option<PlanError> {
-    let granted = &planned.opening.grants.directories;
-    let (index, cause) = before.iter().find_map(|other| granted.beside(&other.opening.grants.directories).err())?;
-    let place = given.grants.directories.get(index).map_or(&given.place, |grant| &grant.place).clone();
-    Some(PlanError::Directory { destination: planned.id.to_string(), place, cause })
+/// What a part is granted and one before it in the pipeline is granted as well, where it must not be.
+pub(super) fn beside(
+    part: &Part,
+    place: &Place,
+    opening: &Opening,
+    given: &config::Grants,
+    before: &[Directories],
+) -> Option<PlanError> {
+    let granted = &opening.grants.directories;
+    let (index, cause) = before.iter().find_map(|other| granted.beside(other).err())?;
+    let place = given.directories.get(index).map_or(place, |grant| &grant.place).clone();
+    Some(PlanError::Directory { part: part.clone(), place, cause })
 }
 
 /// What is short of a request.
@@ -201,7 +206,7 @@ mod tests {
 
     /// The lines where nothing else is granted and there is no provider.
     fn lines(remedy: Remedy) -> String {
-        crate::plan::remedy::told(&[remedy], &config::Grants::default(), &[])
+        crate::plan::remedy::told(&[remedy], "destination", &config::Grants::default(), &[])
     }
 
     #[test]

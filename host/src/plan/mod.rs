@@ -15,7 +15,7 @@ mod grants;
 mod remedy;
 mod tokens;
 
-pub use error::PlanError;
+pub use error::{Part, PlanError};
 pub use tokens::ProviderError;
 
 use self::{
@@ -23,13 +23,15 @@ use self::{
     grants::{Means, Short},
 };
 use crate::{
-    config::{self, At, Limits, TokenProvider},
+    config::{self, At, Limits, Place, TokenProvider},
     connector::{
-        Connector, Loader, Opening,
+        Connector, Loader, Opening, Processor,
         settings::{self, Given},
     },
     pipeline::Destination,
-    sandbox::{Broker, Kept, Scope},
+    record::{Condition, Looked, Pointer, Test},
+    sandbox::{Broker, Directories, Kept, Scope},
+    store,
 };
 
 /// What is to run.
@@ -58,6 +60,8 @@ pub struct PlannedPipeline {
     pub dead_letters: config::DeadLetters,
     /// How long a checkpoint may wait for more to be settled.
     pub checkpoint_interval: config::Interval,
+    /// What changes them on their way to all destinations, in this order.
+    pub processors: Vec<Processor>,
     /// Where they go.
     pub destinations: Vec<Destination>,
 }
@@ -74,17 +78,30 @@ pub async fn plan(file: config::File, loader: &Loader, run: &str) -> Result<Plan
     for At { value: pipeline, .. } in file.pipelines {
         let id: Arc<str> = pipeline.id.value.as_str().into();
         planner.errors.extend(unreadable(&id, &pipeline.source.value));
-        planner.errors.extend(pipeline.dead_letters.copy_to.as_ref().and_then(|copy| unwritable(&id, copy)));
-        let mut destinations: Vec<Destination> = Vec::new();
+        planner
+            .errors
+            .extend(pipeline.dead_letters.copy_to.as_ref().and_then(|copy| unwritable(&id, &pipeline.source.value, copy)));
+        let mut before = Vec::new();
         let keyed = pipeline.source.value.is_keyed();
+        let processors = planner.processors(&id, None, &pipeline.processors, &mut before).await;
+        let mut destinations = Vec::new();
         for destination in &pipeline.destinations {
-            if let Some(planned) = planner.destination(&pipeline, keyed, destination).await {
-                planner.errors.extend(grants::beside(&planned, destination, &destinations));
-                destinations.push(planned);
-            }
+            let own = Some(destination.id.as_str());
+            let processors = planner.processors(&id, own, &destination.processors, &mut before).await;
+            let planned = planner.destination(&pipeline, keyed, destination, &mut before).await;
+            destinations.extend(planned.map(|planned| Destination { processors, ..planned }));
         }
         let config::Pipeline { source, batch, window, dead_letters, checkpoint_interval, .. } = pipeline;
-        pipelines.push(PlannedPipeline { id, source, batch, window, dead_letters, checkpoint_interval, destinations });
+        pipelines.push(PlannedPipeline {
+            id,
+            source,
+            batch,
+            window,
+            dead_letters,
+            checkpoint_interval,
+            processors,
+            destinations,
+        });
     }
     let Planner { errors, remarks, .. } = planner;
     if errors.is_empty() { Ok(Plan { data_dir, pipelines, tokens, remarks }) } else { Err(errors) }
@@ -110,11 +127,23 @@ fn unreadable(pipeline: &Arc<str>, source: &config::Source) -> Option<PlanError>
 }
 
 /// What can be known to be wrong with the copy of dead letters without writing to it: that it would come to light with the first of them is too late.
-fn unwritable(pipeline: &Arc<str>, copy: &At<PathBuf>) -> Option<PlanError> {
-    let cause = match std::fs::metadata(&copy.value) {
+fn unwritable(pipeline: &Arc<str>, source: &config::Source, copy: &At<PathBuf>) -> Option<PlanError> {
+    let invalid = |why: &str| std::io::Error::new(std::io::ErrorKind::InvalidInput, why);
+    let read = match source {
+        config::Source::File(config::FileSource { path, .. }) => match &path.value {
+            config::PathOrGlob::Path(file) => *file == copy.value,
+            config::PathOrGlob::Glob(pattern) => {
+                glob::Pattern::new(pattern).is_ok_and(|pattern| pattern.matches_path(&copy.value))
+            }
+        },
+        config::Source::Stdin(_) | config::Source::Generator(_) => false,
+    };
+    let cause = match std::fs::symlink_metadata(&copy.value) {
+        _ if read => invalid("the pipeline reads it"),
         Ok(found) if found.is_dir() => std::io::ErrorKind::IsADirectory.into(),
-        Ok(found) if found.is_file() => return None,
-        Ok(_) => std::io::Error::new(std::io::ErrorKind::InvalidInput, "not a regular file"),
+        // What was there before is not to be written into, and where a link leads may change.
+        Ok(found) if found.is_file() => store::is_copy(&copy.value).err()?,
+        Ok(_) => invalid("not a regular file"),
         Err(cause) if cause.kind() != std::io::ErrorKind::NotFound => cause,
         // It is made with the first dead letter; its folder is not.
         Err(_) => std::fs::metadata(copy.value.parent()?).err()?,
@@ -135,8 +164,10 @@ fn kept(file: &config::File, loader: &Loader) -> Vec<Kept> {
     ];
     let compiled = loader.compiled().map(Path::to_owned);
     kept.extend(compiled.map(|path| Kept { path, what: "the folder of compiled components", readable: false }));
-    let destinations = file.pipelines.iter().flat_map(|pipeline| &pipeline.destinations);
-    let components = destinations.map(|destination| destination.component.value.clone());
+    let destinations = || file.pipelines.iter().flat_map(|pipeline| &pipeline.destinations);
+    let processors = || file.pipelines.iter().flat_map(|pipeline| pipeline.all_processors());
+    let components = destinations().map(|destination| &destination.component);
+    let components = components.chain(processors().map(|processor| &processor.component)).map(|at| at.value.clone());
     kept.extend(components.map(|path| Kept { path, what: "a component", readable: true }));
     let copies = file.pipelines.iter().filter_map(|pipeline| pipeline.dead_letters.copy_to.clone());
     kept.extend(copies.map(|copy| Kept { path: copy.value, what: "the copy of dead letters", readable: false }));
@@ -144,8 +175,9 @@ fn kept(file: &config::File, loader: &Loader) -> Vec<Kept> {
     kept.extend(key.map(|path| Kept { path, what: "the key of refresh tokens", readable: false }));
     let secrets = file.tokens.iter().flat_map(|provider| provider.files()).map(Path::to_owned);
     kept.extend(secrets.map(|path| Kept { path, what: "a token provider's secret", readable: false }));
-    let destinations = file.pipelines.iter().flat_map(|pipeline| &pipeline.destinations);
-    let headers = destinations.flat_map(|destination| &destination.grants.http).flat_map(|grant| &grant.headers);
+    let grants = destinations().map(|destination| &destination.grants);
+    let grants = grants.chain(processors().map(|processor| &processor.grants));
+    let headers = grants.flat_map(|grants| &grants.http).flat_map(|grant| &grant.headers);
     let values = headers.filter_map(|header| match &header.value.value {
         config::HeaderFrom::File(path) => Some(path.clone()),
         config::HeaderFrom::Text(_) | config::HeaderFrom::Token(_) => None,
@@ -167,23 +199,79 @@ struct Planner<'a> {
     remarks: Vec<String>,
 }
 
+/// A component as the pipeline file has it, whatever it is for.
+struct Named<'a> {
+    part: Part,
+    place: &'a Place,
+    component: &'a At<PathBuf>,
+    settings: &'a config::Settings,
+    grants: &'a config::Grants,
+    limits: Limits,
+    scope: Scope,
+}
+
 impl Planner<'_> {
-    /// A destination that can be opened; `None` where something is wrong with it, which is noted.
+    /// A destination that can be opened; `None` where something is wrong with it, which is noted. `before` has what was granted to the
+    /// parts of the pipeline before it.
     async fn destination(
         &mut self,
         pipeline: &config::Pipeline,
         keyed: bool,
         given: &At<config::Destination>,
+        before: &mut Vec<Directories>,
     ) -> Option<Destination> {
-        let At { value: config::Destination { id, component, settings, grants, limits, .. }, place } = given;
+        let At { value: config::Destination { id, component, settings, grants, limits, ordered, .. }, place } = given;
+        let id = id.value.to_string();
+        let whose = [("pipeline", pipeline.id.value.as_str()), ("destination", &id)];
+        let part = Part::Destination(id.clone());
+        let named = Named { part, place, component, settings, grants, limits: *limits, scope: Scope::new(whose) };
+        let errors = self.errors.len();
+        let format = format::format(&id, given, &mut self.errors);
+        let connector = self.connector(&named).await?;
+        self.errors.extend(delivery::refused(given, &connector, keyed));
+        let mut opening = self.opening(&named, &connector, before).await?;
+        if self.errors.len() > errors {
+            return None;
+        }
+        opening.scope = self.scope(&whose, *ordered, &connector);
+        let delivery = delivery::planned(&given.value, format?, pipeline, &connector);
+        Some(Destination { id: id.into(), connector, opening, delivery, processors: Vec::new() })
+    }
+
+    /// Processors that can be opened, of the pipeline or of one destination; what is wrong with others is noted.
+    async fn processors(
+        &mut self,
+        pipeline: &str,
+        destination: Option<&str>,
+        given: &[At<config::Processor>],
+        before: &mut Vec<Directories>,
+    ) -> Vec<Processor> {
+        let mut processors = Vec::with_capacity(given.len());
+        for At { value: config::Processor { id, component, settings, grants, limits, when }, place } in given {
+            let id = id.value.to_string();
+            let whose: Vec<(&str, &str)> = [("pipeline", Some(pipeline)), ("destination", destination), ("processor", Some(&id))]
+                .into_iter()
+                .filter_map(|(name, value)| Some((name, value?)))
+                .collect();
+            let part = Part::Processor(id.clone());
+            let scope = Scope::new(whose.iter().copied());
+            let named = Named { part, place, component, settings, grants, limits: *limits, scope };
+            let Some(connector) = self.connector(&named).await else { continue };
+            let Some(mut opening) = self.opening(&named, &connector, before).await else { continue };
+            opening.scope = self.scope(&whose, true, &connector);
+            let when = when.as_ref().map(condition);
+            processors.push(Processor { id: id.into(), connector, opening, when });
+        }
+        processors
+    }
+
+    /// What a component is opened with, but for its scope.
+    async fn opening(&mut self, named: &Named<'_>, connector: &Connector, before: &mut Vec<Directories>) -> Option<Opening> {
+        let Named { part, settings, grants: given, limits, scope, .. } = named;
+        let place = named.place;
         let errors = self.errors.len();
         let limits = Arc::new(*limits);
-        let destination = id.value.to_string();
-        let format = format::format(&destination, given, &mut self.errors);
-        let connector = self.connector(pipeline.id.value.as_str(), &destination, component, &limits).await?;
         let title = connector.title();
-        let scope = self.scope(pipeline.id.value.as_str(), given, &connector);
-        self.errors.extend(delivery::refused(given, &connector, keyed));
 
         let texts: BTreeMap<String, Given> = settings
             .iter()
@@ -191,21 +279,21 @@ impl Planner<'_> {
             .collect();
         let secrets = settings::secrets(&connector.descriptor.parameters, &texts).map(config::Secret::new).collect();
         let means = Means { resolver: self.loader.resolver(), kept: &self.kept, tokens: &self.tokens };
-        let grants = grants::granted(&destination, place, grants, &means, secrets, &mut self.errors);
+        let grants = grants::granted(part, place, given, &means, secrets, &mut self.errors);
 
-        let settings = match connector.check(&texts, &limits, &scope).await {
+        let settings = match connector.check(&texts, &limits, scope).await {
             Ok(Ok(complete)) => complete,
             Ok(Err(problems)) => {
                 for problem in problems {
                     let place = settings.get(&problem.parameter).map_or(place, |setting| setting.name_place()).clone();
-                    let (destination, connector) = (destination.clone(), title.clone());
-                    self.errors.push(PlanError::Setting { destination, place, connector, problem });
+                    let (part, connector) = (part.clone(), title.clone());
+                    self.errors.push(PlanError::Setting { part, place, connector, problem });
                 }
                 return None;
             }
             Err(cause) => {
-                let (place, connector) = (place.clone(), title);
-                self.errors.push(PlanError::Check { destination, place, connector, cause });
+                let (part, place, connector) = (part.clone(), place.clone(), title);
+                self.errors.push(PlanError::Check { part, place, connector, cause });
                 return None;
             }
         };
@@ -219,95 +307,107 @@ impl Planner<'_> {
             }
             match grants::short(request, &pattern, &grants) {
                 None => {}
-                Some(Err(what)) => self.remarks.push(format!(
-                    "destination {destination}: {title} asks for {what}{}, which this host does not grant",
-                    because(&request.reason)
-                )),
+                Some(Err(what)) => self
+                    .remarks
+                    .push(format!("{part}: {title} asks for {what}{}, which this host does not grant", because(&request.reason))),
                 // What is wrong with a grant is told first.
                 Some(Ok(_)) if self.errors.len() > errors => {}
                 Some(Ok(Short { what, how, remedy })) => {
-                    let (destination, connector) = (destination.clone(), title.clone());
+                    let (part, connector) = (part.clone(), title.clone());
                     let (place, reason) = (place.clone(), request.reason.clone());
-                    lacking.push(PlanError::NotGranted { destination, place, connector, what, reason, how, remedy: None });
+                    lacking.push(PlanError::NotGranted { part, place, connector, what, reason, how, remedy: None });
                     remedies.push(remedy);
                 }
             }
         }
         if let Some(PlanError::NotGranted { remedy, .. }) = lacking.last_mut() {
             // Once for all: lines that are pasted twice are keys that stand twice.
-            *remedy = Some(remedy::told(&remedies, &given.value.grants, self.providers));
+            *remedy = Some(remedy::told(&remedies, part.noun(), given, self.providers));
         }
         self.errors.extend(lacking);
         if self.errors.len() > errors {
             return None;
         }
-        let delivery = delivery::planned(&given.value, format?, pipeline, &connector);
-        Some(Destination {
-            id: destination.into(),
-            connector,
-            opening: Opening { settings, grants, limits, scope, usage: Arc::default() },
-            delivery,
-        })
+        let opening = Opening { settings, grants, limits, scope: Scope::default(), usage: Arc::default() };
+        self.errors.extend(grants::beside(part, place, &opening, given, before));
+        before.push(opening.grants.directories.clone());
+        Some(opening)
     }
 
-    /// Whom a destination's instances work for.
-    fn scope(&self, pipeline: &str, given: &At<config::Destination>, connector: &Connector) -> Scope {
+    /// Whom instances work for: pipeline, destination and processor by name, and all else that `context` answers.
+    fn scope(&self, whose: &[(&str, &str)], ordered: bool, connector: &Connector) -> Scope {
         // The far side's version that the connector speaks where nothing else is asked of it.
         let version = connector.descriptor.default_version.as_deref();
         let title = connector.title();
-        let mut context = vec![
-            ("pipeline", pipeline),
-            ("destination", given.value.id.value.as_str()),
-            ("connector", &title),
+        let mut context = whose.to_vec();
+        context.extend([
+            ("connector", title.as_str()),
             ("instance", "0"),
             ("instances", "1"),
             ("run", self.run),
             ("actions", ""),
-            ("ordered", if given.value.ordered { "true" } else { "false" }),
+            ("ordered", if ordered { "true" } else { "false" }),
             ("host-version", env!("CARGO_PKG_VERSION")),
-        ];
+        ]);
         context.extend(version.map(|version| ("api-version", version)));
         Scope::new(context)
     }
 
-    /// The connector in a file, which is asked who it is once, for the destination that names it first and under its limits.
-    async fn connector(
-        &mut self,
-        pipeline: &str,
-        destination: &str,
-        component: &At<PathBuf>,
-        limits: &Arc<Limits>,
-    ) -> Option<Connector> {
-        let At { value: path, place } = component;
+    /// The connector in a file, which is asked who it is once, for the part that names it first and under its limits.
+    async fn connector(&mut self, named: &Named<'_>) -> Option<Connector> {
+        let Named { part, component: At { value: path, place }, limits, scope, .. } = named;
         if !self.loaded.contains_key(path) {
-            let scope = Scope::new([("pipeline", pipeline), ("destination", destination)]);
-            match self.loader.load_within(path, limits.clone(), &scope).await {
+            match self.loader.load_within(path, Arc::new(*limits), scope).await {
                 Ok(connector) => {
                     self.loaded.insert(path.clone(), connector);
                 }
                 Err(cause) => {
-                    let (destination, place) = (destination.to_owned(), place.clone());
-                    self.errors.push(PlanError::Component { destination, place, cause });
+                    let (part, place) = (part.clone(), place.clone());
+                    self.errors.push(PlanError::Component { part, place, cause });
                     return None;
                 }
             }
         }
         let connector = self.loaded.get(path)?.clone();
-        if !connector.outline.offers("destination") {
-            let what = match () {
-                () if connector.outline.offers("bulk") => "a bulk destination",
-                () if connector.outline.offers("processor") => "a processor",
-                () => "no destination",
-            };
-            self.errors.push(PlanError::NotAWriteDestination {
-                destination: destination.to_owned(),
-                place: place.clone(),
-                connector: connector.title(),
-                what,
-            });
-            return None;
-        }
-        Some(connector)
+        let offers = |interface: &str| connector.outline.offers(interface);
+        let what = match () {
+            () if offers("destination") => "a destination",
+            () if offers("bulk") => "a bulk destination",
+            () if offers("processor") => "a processor",
+            () => "no destination",
+        };
+        let (place, title) = (place.clone(), connector.title());
+        let error = match part {
+            Part::Destination(_) if !offers("destination") => {
+                PlanError::NotAWriteDestination { part: part.clone(), place, connector: title, what }
+            }
+            Part::Processor(_) if !offers("processor") => {
+                PlanError::NotAProcessor { part: part.clone(), place, connector: title, what }
+            }
+            _ => return Some(connector),
+        };
+        self.errors.push(error);
+        None
+    }
+}
+
+/// A condition as the host asks it.
+fn condition(when: &config::When) -> Condition {
+    let test = |is: &config::Is| match is {
+        config::Is::There(exists) => Test::Exists(*exists),
+        config::Is::OneOf(texts) => Test::OneOf(texts.clone()),
+    };
+    let each = |conditions: &[config::When]| conditions.iter().map(condition).collect();
+    match when {
+        config::When::All(conditions) => Condition::All(each(conditions)),
+        config::When::Any(conditions) => Condition::Any(each(conditions)),
+        config::When::Not(inner) => Condition::Not(Box::new(condition(inner))),
+        config::When::Metadata(name, is) => Condition::Of(Looked::Metadata(name.as_str().into()), test(is)),
+        // It was held against the rules of pointers where it was read.
+        config::When::Pointer(text, is) => match text.parse::<Pointer>() {
+            Ok(pointer) => Condition::Of(Looked::Pointer(pointer), test(is)),
+            Err(_) => Condition::Any(Vec::new()),
+        },
     }
 }
 

@@ -26,8 +26,9 @@ pub(super) enum Remedy {
     Words(String),
 }
 
-/// All that a destination lacks, as lines to paste: its grants so far are these, and the file has these providers of tokens.
-pub(super) fn told(remedies: &[Remedy], grants: &Grants, providers: &[At<TokenProvider>]) -> String {
+/// All that a destination or a processor lacks (`noun`), as lines to paste: its grants so far are these, and the file has these providers
+/// of tokens.
+pub(super) fn told(remedies: &[Remedy], noun: &str, grants: &Grants, providers: &[At<TokenProvider>]) -> String {
     let mut told: Vec<String> = remedies.iter().filter_map(Remedy::words).map(str::to_owned).collect();
     let mut block = Vec::new();
     for (list, begun) in [
@@ -53,7 +54,7 @@ pub(super) fn told(remedies: &[Remedy], grants: &Grants, providers: &[At<TokenPr
         true => {}
         false if grants.is_empty() => {
             let lines: Vec<String> = iter::once("grants:".to_owned()).chain(block.iter().map(indented)).collect();
-            told.push(under("write in the destination", &lines));
+            told.push(under(&format!("write in the {noun}"), &lines));
         }
         false => told.push(under("add under `grants:`", &block)),
     }

@@ -255,6 +255,64 @@ impl Batch {
         })
     }
 
+    /// Batches of one partition, one behind the other, as one cut; `None` where there is none. A single one stays as it is. Media types on which
+    /// they do not agree are not known any more.
+    ///
+    /// # Errors
+    /// Where a column would pass 4 GiB.
+    pub fn joined(pipeline: &str, batches: &[Self]) -> Result<Option<Self>, ColumnFull> {
+        let [first, others @ ..] = batches else {
+            return Ok(None);
+        };
+        if others.is_empty() {
+            return Ok(Some(first.clone()));
+        }
+        let column = |of: &dyn Fn(&Self) -> Option<Column>| -> Result<Option<Column>, ColumnFull> {
+            let columns: Vec<(Option<Column>, usize)> = batches.iter().map(|batch| (of(batch), batch.count() as usize)).collect();
+            let any = columns.iter().any(|(column, _)| column.is_some());
+            if any { Column::joined(&columns).map(Some) } else { Ok(None) }
+        };
+        let sequences: Vec<u64> = batches.iter().flat_map(|batch| batch.sequences().iter().copied()).collect();
+        let filled = |numbers: &[u32], count: u32| if numbers.is_empty() { vec![0; count as usize] } else { numbers.to_vec() };
+        let plain = batches.iter().all(|batch| batch.ordinals().is_empty());
+        let ordinals = || batches.iter().flat_map(|batch| filled(batch.ordinals(), batch.count()));
+        let ordinals: Vec<u32> = if plain { Vec::new() } else { ordinals().collect() };
+        let operations = batches.iter().any(|batch| batch.operations.is_some());
+        let operations = operations.then(|| {
+            let of = |batch: &Self| (0..batch.count()).map(|record| batch.operation(record) as u8).collect::<Vec<_>>();
+            batches.iter().flat_map(of).collect::<Vec<u8>>().into()
+        });
+        let mut names: Vec<&Arc<str>> = Vec::new();
+        for (name, _) in batches.iter().flat_map(|batch| batch.metadata.iter()) {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        let named = |name: &Arc<str>| Ok((name.clone(), column(&|batch| batch.meta(name).cloned())?));
+        let metadata = names.into_iter().map(named).collect::<Result<Vec<_>, ColumnFull>>()?;
+        let agreed = |of: fn(&ContentTypes) -> &Option<Arc<str>>| {
+            let first = of(&first.content_types);
+            others.iter().all(|other| of(&other.content_types) == first).then(|| first.clone()).flatten()
+        };
+        Ok(Some(Self {
+            id: cut_id(pipeline, &first.partition, &sequences, &ordinals),
+            partition: first.partition.clone(),
+            start: 0,
+            sequences: sequences.into(),
+            ordinals: (!plain).then(|| ordinals.into()),
+            operations,
+            after: column(&|batch| Some(batch.after.clone()))?.unwrap_or_else(|| first.after.clone()),
+            before: column(&|batch| batch.before.clone())?,
+            key: column(&|batch| batch.key.clone())?,
+            metadata: metadata.into_iter().filter_map(|(name, column)| Some((name, column?))).collect(),
+            content_types: ContentTypes {
+                after: agreed(|types| &types.after),
+                before: agreed(|types| &types.before),
+                key: agreed(|types| &types.key),
+            },
+        }))
+    }
+
     /// Bytes of all columns together, without offsets.
     pub fn bytes(&self) -> usize {
         self.columns().map(Column::bytes).sum()
@@ -431,6 +489,21 @@ mod tests {
         assert_eq!(part.metadata()[0].1.iter().collect::<Vec<_>>(), [None, Some(&b"three"[..])]);
         assert_eq!(whole.bytes_of(Span::new(1, 3)), part.bytes());
         assert_eq!(part.bytes(), 2 * "20".len() + 2 * "k".len() + "three".len());
+    }
+
+    #[test]
+    fn batches_that_are_joined_have_all_that_each_had() {
+        let trace = |values: [Option<&'static [u8]>; 2]| values.into_iter().collect::<Column>();
+        let one = batch("a", &[1, 2]).with_metadata("one", trace([Some(b"x"), None]));
+        let two = batch("a", &[5, 7]).with_metadata("two", trace([None, Some(b"")])).with_operations(vec![Operation::Delete; 2]);
+        let both = Batch::joined("a", &[one.clone(), two]).unwrap().unwrap();
+        assert_eq!((both.sequences(), both.operations(), both.start()), (&[1, 2, 5, 7][..], &[0, 0, 2, 2][..], 0));
+        assert_eq!(both.after().iter().flatten().collect::<Vec<_>>(), [b"1", b"2", b"5", b"7"]);
+        let meta = |name| both.meta(name).unwrap().iter().collect::<Vec<_>>();
+        assert_eq!((meta("one"), meta("two")), (vec![Some(&b"x"[..]), None, None, None], vec![None, None, None, Some(&b""[..])]));
+        assert_eq!(both.id(), batch("a", &[1, 2, 5, 7]).id());
+        assert_eq!(Batch::joined("a", std::slice::from_ref(&one)).unwrap().unwrap().id(), one.id());
+        assert!(Batch::joined("a", &[]).unwrap().is_none());
     }
 
     #[test]

@@ -101,6 +101,18 @@ impl Column {
         Ok(picked.finish())
     }
 
+    /// Columns one behind the other; where there is none, so many absent values.
+    pub(super) fn joined(columns: &[(Option<Self>, usize)]) -> Result<Self, ColumnFull> {
+        let bytes = columns.iter().map(|(column, _)| column.as_ref().map_or(0, Self::bytes)).sum();
+        let mut joined = ColumnBuilder::with_capacity(columns.iter().map(|(_, len)| len).sum(), bytes);
+        for (column, len) in columns {
+            for at in 0..*len {
+                joined.add(column.as_ref().and_then(|column| column.get(at)))?;
+            }
+        }
+        Ok(joined.finish())
+    }
+
     /// `len + 1` offsets into [`Column::data`] that start at 0 and never fall. Copies only where this is a slice.
     pub fn offsets(&self) -> Cow<'_, [u32]> {
         let offsets = &self.offsets[self.start..=self.start + self.len];

@@ -2,7 +2,7 @@
 
 use std::{
     fs::{File, OpenOptions},
-    io::{self, BufWriter, Read as _, Seek as _, SeekFrom, Write as _},
+    io::{self, BufRead as _, BufWriter, Read as _, Seek as _, SeekFrom, Write as _},
     os::unix::fs::OpenOptionsExt as _,
     path::Path,
 };
@@ -100,6 +100,24 @@ impl From<&KeptLetter> for LetterDocument {
     }
 }
 
+/// Why letters cannot be added to what stands there already: it is something else.
+///
+/// # Errors
+/// What the system says, and [`io::ErrorKind::AlreadyExists`] where its first line is no dead letter.
+pub fn is_copy(path: &Path) -> io::Result<()> {
+    // The longest line that is looked at; a record and its reason stand in it.
+    const LONGEST: u64 = 64 << 20;
+    let file = crate::given_file::open(path)?;
+    let mut line = Vec::new();
+    io::BufReader::new(file.take(LONGEST)).read_until(b'\n', &mut line)?;
+    let letter = || serde_json::from_slice::<LetterDocument>(&line).is_ok();
+    if line.is_empty() || letter() {
+        Ok(())
+    } else {
+        Err(io::Error::new(io::ErrorKind::AlreadyExists, "it holds something else"))
+    }
+}
+
 /// Adds dead letters to a file, a line each. They are on disk when it returns; what another process left of a line stays a line of its own.
 pub(super) fn append(path: &Path, pipeline: &str, letters: &[DeadLetter]) -> io::Result<()> {
     let file = open(path)?;
@@ -115,9 +133,9 @@ pub(super) fn append(path: &Path, pipeline: &str, letters: &[DeadLetter]) -> io:
     file.sync_data()
 }
 
-/// A regular file, which nobody else may read where it is made here. Waits for nobody.
+/// A regular file and no link to one, which nobody else may read where it is made here. Waits for nobody.
 fn open(path: &Path) -> io::Result<File> {
-    let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed();
+    let flags = (OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::NOFOLLOW).bits().cast_signed();
     let file = OpenOptions::new().read(true).append(true).create(true).mode(0o600).custom_flags(flags).open(path)?;
     match file.metadata()?.is_file() {
         true => Ok(file),

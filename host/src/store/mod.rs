@@ -21,7 +21,7 @@ use crate::config::Size;
 pub use data_dir::{DataDir, DataDirError};
 pub use kept::Kept;
 pub use letters::{DeadLetter, Keeping, KeptLetter, LetterFilter, LetterStore, LetterTotals, Reason, ReplayPlace};
-pub use line::{LetterDocument, Payload};
+pub use line::{LetterDocument, Payload, is_copy};
 pub use pipelines::{KnownPipeline, PipelineStore, SourceIdentity, StoredCut};
 pub use sqlite::SqliteStore;
 pub use state::{SqliteState, StateStore};

@@ -250,3 +250,57 @@ async fn a_second_host_is_kept_out_of_a_data_directory_in_use() {
     assert!(refused.starts_with("another wharf is using the data directory "), "{refused}");
     assert_eq!(trial.end(running).await.account(), [1, 0, 1, 0, 0]);
 }
+
+#[tokio::test]
+async fn an_outage_that_is_given_up_gives_up_each_call_after_attempts_of_its_own() {
+    for fails in ["fail=transient", "0-$=untried"] {
+        let mut trial = Trial::new(["a", "b", "c", "d"]);
+        trial.batch = 2;
+        let mut destination = trial.scripted(&[fails; 20].join(";"));
+        destination["outage"] = json!({"max-attempts": 3, "then": "dead-letter"});
+        let ran = trial.run(&[destination]).await;
+        assert_eq!(ran.account(), [4, 0, 0, 4, 0], "{fails}");
+        let writes = trial.journal().iter().filter(|call| call.starts_with("write")).count();
+        assert_eq!((writes, &*ran.waits), (6, &[1000, 2000, 4000, 1000, 2000][..]), "{fails}");
+    }
+}
+
+#[tokio::test]
+async fn nobody_waits_for_a_best_effort_destination_once_all_others_are_done() {
+    let trial = Trial::new((0..40).map(|n| n.to_string()));
+    for script in ["fail=transient", "fail=throttled/100", "fail=fatal", "trap", "nothing"] {
+        let mut destination = trial.scripted(&[script; 200].join(";"));
+        destination["best-effort"] = json!(true);
+        let id = format!("b-{}", script.replace(['=', '/'], "-"));
+        let source = json!({"kind": "file", "path": "records.txt", "format": "lines"});
+        let pipeline = trial.pipeline(&id, &source, &[destination, honest()]);
+        let ran = trial.end(trial.start_all(&[pipeline]).await.unwrap()).await;
+        assert_eq!((&*ran.error, ran.destination("honest").delivered), ("", 40), "{script}");
+        let missed = ran.destination("scripted");
+        assert_eq!((missed.delivered, missed.dead_lettered, missed.pending), (0, 40, 0), "{script}");
+    }
+}
+
+#[tokio::test]
+async fn a_best_effort_destination_that_goes_wrong_for_good_does_not_hold_the_others() {
+    let mut trial = Trial::new((0..200).map(|n| n.to_string()));
+    trial.batch = 2;
+    let mut destination = trial.scripted(&["trap"; 2000].join(";"));
+    destination["best-effort"] = json!(true);
+    let ran = trial.run(&[destination, honest()]).await;
+    assert_eq!((&*ran.error, ran.destination("honest").delivered), ("", 200));
+    let missed = ran.destination("scripted");
+    assert_eq!((missed.delivered, missed.dead_lettered), (0, 200));
+}
+
+#[tokio::test]
+async fn one_call_that_leaves_many_pieces_costs_few_lines_of_the_log() {
+    let trial = Trial::new((0..1000).map(|n| n.to_string()));
+    let progress: String = (0..1000).step_by(2).map(|at| format!("+{at}-{} ", at + 1)).collect();
+    let mut destination = trial.scripted(&format!("{progress}trap"));
+    destination["limits"] = json!({"log-lines": 2});
+    let ran = trial.run(&[destination]).await;
+    assert_eq!(ran.account(), [1000, 0, 1000, 0, 0], "{}", ran.error);
+    let lines = trial.log().lines().filter(|line| line.contains("WARN")).count();
+    assert!(lines < 10, "{lines} lines");
+}

@@ -102,6 +102,7 @@ impl Trial {
         let batch = json!({"records": batch, "bytes": bytes});
         let mut pipeline = json!({"id": id, "source": source, "batch": batch, "window": window, "destinations": destinations});
         pipeline["dead-letters"] = dead_letters.clone();
+        pipeline["checkpoint-interval"] = json!("0");
         pipeline
     }
 

@@ -49,6 +49,8 @@ fn every_key_stands_in_the_docs_with_its_default() {
         ("Source file", "### `kind: file`"),
         ("Source stdin", "### `kind: stdin`"),
         ("Source generator", "### `kind: generator`"),
+        ("Processor", "## A processor"),
+        ("When", "#### `when`"),
         ("Destination", "## A destination"),
         ("Handed", "### A destination's `batch`"),
         ("Rate", "### `rate`"),

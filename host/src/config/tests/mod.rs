@@ -1,6 +1,7 @@
 //! What the whole of this room promises.
 
 mod docs;
+mod processors;
 mod providers;
 mod refusals;
 mod variables;
@@ -95,12 +96,12 @@ fn what_may_be_given_up_is_read_key_by_key() {
     let with = |block: &str| with(GENERATOR, "").replace("    destinations", &format!("    {block}\n    destinations"));
     let pipeline = read(&with("checkpoint-interval: 0")).unwrap().pipelines[0].value.clone();
     assert_eq!((pipeline.dead_letters, pipeline.checkpoint_interval), (DeadLetters::default(), Interval::from_millis(0)));
-    let given = "dead-letters: { max-bytes: 64KiB, max-age: 30d, window: 100, tolerance: 100, copy-to: given-up.ndjson }";
+    let given = "dead-letters: { max-bytes: 64KiB, max-age: 30d, window: 100, tolerance: 99, copy-to: given-up.ndjson }";
     let expected = DeadLetters {
         max_bytes: Size::from_kib(64),
         max_age: Some(Interval::from_secs(30 * 86_400)),
         window: 100,
-        tolerance: 100,
+        tolerance: 99,
         copy_to: None,
     };
     let mut read_so = read(&with(given)).unwrap().pipelines[0].dead_letters.clone();

@@ -14,7 +14,7 @@ fn a_wrong_file_is_refused_with_the_line_and_what_to_do() {
         (rest("        settigns: {}\n"), "p.yaml:8:9: unknown key `settigns` in a destination\ndid you mean `settings`?"),
         (
             rest("        flavour: 1\n"),
-            "p.yaml:8:9: unknown key `flavour` in a destination\nit may have `id`, `component`, `settings`, `format`, `template`, `grants`, `limits`, `isolation`, `ordered`, `parallel`, `batch`, `rate`, `retry`, `outage`, `throttle`, `on-unknown` and `best-effort`",
+            "p.yaml:8:9: unknown key `flavour` in a destination\nit may have `id`, `component`, `settings`, `format`, `template`, `grants`, `limits`, `isolation`, `ordered`, `parallel`, `batch`, `rate`, `retry`, `outage`, `throttle`, `on-unknown`, `best-effort` and `processors`",
         ),
         (
             rest("        limits: { Fuel_Per_Call: 1 }\n"),

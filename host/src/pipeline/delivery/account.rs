@@ -19,6 +19,9 @@ pub(in crate::pipeline) struct Dealt {
     pub until: Option<u64>,
     /// The records that were given up.
     pub dead_letters: Vec<DeadLetter>,
+    /// The records of which a processor made several, for all lanes of the destination together: whether one that was read is delivered is
+    /// known once all of these are dealt with.
+    pub derived: Option<Batch>,
 }
 
 /// What became of the records of one portion so far.
@@ -40,8 +43,13 @@ pub(super) struct Account {
 }
 
 impl Account {
-    pub fn new(number: u64, portion: Arc<Portion>, batch: Option<Batch>, since: Duration) -> Self {
-        let (settled, dead_letters, suspects) = Default::default();
+    pub fn new(
+        (number, portion): (u64, Arc<Portion>),
+        batch: Option<Batch>,
+        dead_letters: Vec<DeadLetter>,
+        since: Duration,
+    ) -> Self {
+        let (settled, suspects) = Default::default();
         Self { number, portion, batch, since, settled, dead_letters, suspects, logged: 0 }
     }
 
@@ -79,12 +87,18 @@ impl Account {
         self.suspects.first().map(|(_, letter)| letter.reason.message.clone())
     }
 
-    /// The report. Those who are suspects still are pending.
+    /// Whether a processor made several records of some.
+    pub fn is_derived(&self) -> bool {
+        self.portion.batch.as_ref().is_some_and(|batch| !batch.ordinals().is_empty())
+    }
+
+    /// The report. Those who are suspects still are pending. Where a processor made several records of some, it is all or nothing.
     pub fn report(self) -> Dealt {
+        let derived = if self.is_derived() { self.portion.batch.clone() } else { None };
         let until = self.batch.as_ref().and_then(|batch| {
             let open = self.settled.gaps(batch.count());
-            open.first().map(|gap| batch.sequences()[gap.start as usize])
+            open.first().map(|gap| derived.as_ref().map_or(batch.sequences()[gap.start as usize], |all| all.sequences()[0]))
         });
-        Dealt { portion: self.number, until, dead_letters: self.dead_letters }
+        Dealt { portion: self.number, until, dead_letters: self.dead_letters, derived }
     }
 }

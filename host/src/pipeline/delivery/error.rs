@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
-use crate::{connector::OpenError, record::Failure, sandbox::Ended};
+use crate::{connector::OpenError, pipeline::ProcessorError, record::Failure, sandbox::Ended};
 
 /// Why a destination takes no more records.
 #[derive(Debug, Error)]
@@ -57,6 +57,9 @@ pub enum DestinationError {
         /// Why the one that was too many failed.
         failure: Arc<str>,
     },
+    /// A processor on the way to it takes no more records.
+    #[error(transparent)]
+    Processor(Box<ProcessorError>),
     /// It paused, and nothing else is left to be done.
     #[error("{why}")]
     Paused {
@@ -78,8 +81,12 @@ impl DestinationError {
             Self::Quarantined { .. } => {
                 "ask the connector's author, or name another version of it; then run again: what is pending is sent again"
             }
+            Self::Processor(error) => error.hint(),
             Self::TooMany { .. } => {
                 "mend the record or the destination and run again: what is pending is sent again; or let more records be given up (dead-letters.window, dead-letters.tolerance)"
+            }
+            Self::Silent { .. } | Self::Breach { .. } => {
+                "ask the connector's author; then run again: what is pending is sent again, perhaps for a second time"
             }
             _ => "mend the destination and run again: what is pending is sent again",
         }

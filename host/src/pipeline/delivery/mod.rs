@@ -47,6 +47,7 @@ use super::{
     far::{Bounds, FarSession},
     gate::{Pause, State},
     progress::DestinationProgress,
+    stage::Handed,
 };
 use crate::{
     clock::Clock,
@@ -54,7 +55,6 @@ use crate::{
     connector::Room,
     record::{Outcome, Span, Verdict, format::shape},
     sandbox::{Ended, log::Log},
-    source::Portion,
 };
 
 pub(super) use self::{account::Dealt, error::Left};
@@ -85,9 +85,9 @@ pub(super) type LaneEnded = Result<(), Left>;
 /// What reaches a lane from the rest of its pipeline.
 pub(super) struct Inlet {
     /// Portions and their numbers, in order. As long as the window.
-    pub portions: mpsc::Receiver<(u64, Arc<Portion>)>,
-    /// Cuts that are settled and of which the connector has not been told.
-    pub settled: mpsc::UnboundedReceiver<Arc<str>>,
+    pub portions: mpsc::Receiver<Handed>,
+    /// Portions that are settled and of which the connector has not been told.
+    pub settled: mpsc::UnboundedReceiver<u64>,
     /// The portion before which nothing is worth waiting for any more.
     pub let_go: watch::Receiver<u64>,
     /// Whether it is time to come to an end.
@@ -105,6 +105,24 @@ pub(super) struct Which {
     pub lane: u32,
 }
 
+/// The cuts of portions that were reported and are not settled, by number.
+#[derive(Debug, Default)]
+struct Cuts(VecDeque<(u64, Arc<str>)>);
+
+impl Cuts {
+    fn note(&mut self, account: &Account) {
+        if let Some(batch) = &account.batch {
+            let at = self.0.partition_point(|(number, _)| *number < account.number);
+            self.0.insert(at, (account.number, batch.id().into()));
+        }
+    }
+
+    fn take(&mut self, number: u64) -> Option<Arc<str>> {
+        let at = self.0.binary_search_by_key(&number, |(number, _)| *number).ok()?;
+        self.0.remove(at).map(|(_, id)| id)
+    }
+}
+
 /// A lane and what it works with.
 pub(super) struct Lane {
     outlet: Outlet,
@@ -118,6 +136,8 @@ pub(super) struct Lane {
     session: Option<Box<dyn FarSession>>,
     /// Portions that are not reported, in order.
     accounts: VecDeque<Account>,
+    /// The cuts of those that are reported.
+    dealt: Cuts,
     queue: Queue,
     /// The moment before which nothing is sent.
     rest: Duration,
@@ -153,6 +173,7 @@ impl Lane {
             bounds,
             session: None,
             accounts: VecDeque::new(),
+            dealt: Cuts::default(),
             queue,
             rest: Duration::ZERO,
             suspicion: Suspicion::default(),
@@ -195,8 +216,8 @@ impl Lane {
         self.log.finish();
         ended?;
         let mut ids = Vec::new();
-        while let Some(id) = self.inlet.settled.recv().await {
-            ids.push(id);
+        while let Some(number) = self.inlet.settled.recv().await {
+            ids.extend(self.dealt.take(number));
         }
         self.tell(&ids).await;
         self.close().await;
@@ -207,7 +228,7 @@ impl Lane {
     fn take_in(&mut self, more: &mut bool, window: usize) -> Result<(), Left> {
         while *more && self.accounts.len() < window {
             match self.inlet.portions.try_recv() {
-                Ok((number, portion)) => self.take(number, portion)?,
+                Ok(handed) => self.take(handed)?,
                 Err(mpsc::error::TryRecvError::Disconnected) => *more = false,
                 Err(mpsc::error::TryRecvError::Empty) => break,
             }
@@ -215,13 +236,14 @@ impl Lane {
         Ok(())
     }
 
-    fn take(&mut self, number: u64, portion: Arc<Portion>) -> Result<(), Left> {
+    fn take(&mut self, handed: Handed) -> Result<(), Left> {
+        let Handed { number, portion, letters } = handed;
         let Delivery { lanes, ordered, .. } = *self.outlet.delivery;
         let own = |batch| share::share(&self.progress.pipeline, batch, number, (self.which.lane, lanes), ordered);
         let batch =
             portion.batch.as_ref().map(own).transpose().map_err(|full| DestinationError::Worker(full.to_string()))?.flatten();
         self.judged_at = None;
-        self.accounts.push_back(Account::new(number, portion, batch.clone(), self.clock.elapsed()));
+        self.accounts.push_back(Account::new((number, portion), batch.clone(), letters, self.clock.elapsed()));
         let Some(batch) = batch else { return Ok(()) };
         let shaped = shape(&batch, &self.outlet.delivery.format);
         let whole = Part::whole(&shaped.batch);
@@ -270,6 +292,7 @@ impl Lane {
             None if self.rest > now && !self.queue.is_empty() => Some(self.rest),
             None => match self.queue.next(now) {
                 Next::Part(number, part) => {
+                    self.counts().pause(None);
                     self.send(number, part).await?;
                     return Ok(true);
                 }
@@ -315,8 +338,8 @@ impl Lane {
                 None
             }
         };
-        if let Some((number, portion)) = come {
-            self.take(number, portion)?;
+        if let Some(handed) = come {
+            self.take(handed)?;
         }
         Ok(true)
     }
@@ -333,7 +356,7 @@ impl Lane {
 
     /// No other record can be asked: those who ended an instance are to blame if the connector works otherwise.
     fn judge(&mut self) -> Result<(), Left> {
-        match self.last.take() {
+        match self.last.clone() {
             _ if self.suspicion.works() => {
                 self.convict(u64::MAX);
                 self.exceeded.take().map_or(Ok(()), |error| Err(error.into()))
@@ -368,6 +391,7 @@ impl Lane {
                 continue;
             }
             if let Some(account) = self.accounts.remove(at) {
+                self.dealt.note(&account);
                 dealt.send((self.which.column, account.report())).await?;
             }
         }
@@ -381,8 +405,8 @@ impl Lane {
             return Err(Left::Asked);
         }
         let mut settled = Vec::new();
-        while let Ok(id) = self.inlet.settled.try_recv() {
-            settled.push(id);
+        while let Ok(number) = self.inlet.settled.try_recv() {
+            settled.extend(self.dealt.take(number));
         }
         self.tell(&settled).await;
         let Some(part) = self.open(number, part).await? else { return Ok(()) };
@@ -396,14 +420,24 @@ impl Lane {
         let Some(part) = self.in_rate(number, part) else { return Ok(()) };
         let Some(session) = &mut self.session else { return Ok(()) };
         let best_effort = self.outlet.delivery.best_effort;
+        let mut asked = self.inlet.stop.clone();
         let (stop, let_go, clock) = (&mut self.inlet.stop, &mut self.inlet.let_go, &self.clock);
         let answer = tokio::select! {
             biased;
             answer = session.write(&part.batch, part.sent + 1) => Some(answer),
             _now = stop.wait_for(|stop| *stop == Stopping::Now) => None,
             () = async {
-                if let_go.wait_for(|before| number < *before).await.is_err() {
-                    std::future::pending::<()>().await;
+                let asked = async {
+                    let _asked = asked.wait_for(|stop| *stop != Stopping::No).await;
+                };
+                let let_go = async {
+                    if let_go.wait_for(|before| number < *before).await.is_err() {
+                        std::future::pending::<()>().await;
+                    }
+                };
+                tokio::select! {
+                    () = asked => {}
+                    () = let_go => {}
                 }
                 clock.sleep(GRACE).await;
             }, if best_effort => None,
@@ -412,7 +446,7 @@ impl Lane {
             // Whatever became of it: the instance is gone with the call.
             self.session = None;
             self.queue.put(number, Part { sent: part.sent + 1, ..part }, Duration::ZERO);
-            return if *self.inlet.stop.borrow() == Stopping::Now { Err(Left::Asked) } else { Ok(()) };
+            return if *self.inlet.stop.borrow() == Stopping::No { Ok(()) } else { Err(Left::Asked) };
         };
         self.weigh(number, part, answer)?;
         if let Some(error) = self.exceeded.take() {
@@ -517,7 +551,16 @@ impl Lane {
         let now = self.clock.elapsed();
         let connector = self.outlet.far.title();
         let (pipeline, destination) = (&self.progress.pipeline, &self.outlet.id);
-        tracing::error!(%pipeline, %connector, "destination {destination} pauses: {error}");
+        let hint = error.hint();
+        match again {
+            Some(again) => {
+                tracing::error!(%pipeline, %connector, hint, "destination {destination} pauses, to be tried again in {again:?}: {error}")
+            }
+            None => {
+                tracing::error!(%pipeline, %connector, hint, "destination {destination} pauses, and is not tried again by itself: {error}")
+            }
+        }
+        self.counts().pause(Some(&error.to_string()));
         self.session = None;
         self.renewed = false;
         let why = error.to_string().into();

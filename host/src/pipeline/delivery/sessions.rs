@@ -43,8 +43,10 @@ impl Lane {
                     return Err(Left::Destination(DestinationError::Quarantined { ended, instances }));
                 }
                 let wait = self.suspicion.wait();
-                let connector = self.outlet.far.title();
-                tracing::warn!(pipeline = %self.progress.pipeline, destination = %self.outlet.id, %connector, ?wait, error = %ended, "to be opened again");
+                if tracing::enabled!(tracing::Level::WARN) && self.log.admits() {
+                    let connector = self.outlet.far.title();
+                    tracing::warn!(pipeline = %self.progress.pipeline, destination = %self.outlet.id, %connector, ?wait, error = %ended, "to be opened again");
+                }
                 self.rest = self.clock.elapsed() + wait;
                 self.queue.put(number, part, Duration::ZERO);
                 Ok(None)
@@ -66,8 +68,10 @@ impl Lane {
         };
         let ids: Vec<&str> = settled.iter().map(|id| &**id).collect();
         if let Err(ended) = session.ack(&ids).await {
-            let connector = self.outlet.far.title();
-            tracing::warn!(pipeline = %self.progress.pipeline, destination = %self.outlet.id, %connector, error = %ended, "the instance ended");
+            if tracing::enabled!(tracing::Level::WARN) && self.log.admits() {
+                let connector = self.outlet.far.title();
+                tracing::warn!(pipeline = %self.progress.pipeline, destination = %self.outlet.id, %connector, error = %ended, "the instance ended");
+            }
             self.session = None;
         }
     }
@@ -82,6 +86,9 @@ impl Lane {
             Ok(Err(failure)) => failure.to_string(),
             Err(ended) => ended.to_string(),
         };
+        if !tracing::enabled!(tracing::Level::WARN) || !self.log.admits() {
+            return;
+        }
         let connector = self.outlet.far.title();
         tracing::warn!(pipeline = %self.progress.pipeline, destination = %self.outlet.id, %connector, %error, "close failed; every record had been answered for");
     }

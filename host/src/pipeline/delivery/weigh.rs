@@ -60,11 +60,14 @@ impl Lane {
     }
 
     fn delivered(&mut self, number: u64, part: &Part, records: Span) {
+        let mut count = u64::from(records.len());
         if let Some(account) = self.account(number) {
             account.settle(&part.batch, records);
+            // Where several were made of one, that one is delivered once all of them are.
+            count = if account.is_derived() { 0 } else { count };
         }
         self.outlet.tolerance().succeeded(records.len().into());
-        self.counts().delivered(records.len().into(), part.batch.bytes_of(records) as u64);
+        self.counts().delivered(count, part.batch.bytes_of(records) as u64);
         self.came_through();
     }
 
@@ -74,7 +77,9 @@ impl Lane {
         let (pipeline, destination) = (self.progress.pipeline.clone(), self.outlet.id.clone());
         let connector = self.outlet.far.title();
         let (call, reason) = (ended.call, &ended.reason);
-        tracing::warn!(%pipeline, %destination, %connector, batch = part.batch.id(), "{call} ended the instance: {reason}");
+        if tracing::enabled!(Level::WARN) && self.log.admits() {
+            tracing::warn!(%pipeline, %destination, %connector, batch = part.batch.id(), "{call} ended the instance: {reason}");
+        }
         self.session = None;
         self.suspicion.ended();
         self.last = Some(ended.clone());
@@ -85,10 +90,12 @@ impl Lane {
         if part.ends < ENDS {
             let wait = self.suspicion.wait();
             self.rest = self.clock.elapsed() + wait;
+            let count: u32 = left.iter().map(|records| records.len()).sum();
+            if tracing::enabled!(Level::WARN) && self.log.admits() {
+                tracing::warn!(%pipeline, %destination, batch = part.batch.id(), records = count, ?wait, "to be sent to a fresh instance");
+            }
             for records in left {
                 let part = part.slice(*records);
-                let (batch, records) = (&part.batch, Span::new(0, part.batch.count()));
-                tracing::warn!(%pipeline, %destination, batch = batch.id(), start = batch.start(), %records, ?wait, "to be sent to a fresh instance");
                 self.counts().retried();
                 self.queue.put(number, part, Duration::ZERO);
             }
@@ -97,7 +104,9 @@ impl Lane {
         match *left {
             [Span { start, end }] if end - start == 1 => {
                 let sequence = part.batch.sequences()[start as usize];
-                tracing::warn!(%pipeline, %destination, batch = part.batch.id(), sequence, "the record ends an instance by itself");
+                if tracing::enabled!(Level::WARN) && self.log.admits() {
+                    tracing::warn!(%pipeline, %destination, batch = part.batch.id(), sequence, "the record ends an instance by itself");
+                }
                 let letter = self.letter(number, &part, &Why::Ended(&ended));
                 if let Some(account) = self.account(number) {
                     account.suspect(&part.batch, start, &letter);
@@ -160,7 +169,7 @@ impl Lane {
         let attempts = part.attempts;
         let mut again: Vec<Again> = Vec::new();
         let mut same = |records, wait| again.push(Again { records, attempts, singled: part.singled, wait });
-        let (mut given_up, mut for_now, mut unknown, mut refused) = (Vec::new(), Vec::new(), Vec::new(), None);
+        let (mut for_now, mut unknown, mut refused, mut end) = (Vec::new(), Vec::new(), None, Ok(()));
         for Run { records, fate } in runs {
             match fate {
                 Fate::Delivered => self.delivered(number, &part, records),
@@ -177,7 +186,7 @@ impl Lane {
                 Fate::Failed(failure) => match failure.kind {
                     FailureKind::Rejected => {
                         self.came_through();
-                        given_up.push((records, failure));
+                        end = end.and(self.give_up(number, &part, records, &Why::Failed(&failure)));
                     }
                     FailureKind::Throttled => {
                         let (least, most) = self.outlet.delivery.throttle;
@@ -192,10 +201,6 @@ impl Lane {
                     }
                 },
             }
-        }
-        let mut end = Ok(());
-        for (records, failure) in given_up {
-            end = end.and(self.give_up(number, &part, records, &Why::Failed(&failure)));
         }
         if down || idle {
             let failure = for_now.first().map(|(_, failure)| failure.clone()).unwrap_or_else(tries_nothing);
@@ -235,10 +240,14 @@ impl Lane {
                 again.extend(failed.into_iter().map(|(records, _)| Again { records, attempts, singled, wait: Duration::ZERO }));
                 return Err(Left::Destination(DestinationError::TooOften { failure: failure.clone(), tried: self.down }));
             }
-            for (records, failure) in failed {
-                self.give_up(number, part, records, &Why::Failed(&failure))?;
-            }
-            return Ok(());
+            // What comes next has as many chances, and as long to wait between them.
+            self.rest = now + policy.wait(self.down, &self.clock);
+            self.down = 0;
+            let untried = again.drain(..).map(|again| (again.records, failure.clone()));
+            let all: Vec<_> = failed.into_iter().chain(untried).collect();
+            return all
+                .into_iter()
+                .fold(Ok(()), |end, (records, failure)| end.and(self.give_up(number, part, records, &Why::Failed(&failure))));
         }
         let wait = policy.wait(self.down, &self.clock);
         self.rest = now + wait;
@@ -334,7 +343,7 @@ impl Lane {
         if held || records == 0 {
             // Who breaks the contract and leaves nothing open is not asked anything more before a person has looked.
             self.pause(&error, None);
-        } else {
+        } else if tracing::enabled!(Level::WARN) && self.log.admits() {
             let (pipeline, destination) = (&self.progress.pipeline, &self.outlet.id);
             tracing::warn!(%pipeline, %destination, batch = part.batch.id(), ?wait, "to be sent to a fresh instance: {error}");
         }

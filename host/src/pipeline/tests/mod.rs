@@ -38,6 +38,8 @@ const MOVES: u32 = 20_000;
 struct Case {
     rng: fastrand::Rng,
     window: u32,
+    /// How long checkpoints wait.
+    interval: Duration,
     partitions: Partitions,
     outlets: Vec<(Delivery, Order, Arc<Mutex<World>>)>,
     /// How many more runs are broken off.
@@ -49,7 +51,8 @@ impl Case {
         let mut rng = fastrand::Rng::with_seed(seed);
         let partitions = Partitions::new(&mut rng);
         let outlets = (0..rng.usize(1..=3)).map(|_| outlet(&mut rng)).collect();
-        Self { window: rng.u32(1..=5), partitions, outlets, crashes: rng.u32(0..4), rng }
+        let interval = Duration::from_millis(if rng.bool() { 0 } else { rng.u64(1..2000) });
+        Self { window: rng.u32(1..=5), interval, partitions, outlets, crashes: rng.u32(0..4), rng }
     }
 
     /// Runs until all is settled.
@@ -96,7 +99,9 @@ impl Case {
         let time = VirtualClock::seeded(self.rng.u64(..));
         let clock = time.clock();
         let window = self.window;
-        let (source, read_before) = self.partitions.source(store, clock.clone(), self.rng.u64(..), window);
+        // What waits to be written is settled, and the store does not know of it.
+        let bounded = self.interval.is_zero().then_some(window);
+        let (source, read_before) = self.partitions.source(store, clock.clone(), self.rng.u64(..), bounded);
         let outlets: Vec<Outlet> = self
             .outlets
             .iter()
@@ -109,7 +114,16 @@ impl Case {
             .collect();
         let worlds: Vec<_> = self.outlets.iter().map(|(_, _, world)| world.clone()).collect();
         let gates: Vec<_> = outlets.iter().map(|outlet| outlet.gate.clone()).collect();
-        let pipeline = Pipeline { id: "p".into(), source: Box::new(source), outlets, window, tolerance: (0, 0), read_before };
+        let pipeline = Pipeline {
+            id: "p".into(),
+            source: Box::new(source),
+            processors: Vec::new(),
+            outlets,
+            window,
+            checkpoint_interval: self.interval,
+            tolerance: (0, 0),
+            read_before,
+        };
         let progress = pipeline.progress();
         let seen = progress.clone();
         let (_stop, stop) = watch::channel(Stopping::No);

@@ -32,7 +32,13 @@ impl Partitions {
     }
 
     /// A source that stands where the checkpoints say, and how far it had been read before.
-    pub fn source(&self, store: &Arc<MemoryStore>, clock: Clock, seed: u64, window: u32) -> (Records, HashMap<String, u64>) {
+    pub fn source(
+        &self,
+        store: &Arc<MemoryStore>,
+        clock: Clock,
+        seed: u64,
+        window: Option<u32>,
+    ) -> (Records, HashMap<String, u64>) {
         let kept = store.0.lock().unwrap();
         let at = self.0.keys().map(|partition| (partition.clone(), kept.checkpoints.get(partition).copied().unwrap_or_default()));
         let records = Records {
@@ -60,7 +66,7 @@ pub struct Records {
     read: u64,
     /// Portions that were settled when it began.
     settled: u64,
-    window: u32,
+    window: Option<u32>,
 }
 
 #[async_trait]
@@ -68,7 +74,8 @@ impl Source for Records {
     async fn read(&mut self) -> Result<Option<Portion>, SourceError> {
         self.clock.sleep(Duration::from_millis(self.rng.u64(0..30))).await;
         let settled = self.store.0.lock().unwrap().settled - self.settled;
-        assert!(self.read < settled + u64::from(self.window), "more is read ahead than the window lets");
+        let most = self.window.map(|window| settled + u64::from(window) + 1);
+        assert!(most.is_none_or(|most| self.read < most), "more is read ahead than the window lets, and one to know the end");
         let open: Vec<String> = self
             .partitions
             .iter()
@@ -117,6 +124,16 @@ struct Inner {
     settled: u64,
 }
 
+impl Inner {
+    fn move_to(&mut self, partition: String, next: u64) {
+        self.settled += 1;
+        let before = self.checkpoints.insert(partition.clone(), next).unwrap_or_default();
+        assert!(before <= next, "the checkpoint of {partition} goes back from {before} to {next}");
+        let read_to = self.read_to.entry(partition).or_default();
+        *read_to = next.max(*read_to);
+    }
+}
+
 impl MemoryStore {
     /// Whether all records are behind the checkpoints.
     pub fn is_done(&self, partitions: &Partitions) -> bool {
@@ -141,17 +158,15 @@ impl Store for MemoryStore {
     async fn settle_within(&self, _: &str, settled: Settled, _: &Keeping) -> Result<(), StoreError> {
         let mut kept = self.0.lock().unwrap();
         if let Some((partition, _, next)) = settled.checkpoint {
-            kept.settled += 1;
-            let before = kept.checkpoints.insert(partition.clone(), next).unwrap_or_default();
-            assert!(before <= next, "the checkpoint of {partition} goes back from {before} to {next}");
-            let read_to = kept.read_to.entry(partition).or_default();
-            *read_to = next.max(*read_to);
+            kept.move_to(partition, next);
         }
         kept.letters.extend(settled.dead_letters);
         Ok(())
     }
 
-    async fn advance(&self, _: &str, _: Vec<(String, String, u64)>) -> Result<(), StoreError> {
+    async fn advance(&self, _: &str, checkpoints: Vec<(String, String, u64)>) -> Result<(), StoreError> {
+        let mut kept = self.0.lock().unwrap();
+        checkpoints.into_iter().for_each(|(partition, _, next)| kept.move_to(partition, next));
         Ok(())
     }
 

@@ -17,6 +17,9 @@ pub struct Config {
     /// What a poison record does: `trap`, `loop`, `wait`, `memory`, `reject` (all of the batch) or nothing.
     #[parameter(default = "trap")]
     fault: String,
+    /// Of so many records it rejects the last, by itself; 0 for none.
+    #[parameter(default = 0)]
+    every: u32,
     /// After how many records each it reports progress; 0 for never.
     #[parameter(default = 0)]
     report: u32,
@@ -28,6 +31,9 @@ pub struct Config {
 /// Goes wrong.
 #[derive(Debug)]
 pub struct Poison(Config);
+
+/// Records that this instance has seen.
+static SEEN: AtomicU32 = AtomicU32::new(0);
 
 /// Writes that this instance has seen.
 static WRITES: AtomicU32 = AtomicU32::new(0);
@@ -50,6 +56,9 @@ impl Destination for Poison {
         if self.0.copies {
             std::hint::black_box([copied(batch.after()), batch.key().map(copied).unwrap_or_default()]);
         }
+        if self.0.every > 0 {
+            return self.reject_every(batch);
+        }
         let mut told = 0;
         for (record, at) in batch.records().zip(0..) {
             if record.after().unwrap_or_default().starts_with(b"poison") {
@@ -68,6 +77,21 @@ impl Destination for Poison {
     fn ack(&mut self, _: &[String]) {
         // There is nobody to tell what goes wrong here.
         let _written = journal("calls", "ack");
+    }
+}
+
+impl Poison {
+    fn reject_every(&self, batch: &Batch) -> Result<Receipt, Failure> {
+        let mut receipt = Receipt::builder(batch);
+        for (record, at) in batch.records().zip(0..) {
+            if (SEEN.fetch_add(1, Relaxed) + 1).is_multiple_of(self.0.every) {
+                receipt.failed(record, Failure::rejected("it is one of so many"));
+            } else {
+                deliver(batch, at, at + 1)?;
+                receipt.delivered(record);
+            }
+        }
+        Ok(receipt.finish())
     }
 }
 
