@@ -13,7 +13,7 @@
 #![allow(clippy::unwrap_used, reason = "a benchmark that cannot go on ends")]
 
 use std::{
-    process::{Child, Command, ExitCode},
+    process::ExitCode,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering::Relaxed},
@@ -70,7 +70,6 @@ const KINDS: [(&str, &str, u64); 13] = [
 ];
 
 fn main() -> ExitCode {
-    let _awake = Awake::new();
     tracing_subscriber::fmt().with_writer(std::io::sink).init();
     let chosen: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
     let folder = Scratch::new().unwrap();
@@ -95,7 +94,8 @@ fn main() -> ExitCode {
             if !chosen.is_empty() && !chosen.iter().any(|part| name.contains(part.as_str())) {
                 continue;
             }
-            let beside_honest: Vec<_> = (0..count).map(|_| Neighbour::Honest(honest.clone())).collect();
+            let usual = || if act == "sleep" { Neighbour::Idle(honest.clone()) } else { Neighbour::Honest(honest.clone()) };
+            let beside_honest: Vec<_> = (0..count).map(|_| usual()).collect();
             let hostile = Arc::new(doing(&hostile, act, amount));
             let beside_hostile: Vec<_> = (0..count).map(|_| Neighbour::Hostile(hostile.clone())).collect();
             let (mut ratios, mut usual, mut came) = (Vec::new(), Vec::new(), Vec::new());
@@ -121,32 +121,13 @@ fn main() -> ExitCode {
     if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
-/// Keeps the processors from falling asleep, with what yields to everything else (`SCHED_IDLE`).
-///
-/// A neighbour that sleeps leaves a processor idle, and a virtual one may take longer to wake up than a batch takes: that is the
-/// machine's doing, beside an honest neighbour that sleeps as much as beside a hostile one.
-struct Awake(Vec<Child>);
-
-impl Awake {
-    fn new() -> Self {
-        let processors = std::thread::available_parallelism().unwrap().get();
-        let spin = || Command::new("chrt").args(["--idle", "0", "sh", "-c", "while kill -0 $PPID; do :; done"]).spawn().unwrap();
-        Self((0..processors).map(|_| spin()).collect())
-    }
-}
-
-impl Drop for Awake {
-    fn drop(&mut self) {
-        for child in &mut self.0 {
-            let _gone = child.kill();
-            let _gone = child.wait();
-        }
-    }
-}
-
 /// Who works beside it.
+///
+/// One that sleeps is compared to an honest one that has nothing to do. Where a processor is free, the measured connector and what feeds it
+/// run on one each and wake each other from afar, which takes longer than taking turns on one, whoever the neighbour is.
 enum Neighbour {
     Honest(Arc<Destination>),
+    Idle(Arc<Destination>),
     Hostile(Arc<Destination>),
 }
 
@@ -162,6 +143,16 @@ fn slice(executor: &Runtime, honest: &Arc<Destination>, batch: &Batch, neighbour
                     let honest = honest.clone();
                     let done = done.clone();
                     tasks.push(thread::spawn(async move { busy(&honest, batch, done).await }));
+                }
+                Neighbour::Idle(honest) => {
+                    let honest = honest.clone();
+                    let done = done.clone();
+                    tasks.push(thread::spawn(async move {
+                        let _open = honest.connector.open(&honest.opening).await.unwrap();
+                        while !done.load(Relaxed) {
+                            tokio::time::sleep(Duration::from_millis(50)).await;
+                        }
+                    }));
                 }
                 Neighbour::Hostile(hostile) => {
                     let hostile = hostile.clone();

@@ -245,9 +245,11 @@ impl Lane {
             self.down = 0;
             let untried = again.drain(..).map(|again| (again.records, failure.clone()));
             let all: Vec<_> = failed.into_iter().chain(untried).collect();
-            return all
-                .into_iter()
-                .fold(Ok(()), |end, (records, failure)| end.and(self.give_up(number, part, records, &Why::Failed(&failure))));
+            let mut end = Ok(());
+            for (records, failure) in all {
+                end = end.and(self.give_up(number, part, records, &Why::Failed(&failure)));
+            }
+            return end;
         }
         let wait = policy.wait(self.down, &self.clock);
         self.rest = now + wait;
