@@ -241,7 +241,9 @@ fn files_that_are_damaged_are_loaded_or_refused_in_one_line() {
                     let told = error.to_string();
                     assert!(told.contains("damaged.wasm") && told.len() < 8 << 10, "round {round}: {told:?}");
                     assert!(!told.contains(|c: char| c.is_control() && c != '\n' && c != '\t'), "round {round}: {told:?}");
-                    assert!(!told.contains("panicked"), "round {round}: {told}");
+                    // What is left of a component may say so of itself.
+                    let hosts = told.split("; it had written: ").next().unwrap();
+                    assert!(!hosts.contains("panicked"), "round {round}: {told}");
                     refused += 1;
                 }
             }
