@@ -28,6 +28,8 @@ struct Cage {
 
 impl Cage {
     async fn new() -> Self {
+        // Without any subscriber a place that logs is switched off for good, also for the test that has one of its own later.
+        let _first = tracing_subscriber::fmt().with_writer(io::sink).try_init();
         let cache = Cache::open(&wharf_tests::cache().unwrap()).unwrap();
         let loader = Loader::new(Engine::new(Some(cache)).unwrap(), Clock::system()).unwrap();
         let connector = loader.load(&component("guest-mangles").unwrap()).await.unwrap();
