@@ -24,9 +24,9 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    connector::{OpenError, ProcessTrouble, Processor, ProcessorSession},
+    connector::{OpenError, Opening, ProcessTrouble, Processor, ProcessorSession},
     record::{Batch, Chooser, ColumnFull, Derived, Failure, FailureKind, Passed, Selection, Span},
-    sandbox::Ended,
+    sandbox::{Ended, log::Log},
     source::Portion,
     store::{DeadLetter, Reason},
 };
@@ -36,6 +36,14 @@ const ENDS: u32 = 2;
 
 /// How often an instance that ends as it is opened is started again.
 const OPENS: u32 = 3;
+
+/// The shortest and the longest wait where a processor asks for patience: none is a loop without an end.
+const THROTTLE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(3600));
+
+/// How long a processor that asks for patience is given.
+fn patience(failure: &Failure) -> Duration {
+    failure.retry_after.unwrap_or(Duration::from_secs(1)).clamp(THROTTLE.0, THROTTLE.1)
+}
 
 /// Why a chain takes no more records.
 #[derive(Debug, Error)]
@@ -314,7 +322,9 @@ impl Stage {
         letters: &mut Vec<DeadLetter>,
         done: &mut Vec<Batch>,
     ) -> Result<Option<Work>, ProcessorError> {
-        let rejected = |failure: &Failure| failure.kind == FailureKind::Rejected || part.attempts >= 9;
+        let rejected = |failure: &Failure| {
+            failure.kind == FailureKind::Rejected || Policy::RECORD.is_over(part.attempts + 1, Duration::ZERO)
+        };
         let failed = derived.passages().iter().find_map(|passage| match &passage.passed {
             Passed::Failed(failure) if !rejected(failure) => Some((passage.records.start, failure.clone())),
             _ => None,
@@ -337,10 +347,12 @@ impl Stage {
         let attempts = if start > 0 { 1 } else { part.attempts + 1 };
         let wait = match failure.kind {
             FailureKind::Unauthorized | FailureKind::Fatal => return Err(ProcessorError::Failed { id, connector, failure }),
-            FailureKind::Throttled => failure.retry_after.unwrap_or(Duration::from_secs(1)),
+            FailureKind::Throttled => patience(&failure),
             _ => Policy::RECORD.wait(attempts, &self.clock),
         };
-        tracing::warn!(pipeline = %self.pipeline, processor = %id, %connector, ?wait, "to be processed again: {failure}");
+        if self.admits(processor) {
+            tracing::warn!(pipeline = %self.pipeline, processor = %id, %connector, ?wait, "to be processed again: {failure}");
+        }
         self.wait(wait).await?;
         let batch = part.batch.slice(start..part.batch.count());
         Ok(Some(Work { batch, sent: part.sent, attempts, ends: 0 }))
@@ -349,7 +361,8 @@ impl Stage {
     /// All failed for now.
     async fn down(&mut self, at: usize, failure: &Arc<Failure>) -> Result<(), ProcessorError> {
         let step = &mut self.steps[at];
-        let (id, connector) = (step.processor.id.clone(), step.processor.connector.title());
+        let processor = step.processor.clone();
+        let (id, connector) = (processor.id.clone(), processor.connector.title());
         if matches!(failure.kind, FailureKind::Unauthorized | FailureKind::Fatal) {
             return Err(ProcessorError::Failed { id, connector, failure: failure.clone() });
         }
@@ -358,10 +371,12 @@ impl Stage {
             step.session = None;
         }
         let wait = match failure.kind {
-            FailureKind::Throttled => failure.retry_after.unwrap_or(Duration::from_secs(1)),
+            FailureKind::Throttled => patience(failure),
             _ => Policy::OUTAGE.wait(step.down, &self.clock),
         };
-        tracing::warn!(pipeline = %self.pipeline, processor = %id, %connector, ?wait, "to be processed again: {failure}");
+        if self.admits(&processor) {
+            tracing::warn!(pipeline = %self.pipeline, processor = %id, %connector, ?wait, "to be processed again: {failure}");
+        }
         self.wait(wait).await
     }
 
@@ -393,10 +408,20 @@ impl Stage {
         Ok(())
     }
 
+    /// Whether a line may be written that a processor caused: it takes its share of the log.
+    fn admits(&self, processor: &Processor) -> bool {
+        let Opening { scope, usage, limits, .. } = &processor.opening;
+        // What was written already is counted in the usage.
+        let log = || Log::new(scope.clone(), usage.clone(), self.clock.clone(), limits.log_lines);
+        tracing::enabled!(tracing::Level::WARN) && log().admits()
+    }
+
     fn ended(&self, processor: &Processor, ended: &Ended) {
         let (call, reason) = (ended.call, &ended.reason);
-        let connector = processor.connector.title();
-        tracing::warn!(pipeline = %self.pipeline, processor = %processor.id, %connector, "{call} ended the instance: {reason}");
+        if self.admits(processor) {
+            let connector = processor.connector.title();
+            tracing::warn!(pipeline = %self.pipeline, processor = %processor.id, %connector, "{call} ended the instance: {reason}");
+        }
     }
 
     /// Gives records up, as far as the pipeline tolerates it.
@@ -412,7 +437,7 @@ impl Stage {
         let accepted = self.window.failed(records.len().into()) as u32;
         let at: Arc<str> = self.clock.rfc3339().into();
         for record in records.start..records.start + accepted {
-            if letters.len() < LOGGED {
+            if letters.len() < LOGGED && self.admits(processor) {
                 tracing::warn!(pipeline = %self.pipeline, processor = %processor.id, "given up: {}: {}", reason.kind, reason.message);
             }
             let (batch, index) = (&part.batch, record as usize);
@@ -469,4 +494,18 @@ fn trouble_reason(processor: &Processor, trouble: &ProcessTrouble) -> Arc<Reason
 pub(super) fn distinct(numbers: impl Iterator<Item = u64>) -> u64 {
     let mut last = None;
     numbers.filter(|number| last.replace(*number) != Some(*number)).count() as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_processor_that_asks_for_no_patience_is_given_some() {
+        let wait = |retry_after: Option<u64>| {
+            let retry_after = retry_after.map(Duration::from_secs);
+            patience(&Failure { kind: FailureKind::Throttled, message: String::new(), code: None, retry_after }).as_millis()
+        };
+        assert_eq!([None, Some(0), Some(7), Some(1 << 40)].map(wait), [1000, 100, 7000, 3_600_000]);
+    }
 }
