@@ -1,0 +1,69 @@
+//! Why nothing was started.
+
+use std::{path::PathBuf, sync::Arc};
+
+use thiserror::Error;
+
+use crate::{
+    config::Place,
+    operate::sources::OtherSource,
+    sandbox::tokens::vault::VaultError,
+    source::SourceError,
+    store::{DataDirError, StoreError},
+};
+
+/// Why nothing was started.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// The data directory cannot be used.
+    #[error(transparent)]
+    DataDir(#[from] DataDirError),
+    /// The store in it cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The refresh tokens in the store cannot be used.
+    #[error(transparent)]
+    Tokens(#[from] VaultError),
+    /// The checkpoints of a pipeline are of another source.
+    #[error("{cause}")]
+    OtherSource {
+        /// What it is and was.
+        cause: Box<OtherSource>,
+        /// Where the source stands in the pipeline file.
+        place: Place,
+        /// Where the checkpoints are.
+        data_dir: PathBuf,
+    },
+    /// A source cannot be read as the pipeline file says.
+    #[error("pipeline {pipeline}: source: {cause}")]
+    Source {
+        /// Whose.
+        pipeline: Arc<str>,
+        /// Why.
+        cause: SourceError,
+    },
+}
+
+impl StartError {
+    /// What to do.
+    pub fn hint(&self) -> String {
+        match self {
+            Self::Tokens(error) => return error.hint(),
+            Self::OtherSource { cause, data_dir, .. } => return cause.hint(data_dir),
+            Self::DataDir(error) => error.hint(),
+            Self::Store(error) => error.hint(),
+            Self::Source { .. } => "mend the source, or correct the pipeline file",
+        }
+        .to_owned()
+    }
+}
+
+impl StartError {
+    /// Where it stands in the pipeline file, where that can be told.
+    pub fn place(&self) -> Option<&Place> {
+        match self {
+            Self::OtherSource { place, .. } => Some(place),
+            Self::DataDir(_) | Self::Store(_) | Self::Tokens(_) | Self::Source { .. } => None,
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! The source of a pipeline, made of what the pipeline file says.
+
+use std::{num::NonZeroU64, path::Path};
+
+use super::StartError;
+use crate::{
+    clock::Clock,
+    config::{self, At, PathOrGlob},
+    operate::sources,
+    plan::PlannedPipeline,
+    source::{
+        Checkpoints, Compression, Cut, FileOptions, FileSource, Format, GeneratorOptions, GeneratorSource, PointerError, Reading,
+        Source, SourceError, StdinSource,
+    },
+    store::PipelineStore,
+};
+
+/// Holds what each pipeline reads against what its checkpoints are of. Gives in words what an operator should know.
+pub async fn recognised(
+    store: &impl PipelineStore,
+    pipelines: &[PlannedPipeline],
+    data_dir: &Path,
+) -> Result<Vec<String>, StartError> {
+    let all: Vec<&str> = pipelines.iter().map(|planned| &*planned.id).collect();
+    let mut remarks = Vec::new();
+    for PlannedPipeline { id, source, .. } in pipelines {
+        match sources::recognised(store, id, source, &all).await? {
+            Ok(remark) => remarks.extend(remark),
+            Err(cause) => {
+                let (cause, place) = (Box::new(cause), source.place.clone());
+                return Err(StartError::OtherSource { cause, place, data_dir: data_dir.to_owned() });
+            }
+        }
+    }
+    Ok(remarks)
+}
+
+/// What a stream is made of, as the source room has it.
+fn format(given: config::Format, key: Option<&At<String>>) -> Result<Format, SourceError> {
+    let text = || key.map(|key| key.value.clone());
+    Ok(match given {
+        config::Format::JsonLines => {
+            let pointer = key.map(|key| key.value.parse()).transpose();
+            let failed = |error: PointerError| SourceError::Format { path: "the source".into(), reason: error.to_string() };
+            Format::JsonLines { key: pointer.map_err(failed)? }
+        }
+        config::Format::Csv => Format::Csv { key: text() },
+        config::Format::OpenCdc => Format::OpenCdc,
+        config::Format::Lines => Format::Lines,
+    })
+}
+
+/// The source of a pipeline, standing where the checkpoints say.
+pub(super) fn source(
+    planned: &PlannedPipeline,
+    checkpoints: Checkpoints,
+    clock: &Clock,
+    run: &str,
+) -> Result<Box<dyn Source>, StartError> {
+    let PlannedPipeline { id, batch, .. } = planned;
+    let cut = Cut { records: batch.records, bytes: batch.bytes.bytes(), delay: batch.delay.duration() };
+    let rate = |rate: Option<u32>| rate.and_then(|rate| NonZeroU64::new(rate.into()));
+    let failed = |cause: SourceError| StartError::Source { pipeline: id.clone(), cause };
+    Ok(match &planned.source.value {
+        config::Source::File(given) => {
+            let path = match &given.path.value {
+                PathOrGlob::Path(path) => path.to_string_lossy().into_owned(),
+                PathOrGlob::Glob(pattern) => pattern.clone(),
+            };
+            let mut reading = Reading::new(format(given.format, given.key.as_ref()).map_err(failed)?, cut);
+            reading.rate = rate(given.rate);
+            let compression = match given.compression {
+                config::Compression::Auto => Compression::Detect,
+                config::Compression::None => Compression::Plain,
+                config::Compression::Gzip => Compression::Gzip,
+                config::Compression::Zstd => Compression::Zstd,
+            };
+            let follow = given.follow.then(|| given.poll.duration());
+            let options = FileOptions { path, compression, follow, reading };
+            Box::new(FileSource::new(options, id, checkpoints, clock.clone()))
+        }
+        config::Source::Stdin(given) => {
+            let mut reading = Reading::new(format(given.format, given.key.as_ref()).map_err(failed)?, cut);
+            reading.rate = rate(given.rate);
+            Box::new(StdinSource::new(std::io::stdin(), &reading, id, run, clock.clone()).map_err(failed)?)
+        }
+        config::Source::Generator(given) => {
+            let (count, size, seed) = (given.count, given.size.bytes() as usize, given.seed);
+            let options = GeneratorOptions { count, size, rate: rate(given.rate), seed, entities: rate(given.entities), cut };
+            Box::new(GeneratorSource::new(options, id, &checkpoints, clock.clone()))
+        }
+    })
+}
