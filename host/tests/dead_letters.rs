@@ -55,6 +55,7 @@ async fn run(folder: &Path, connector: &Connector, fault: &str, records: u32) ->
         checkpoint_interval: Duration::ZERO,
         tolerance: (0, 0),
         read_before: HashMap::new(),
+        exact_batches: None,
     };
     let store = Arc::new(SqliteStore::open(&folder.join("store")).unwrap());
     let (_stop, stop) = watch::channel(Stopping::No);

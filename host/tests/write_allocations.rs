@@ -60,6 +60,7 @@ async fn cost(folder: &Path, connector: &Connector, setting: &str, records: u32)
         checkpoint_interval: Duration::ZERO,
         tolerance: (0, 0),
         read_before: HashMap::new(),
+        exact_batches: None,
     };
     let store = Arc::new(SqliteStore::open(&folder.path().join("store")).unwrap());
     let (_stop, stop) = watch::channel(Stopping::No);

@@ -161,6 +161,13 @@ fn check(file: &File) -> Result<(), ConfigError> {
         }
     }
     for At { value: pipeline, .. } in &file.pipelines {
+        if let (Some(exact), Source::Stdin(_)) = (&pipeline.exact_batches, &pipeline.source.value)
+            && exact.value
+        {
+            return Err(ConfigError::new("`exact-batches` with `kind: stdin`")
+                .with_hint("standard input cannot be read again; leave `exact-batches` out, or read a file")
+                .with_place(exact.place.clone()));
+        }
         unique("destination", pipeline.destinations.iter().map(|destination| (destination.id.as_str(), &destination.id.place)))?;
         unique("processor", pipeline.all_processors().map(|processor| (processor.id.as_str(), &processor.id.place)))?;
         for processor in pipeline.all_processors() {

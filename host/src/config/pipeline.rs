@@ -28,6 +28,11 @@ pub struct Pipeline {
     /// When records are cut into a batch: at whichever of these comes first.
     #[serde(default)]
     pub batch: Batch,
+    /// Whether a batch that is sent again after a crash is the same batch: it is noted in the store before its first record is sent, and settled as a
+    /// whole. Refused for a source that cannot be read again.
+    #[serde(default)]
+    #[schemars(with = "bool", extend("default" = false))]
+    pub exact_batches: Option<At<bool>>,
     /// How many batches may be read and not settled at once; further reading waits. With `batch.bytes` it bounds memory.
     #[serde(default = "default_window", deserialize_with = "window")]
     #[schemars(range(min = 1, max = 64))]
@@ -49,6 +54,11 @@ pub struct Pipeline {
 }
 
 impl Pipeline {
+    /// Whether a batch that is sent again after a crash is the same batch.
+    pub fn exact_batches(&self) -> bool {
+        self.exact_batches.as_ref().is_some_and(|exact| exact.value)
+    }
+
     /// All processors: those of the pipeline, and those of each destination.
     pub fn all_processors(&self) -> impl Iterator<Item = &At<Processor>> {
         let own = self.destinations.iter().flat_map(|destination| &destination.processors);

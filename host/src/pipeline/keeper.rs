@@ -289,7 +289,7 @@ impl Keeper {
             return self.error;
         }
         let rereads = self.ledger.rereads();
-        let rest = std::mem::replace(&mut self.ledger, Ledger::new(0, rereads)).rest();
+        let rest = std::mem::replace(&mut self.ledger, Ledger::new(0, rereads, false)).rest();
         let mut written = self.flush().await;
         if let (Ok(()), Some(rest)) = (&written, rest) {
             written = self.settle(rest).await;

@@ -20,6 +20,8 @@ pub(super) struct Ledger {
     quarantined: Vec<bool>,
     /// Whether a later run can read again what this one does not settle.
     rereads: bool,
+    /// Whether a portion is settled as a whole or not at all, since it has to be made again as it was.
+    whole: bool,
     /// The number of the next portion.
     next: u64,
     open: VecDeque<Entry>,
@@ -48,8 +50,8 @@ pub(super) struct Outcome {
 }
 
 impl Ledger {
-    pub fn new(destinations: usize, rereads: bool) -> Self {
-        Self { quarantined: vec![false; destinations], rereads, next: 0, open: VecDeque::new() }
+    pub fn new(destinations: usize, rereads: bool, whole: bool) -> Self {
+        Self { quarantined: vec![false; destinations], rereads, whole, next: 0, open: VecDeque::new() }
     }
 
     /// Whether a later run can read again what this one does not settle.
@@ -154,11 +156,11 @@ impl Ledger {
     /// What is known at the end of portions that are not settled as a whole: the first may be up to some record.
     ///
     /// What was given up beyond that is read again by the next run, where the source can be, and may fare otherwise then: it is
-    /// pending, and no dead letter as well. Where the source cannot be read again, all that was given up is kept.
+    /// pending, and no dead letter as well. So is all of a portion that is settled as a whole. Where the source cannot be read again, all that was given up is kept.
     pub fn rest(self) -> Option<Settled> {
         let rereads = self.rereads;
         let first = self.open.front();
-        let to = first.and_then(Entry::settled_to);
+        let to = first.filter(|_| !self.whole).and_then(Entry::settled_to);
         let checkpoint =
             first.zip(to).map(|(entry, to)| (entry.portion.partition.to_string(), entry.portion.label.to_string(), to));
         let kept = self.open.into_iter().enumerate().flat_map(|(index, entry)| {
@@ -196,7 +198,7 @@ mod tests {
 
     #[test]
     fn a_portion_is_settled_once_all_destinations_dealt_with_it_and_with_all_before_it() {
-        let mut ledger = Ledger::new(2, true);
+        let mut ledger = Ledger::new(2, true, false);
         let numbers: Vec<u64> = [10, 20, 30].into_iter().map(|next| ledger.enter(portion(next), Vec::new())).collect();
         let mut settled = |destination, number| -> Vec<u64> {
             let outcome = ledger.dealt(destination, all(number));
@@ -213,13 +215,13 @@ mod tests {
 
     #[test]
     fn a_portion_that_is_left_in_the_middle_is_settled_up_to_the_first_record_that_is_open() {
-        let mut ledger = Ledger::new(2, true);
+        let mut ledger = Ledger::new(2, true, false);
         let number = ledger.enter(portion(10), Vec::new());
         assert!(ledger.dealt(0, up_to(number, 4)).settled.is_empty());
         assert!(ledger.dealt(1, all(number)).settled.is_empty());
         assert_eq!(ledger.rest().unwrap().checkpoint, Some(("p".into(), "l".into(), 4)));
 
-        let mut ledger = Ledger::new(2, true);
+        let mut ledger = Ledger::new(2, true, false);
         let number = ledger.enter(portion(10), Vec::new());
         ledger.dealt(0, up_to(number, 4));
         assert!(ledger.rest().is_none(), "the other has not begun");
@@ -227,7 +229,7 @@ mod tests {
 
     #[test]
     fn the_others_go_on_past_one_in_quarantine_and_nothing_is_kept_of_what_they_went_past() {
-        let mut ledger = Ledger::new(2, true);
+        let mut ledger = Ledger::new(2, true, false);
         let numbers: Vec<u64> = [10, 20, 30].into_iter().map(|next| ledger.enter(portion(next), Vec::new())).collect();
         assert_eq!(ledger.dealt(0, all(numbers[0])).permits, 0);
         assert_eq!(ledger.dealt(0, up_to(numbers[1], 14)).permits, 0);
@@ -262,7 +264,7 @@ mod tests {
             at: "".into(),
         };
         for (rereads, written) in [(true, 0), (false, 1)] {
-            let mut ledger = Ledger::new(2, rereads);
+            let mut ledger = Ledger::new(2, rereads, false);
             let numbers: Vec<u64> = [10, 20].into_iter().map(|next| ledger.enter(portion(next), Vec::new())).collect();
             ledger.quarantine(0);
             ledger.dealt(1, all(numbers[0]));

@@ -5,6 +5,7 @@
 //! dealt with it, in the order of reading. A destination that is quarantined is left behind: the others go on, and the checkpoint stays
 //! where it left off.
 
+mod cuts;
 mod delivery;
 mod far;
 mod gate;
@@ -27,6 +28,7 @@ use futures::{StreamExt, stream::FuturesUnordered};
 use thiserror::Error;
 use tokio::sync::{Semaphore, mpsc, watch};
 
+pub use cuts::ends;
 pub use delivery::{DestinationError, Holds};
 pub use far::{Bounds, Far, FarSession};
 pub use gate::{Gate, Pause};
@@ -38,6 +40,7 @@ pub use stage::ProcessorError;
 pub use tolerance::Tolerance;
 
 use self::{
+    cuts::Exact,
     delivery::{Inlet, Lane, Which},
     keeper::{Column, Keeper, Pending},
     ledger::Ledger,
@@ -48,7 +51,7 @@ use crate::{
     clock::Clock,
     connector::Processor,
     source::{Source, SourceError},
-    store::{Store, StoreError},
+    store::{Store, StoreError, StoredCut},
 };
 
 /// A pipeline that is ready to run.
@@ -69,6 +72,8 @@ pub struct Pipeline {
     pub tolerance: (u32, u32),
     /// How far the source had been read before this run, by partition.
     pub read_before: HashMap<String, u64>,
+    /// Where each cut is to be on disk before its first write: those that are, at which the source cuts again ([`ends`]).
+    pub exact_batches: Option<Vec<StoredCut>>,
 }
 
 /// What a pipeline works with.
@@ -166,7 +171,7 @@ impl Pipeline {
 
     /// Runs until the source ends, something fails, or it is asked to stop; what is in flight then is finished where it can be.
     pub async fn run(self, surroundings: Surroundings, progress: Arc<Progress>) -> Ended {
-        let Self { id, source, processors, outlets, window, checkpoint_interval, tolerance, read_before } = self;
+        let Self { id, source, processors, outlets, window, checkpoint_interval, tolerance, read_before, exact_batches } = self;
         let Surroundings { store, clock, stop } = surroundings;
         let window = window.max(1) as usize;
         let (cancel, cancelled) = watch::channel(false);
@@ -205,7 +210,8 @@ impl Pipeline {
         }
         drop(dealt);
         let rereads = source.rereads();
-        let ledger = Ledger::new(columns.len(), rereads);
+        let ledger = Ledger::new(columns.len(), rereads, exact_batches.is_some());
+        let exact = exact_batches.map(|known| Exact::new(id.clone(), store.clone(), known));
         let mut keeper = Keeper {
             id,
             store,
@@ -225,6 +231,7 @@ impl Pipeline {
         let calls = stage.is_some();
         let reader = Reader {
             source,
+            exact,
             stage,
             senders,
             permits,

@@ -9,6 +9,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
 use super::{
     PipelineError, ProcessorError, Progress, Stopping,
+    cuts::Exact,
     stage::{Handed, Stage, Through},
     tolerance::Tolerance,
 };
@@ -38,6 +39,8 @@ pub(super) struct Entered {
 /// Reads ahead, as far as the window lets it.
 pub(super) struct Reader {
     pub source: Box<dyn Source>,
+    /// Keeps cuts, where they are to be made again.
+    pub exact: Option<Exact>,
     /// What changes records on their way to all destinations.
     pub stage: Option<Stage>,
     pub senders: Vec<mpsc::Sender<Handed>>,
@@ -72,6 +75,11 @@ impl Reader {
                 Ok(None) => break None,
                 Err(error) => break Some(error.into()),
             };
+            if let Some(exact) = &mut self.exact
+                && let Err(error) = exact.keep(&portion).await
+            {
+                break Some(error.into());
+            }
             let (portion, too_many) = tolerated(portion, &mut tolerance);
             exceeded =
                 too_many.map(|reason| PipelineError::TooMany { window: self.tolerance.0, tolerance: self.tolerance.1, reason });

@@ -256,6 +256,7 @@ impl Stage {
         label: &Arc<str>,
         letters: &mut Vec<DeadLetter>,
     ) -> Result<Option<Batch>, ProcessorError> {
+        let given = batch.count();
         let mut work = VecDeque::from([Work { batch, sent: 0, attempts: 0, ends: 0 }]);
         let mut done: Vec<Batch> = Vec::new();
         while let Some(mut part) = work.pop_front() {
@@ -309,7 +310,9 @@ impl Stage {
                 }
             }
         }
-        Ok(Batch::joined(&self.pipeline, &done)?)
+        let left = Batch::joined(&self.pipeline, &done)?;
+        // A part of what it was given, of which nothing else went through, would bear the id of the whole.
+        Ok(left.map(|left| if done.len() == 1 && left.count() != given { left.recut(&self.pipeline) } else { left }))
     }
 
     /// Takes what went through. Gives what is to be processed again, after the wait for that.

@@ -54,6 +54,8 @@ pub struct PlannedPipeline {
     pub source: At<config::Source>,
     /// How they are cut.
     pub batch: config::Batch,
+    /// Whether cuts are made again after a crash.
+    pub exact_batches: bool,
     /// How many portions may be read and not settled.
     pub window: u32,
     /// What becomes of those that are given up.
@@ -91,11 +93,13 @@ pub async fn plan(file: config::File, loader: &Loader, run: &str) -> Result<Plan
             let planned = planner.destination(&pipeline, keyed, destination, &mut before).await;
             destinations.extend(planned.map(|planned| Destination { processors, ..planned }));
         }
+        let exact_batches = pipeline.exact_batches();
         let config::Pipeline { source, batch, window, dead_letters, checkpoint_interval, .. } = pipeline;
         pipelines.push(PlannedPipeline {
             id,
             source,
             batch,
+            exact_batches,
             window,
             dead_letters,
             checkpoint_interval,

@@ -354,6 +354,13 @@ impl Batch {
         }
     }
 
+    /// These records as a cut of their own, with an id and a beginning of its own, in the same buffers.
+    #[must_use]
+    pub fn recut(self, pipeline: &str) -> Self {
+        let id = cut_id(pipeline, &self.partition, self.sequences(), self.ordinals());
+        Self { id, start: 0, ..self }
+    }
+
     /// Where the records of the sequence that `record` has begin: several have one sequence where a processor made them of one. A
     /// batch that is cut for a processor is cut there.
     ///

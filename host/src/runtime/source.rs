@@ -9,8 +9,8 @@ use crate::{
     operate::sources,
     plan::PlannedPipeline,
     source::{
-        Checkpoints, Compression, Cut, FileOptions, FileSource, Format, GeneratorOptions, GeneratorSource, PointerError, Reading,
-        Source, SourceError, StdinSource,
+        Checkpoints, Compression, Cut, Cuts, FileOptions, FileSource, Format, GeneratorOptions, GeneratorSource, PointerError,
+        Reading, Source, SourceError, StdinSource,
     },
     store::PipelineStore,
 };
@@ -50,10 +50,10 @@ fn format(given: config::Format, key: Option<&At<String>>) -> Result<Format, Sou
     })
 }
 
-/// The source of a pipeline, standing where the checkpoints say.
+/// The source of a pipeline, standing where the checkpoints say, to cut where it did before.
 pub(super) fn source(
     planned: &PlannedPipeline,
-    checkpoints: Checkpoints,
+    (checkpoints, cuts): (Checkpoints, Cuts),
     clock: &Clock,
     run: &str,
 ) -> Result<Box<dyn Source>, StartError> {
@@ -77,7 +77,7 @@ pub(super) fn source(
             };
             let follow = given.follow.then(|| given.poll.duration());
             let options = FileOptions { path, compression, follow, reading };
-            Box::new(FileSource::new(options, id, checkpoints, clock.clone()))
+            Box::new(FileSource::new(options, id, checkpoints, clock.clone()).cut_as(cuts))
         }
         config::Source::Stdin(given) => {
             let mut reading = Reading::new(format(given.format, given.key.as_ref()).map_err(failed)?, cut);
@@ -87,7 +87,7 @@ pub(super) fn source(
         config::Source::Generator(given) => {
             let (count, size, seed) = (given.count, given.size.bytes() as usize, given.seed);
             let options = GeneratorOptions { count, size, rate: rate(given.rate), seed, entities: rate(given.entities), cut };
-            Box::new(GeneratorSource::new(options, id, &checkpoints, clock.clone()))
+            Box::new(GeneratorSource::new(options, id, &checkpoints, clock.clone()).cut_as(cuts))
         }
     })
 }

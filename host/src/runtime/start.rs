@@ -13,7 +13,7 @@ use crate::{
     config,
     connector::Opening,
     operate::sources,
-    pipeline::{Destination, Outlet, Pipeline, Stopping, Surroundings},
+    pipeline::{self, Destination, Outlet, Pipeline, Stopping, Surroundings},
     plan::{Plan, PlannedPipeline},
     sandbox::files::scratch,
     store::{DataDir, DataDirError, Kept, PipelineStore, SqliteState, SqliteStore, Store},
@@ -57,7 +57,9 @@ pub async fn start(plan: Plan, clock: Clock, run: &str) -> Result<Running, Start
         let read_before: HashMap<String, u64> =
             checkpoints.iter().map(|checkpoint| (checkpoint.partition.clone(), checkpoint.read_to)).collect();
         let checkpoints = checkpoints.into_iter().map(|checkpoint| (checkpoint.partition, checkpoint.next)).collect();
-        let source = source(&planned, checkpoints, &clock, run)?;
+        let exact_batches = if planned.exact_batches { Some(store.cuts(&planned.id).await?) } else { None };
+        let cuts = pipeline::ends(exact_batches.as_deref().unwrap_or_default());
+        let source = source(&planned, (checkpoints, cuts), &clock, run)?;
         let PlannedPipeline { id, mut processors, mut destinations, window, dead_letters, checkpoint_interval, .. } = planned;
         let checkpoint_interval = checkpoint_interval.into();
         let tolerance = (dead_letters.window, dead_letters.tolerance);
@@ -74,7 +76,8 @@ pub async fn start(plan: Plan, clock: Clock, run: &str) -> Result<Running, Start
         processors.iter_mut().for_each(|processor| keep(&processor.id, &mut processor.opening));
         let used = destinations.iter().map(Used::from).collect();
         let outlets = destinations.into_iter().map(Outlet::from).collect();
-        let pipeline = Pipeline { id, source, processors, outlets, window, checkpoint_interval, tolerance, read_before };
+        let pipeline =
+            Pipeline { id, source, processors, outlets, window, checkpoint_interval, tolerance, read_before, exact_batches };
         let progress = pipeline.progress();
         let surroundings = Surroundings { store, clock: clock.clone(), stop: stopped.clone() };
         let (at, time) = (clock.elapsed(), clock.clone());

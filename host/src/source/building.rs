@@ -1,6 +1,6 @@
 //! A portion in the making.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 
@@ -24,6 +24,8 @@ pub(super) struct Building {
     since: Duration,
     /// What the portion before was like: about what this one will be.
     last: Shape,
+    /// Where portions ended that are to be made again: nothing else cuts before the last of these.
+    ends: VecDeque<u64>,
 }
 
 impl Building {
@@ -39,7 +41,29 @@ impl Building {
             bytes: 0,
             since: Duration::ZERO,
             last: Shape::default(),
+            ends: VecDeque::new(),
         }
+    }
+
+    /// Makes the portions again that ended at these places, which never fall.
+    pub(super) fn end_at(&mut self, ends: VecDeque<u64>) {
+        self.ends = ends;
+    }
+
+    /// Whether a portion that is made again ends where what comes next stands.
+    pub(super) fn ends_at(&mut self, next: u64) -> bool {
+        while self.ends.front().is_some_and(|end| *end <= next) {
+            if !self.is_empty() {
+                return true;
+            }
+            self.ends.pop_front();
+        }
+        false
+    }
+
+    /// Whether what it makes was cut before, and records, bytes and delay have nothing to say.
+    fn is_made_again(&self) -> bool {
+        !self.ends.is_empty()
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -57,17 +81,17 @@ impl Building {
 
     /// Whether something of so many bytes goes in without passing the cut; the first always does.
     pub(super) fn has_room(&self, bytes: usize) -> bool {
-        self.is_empty() || self.bytes() + bytes as u64 <= self.cut.bytes
+        self.is_empty() || self.is_made_again() || self.bytes() + bytes as u64 <= self.cut.bytes
     }
 
     /// Whether it is to be cut before anything else comes.
     pub(super) fn is_full(&self) -> bool {
-        self.things() >= self.cut.records as usize || self.bytes() >= self.cut.bytes
+        !self.is_made_again() && (self.things() >= self.cut.records as usize || self.bytes() >= self.cut.bytes)
     }
 
     /// When it is to be cut, full or not; `None` while there is nothing in it.
     pub(super) fn due(&self) -> Option<Duration> {
-        (!self.is_empty()).then(|| self.since.saturating_add(self.cut.delay))
+        (!self.is_empty() && !self.is_made_again()).then(|| self.since.saturating_add(self.cut.delay))
     }
 
     /// Adds a record, as [`BatchBuilder::push_with`] does.

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use tokio::task::JoinHandle;
 
 use super::{
-    Checkpoints, Portion, Reading, Source, SourceError,
+    Checkpoints, Cuts, Portion, Reading, Source, SourceError,
     compression::Compression,
     follow::Follow,
     identity::{Inode, Known},
@@ -88,6 +88,7 @@ impl FileSource {
             pace: Pace::new(options.reading.rate),
             reading: options.reading,
             clock: clock.clone(),
+            cuts: Cuts::new(),
         };
         let way = match options.follow {
             Some(poll) => Way::Follow(Follow::new(options.path, poll)),
@@ -96,6 +97,15 @@ impl FileSource {
             }
         };
         Self { work: Work::Ready(Box::new(Worker { shared, way })), clock }
+    }
+
+    /// Makes the portions again that were cut so. To be said before the first read.
+    #[must_use]
+    pub fn cut_as(mut self, cuts: Cuts) -> Self {
+        if let Work::Ready(worker) = &mut self.work {
+            worker.shared.cuts = cuts;
+        }
+        self
     }
 }
 

@@ -4,7 +4,7 @@ use std::{io::Write, num::NonZeroU64, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 
-use super::{Checkpoints, Cut, Portion, Source, SourceError, building::Building, pace::Pace};
+use super::{Checkpoints, Cut, Cuts, Portion, Source, SourceError, building::Building, pace::Pace};
 use crate::{
     clock::Clock,
     record::{NewRecord, NoRoom, Operation, Value},
@@ -75,6 +75,13 @@ impl GeneratorSource {
         }
     }
 
+    /// Makes the portions again that were cut so.
+    #[must_use]
+    pub fn cut_as(mut self, mut cuts: Cuts) -> Self {
+        self.building.end_at(cuts.remove(&*self.partition).unwrap_or_default());
+        self
+    }
+
     /// Makes the next record.
     fn make(&mut self, now: Duration) -> Result<(), NoRoom> {
         let Self { options, building, next, content_type, digits, entity: (number, value), .. } = self;
@@ -119,7 +126,7 @@ impl Source for GeneratorSource {
                 return Ok(self.cut());
             }
             loop {
-                if self.next >= self.options.count || self.building.is_full() {
+                if self.next >= self.options.count || self.building.ends_at(self.next) || self.building.is_full() {
                     return Ok(self.cut());
                 }
                 self.digits.clear();

@@ -20,7 +20,10 @@ mod stdin;
 mod stream;
 mod window;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -77,6 +80,10 @@ pub struct Unreadable {
 
 /// Where a source goes on, by partition: the first sequence that is not settled.
 pub type Checkpoints = BTreeMap<String, u64>;
+
+/// Where portions ended that are to be made again as they were, by partition: for each the place where the next stretch began, never
+/// falling. Up to the last of these a source cuts nowhere else, whatever [`Cut`] says.
+pub type Cuts = BTreeMap<String, VecDeque<u64>>;
 
 /// When a source cuts a batch: whichever comes first.
 #[derive(Clone, Debug, PartialEq, Eq)]

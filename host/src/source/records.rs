@@ -1,6 +1,6 @@
 //! From bytes to portions, whatever the bytes come from.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 
@@ -72,6 +72,16 @@ impl Records {
         }
     }
 
+    /// Makes the portions again that ended at these places.
+    pub(super) fn end_at(&mut self, ends: VecDeque<u64>) {
+        self.building.end_at(ends);
+    }
+
+    /// Where the next stretch begins: while a record that is too large goes by, before it.
+    fn next(&self) -> u64 {
+        self.large.as_ref().map_or(self.window.offset(), |large| large.sequence)
+    }
+
     /// Reads the header, where there is one to read; false where it is not there yet. Fails where it is wrong.
     pub(super) fn read_header(&mut self, end: bool) -> Result<bool, String> {
         while let Some(rows) = self.parser.awaits_header() {
@@ -107,6 +117,9 @@ impl Records {
         }
         pace.refill(now);
         loop {
+            if self.building.ends_at(self.next()) {
+                return Ok(Progress::Full);
+            }
             let Some(frame) = self.frame.take().or_else(|| self.parser.scan(self.window.bytes(), end)) else {
                 self.let_go_of_what_is_too_large();
                 if !end || self.large.is_none() {
@@ -216,8 +229,7 @@ impl Records {
 
     /// The portion, cut here; `None` where nothing is in it.
     pub(super) fn finish(&mut self, pipeline: &str, partition: &Arc<str>) -> Option<Portion> {
-        // While a record that is too large goes by, the next stretch still begins before it.
-        let next = self.large.as_ref().map_or(self.window.offset(), |large| large.sequence);
+        let next = self.next();
         self.building.finish(pipeline, partition, &self.label, next)
     }
 }

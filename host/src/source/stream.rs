@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::{
-    Portion, Reading, SourceError,
+    Cuts, Portion, Reading, SourceError,
     compression::{Compression, Input, ReadError},
     identity::{Inode, Known, beginning},
     pace::Pace,
@@ -26,6 +26,8 @@ pub(super) struct Shared {
     pub(super) known: Known,
     pub(super) pace: Pace,
     pub(super) clock: Clock,
+    /// Portions that are to be made again, of partitions that were not come upon yet.
+    pub(super) cuts: Cuts,
 }
 
 /// What a file has to give now.
@@ -221,6 +223,11 @@ impl Stream {
             shared.known.renew(&name, place.number);
             place = shared.known.place(&name);
         }
+        let mut ends = shared.cuts.remove(&place.partition).unwrap_or_default();
+        // What it does not hold any more would be waited for.
+        let length = self.length()?.unwrap_or(u64::MAX);
+        ends.retain(|end| *end <= length);
+        self.records.end_at(ends);
         self.named = Some(Named { name, number: place.number, partition: place.partition.into() });
         Ok(place.next)
     }

@@ -24,6 +24,10 @@ fn a_wrong_file_is_refused_with_the_line_and_what_to_do() {
             source("{ kind: generator, cuont: 1 }"),
             "p.yaml:4:32: unknown key `cuont` in a generator source\ndid you mean `count`?",
         ),
+        (
+            source("{ kind: stdin, format: lines }\n    exact-batches: true"),
+            "p.yaml:5:20: `exact-batches` with `kind: stdin`\nstandard input cannot be read again; leave `exact-batches` out, or read a file",
+        ),
         (source("{ kind: stdin }"), "p.yaml:4:13: missing key `format` in a stdin source"),
         (source("{ kind: generator }"), "p.yaml:4:13: missing key `count` in a generator source"),
         (bent("id: d", "limits: {}"), "p.yaml:6:9: missing key `id` in a destination"),

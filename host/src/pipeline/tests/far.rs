@@ -1,6 +1,7 @@
 //! Far sides that go wrong in all the ways that the contract has words for.
 
 use std::{
+    collections::HashMap,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -24,13 +25,15 @@ pub struct World {
     pub delivered: Vec<Vec<(String, u64)>>,
     /// The moment before which nobody may write: it has said that nothing can succeed.
     shut: Option<Duration>,
+    /// Whether what comes twice comes in the same cut, and in which each record came.
+    pub exact: Option<HashMap<(String, u64), String>>,
     /// What the host did that it must not do.
     pub fault: Option<String>,
 }
 
 impl World {
     pub fn new(seed: u64, faults: u32) -> Self {
-        Self { rng: fastrand::Rng::with_seed(seed), faults, delivered: Vec::new(), shut: None, fault: None }
+        Self { rng: fastrand::Rng::with_seed(seed), faults, delivered: Vec::new(), shut: None, exact: None, fault: None }
     }
 
     /// A run begins, with a clock of its own.
@@ -48,6 +51,17 @@ impl World {
         let fails = self.faults > 0 && self.rng.u32(0..3) == 0;
         self.faults -= u32::from(fails);
         fails
+    }
+
+    /// A record that comes again comes in the cut that it came in before.
+    fn note_cut(&mut self, batch: &Batch) {
+        let Some(cuts) = &mut self.exact else { return };
+        for sequence in batch.sequences() {
+            let cut = cuts.entry((batch.partition().to_string(), *sequence)).or_insert_with(|| batch.id().to_owned());
+            if cut != batch.id() {
+                self.fault = Some(format!("{}/{sequence} came in cut {cut} and then in {}", batch.partition(), batch.id()));
+            }
+        }
     }
 
     fn failure(&mut self, kinds: &[FailureKind]) -> Failure {
@@ -124,6 +138,7 @@ impl FarSession for FakeSession {
             if world.shut.is_some_and(|shut| now < shut) {
                 world.fault = Some(format!("it was written to at {now:?} and had said that nothing can succeed"));
             }
+            world.note_cut(batch);
             let longest = if world.rng.u32(0..20) == 0 { 20_000 } else { 100 };
             Duration::from_millis(world.rng.u64(0..longest))
         };

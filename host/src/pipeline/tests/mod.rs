@@ -38,6 +38,8 @@ const MOVES: u32 = 20_000;
 struct Case {
     rng: fastrand::Rng,
     window: u32,
+    /// Whether cuts are made again.
+    exact: bool,
     /// How long checkpoints wait.
     interval: Duration,
     partitions: Partitions,
@@ -50,9 +52,13 @@ impl Case {
     fn new(seed: u64) -> Self {
         let mut rng = fastrand::Rng::with_seed(seed);
         let partitions = Partitions::new(&mut rng);
-        let outlets = (0..rng.usize(1..=3)).map(|_| outlet(&mut rng)).collect();
+        let outlets: Vec<_> = (0..rng.usize(1..=3)).map(|_| outlet(&mut rng)).collect();
+        let exact = rng.u32(0..3) == 0;
+        for (_, _, world) in outlets.iter().filter(|_| exact) {
+            world.lock().unwrap().exact = Some(HashMap::new());
+        }
         let interval = Duration::from_millis(if rng.bool() { 0 } else { rng.u64(1..2000) });
-        Self { window: rng.u32(1..=5), interval, partitions, outlets, crashes: rng.u32(0..4), rng }
+        Self { window: rng.u32(1..=5), exact, interval, partitions, outlets, crashes: rng.u32(0..4), rng }
     }
 
     /// Runs until all is settled.
@@ -123,6 +129,7 @@ impl Case {
             checkpoint_interval: self.interval,
             tolerance: (0, 0),
             read_before,
+            exact_batches: self.exact.then(|| store.cuts_now()),
         };
         let progress = pipeline.progress();
         let seen = progress.clone();

@@ -10,8 +10,9 @@ use async_trait::async_trait;
 
 use crate::{
     clock::Clock,
+    pipeline::ends,
     record::BatchBuilder,
-    source::{Portion, Source, SourceError, Unreadable},
+    source::{Cuts, Portion, Source, SourceError, Unreadable},
     store::{Checkpoint, DeadLetter, Keeping, Settled, Store, StoreError, StoredCut},
 };
 
@@ -50,6 +51,7 @@ impl Partitions {
             read: 0,
             settled: kept.settled,
             window,
+            ends: ends(&kept.cuts),
         };
         (records, kept.read_to.clone())
     }
@@ -67,6 +69,8 @@ pub struct Records {
     /// Portions that were settled when it began.
     settled: u64,
     window: Option<u32>,
+    /// Where it cuts as it did before.
+    ends: Cuts,
 }
 
 #[async_trait]
@@ -88,7 +92,8 @@ impl Source for Records {
         self.read += 1;
         let partition = &open[self.rng.usize(0..open.len())];
         let (keys, at) = (&self.partitions[partition], self.at.entry(partition.clone()).or_default());
-        let end = (*at + self.rng.u64(1..8)).min(keys.len() as u64);
+        let again = self.ends.get(partition).and_then(|ends| ends.iter().find(|end| *end > at).copied());
+        let end = again.unwrap_or_else(|| (*at + self.rng.u64(1..8)).min(keys.len() as u64));
         let mut batch = BatchBuilder::with_capacity(8, 64, true, None);
         let mut unreadable = Vec::new();
         for sequence in *at..end {
@@ -120,6 +125,7 @@ struct Inner {
     checkpoints: HashMap<String, u64>,
     read_to: HashMap<String, u64>,
     letters: Vec<DeadLetter>,
+    cuts: Vec<StoredCut>,
     /// How often something was settled as a whole.
     settled: u64,
 }
@@ -129,6 +135,7 @@ impl Inner {
         self.settled += 1;
         let before = self.checkpoints.insert(partition.clone(), next).unwrap_or_default();
         assert!(before <= next, "the checkpoint of {partition} goes back from {before} to {next}");
+        self.cuts.retain(|cut| cut.partition != partition || cut.next > next);
         let read_to = self.read_to.entry(partition).or_default();
         *read_to = next.max(*read_to);
     }
@@ -139,6 +146,11 @@ impl MemoryStore {
     pub fn is_done(&self, partitions: &Partitions) -> bool {
         let kept = self.0.lock().unwrap();
         partitions.all().all(|(name, keys)| kept.checkpoints.get(name).copied().unwrap_or_default() == keys.len() as u64)
+    }
+
+    /// The cuts that are not settled.
+    pub fn cuts_now(&self) -> Vec<StoredCut> {
+        self.0.lock().unwrap().cuts.clone()
     }
 
     /// The records that a destination, or the source, gave up.
@@ -170,12 +182,17 @@ impl Store for MemoryStore {
         Ok(())
     }
 
-    async fn cut(&self, _: &str, _: StoredCut) -> Result<(), StoreError> {
+    async fn cut(&self, _: &str, cut: StoredCut) -> Result<(), StoreError> {
+        let mut kept = self.0.lock().unwrap();
+        let known = |known: &StoredCut| (&known.partition, known.first) == (&cut.partition, cut.first);
+        assert!(!kept.cuts.iter().any(known), "it is there already: {cut:?}");
+        kept.cuts.push(cut);
+        kept.cuts.sort_by(|left, right| (&left.partition, left.first).cmp(&(&right.partition, right.first)));
         Ok(())
     }
 
     async fn cuts(&self, _: &str) -> Result<Vec<StoredCut>, StoreError> {
-        Ok(Vec::new())
+        Ok(self.cuts_now())
     }
 
     async fn read_to(&self, _: &str, partitions: Vec<(String, u64)>) -> Result<(), StoreError> {

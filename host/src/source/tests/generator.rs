@@ -92,3 +92,17 @@ async fn entities_are_created_changed_and_deleted_in_turn() {
         assert_eq!(n, 30);
     }
 }
+
+#[tokio::test]
+async fn what_was_cut_before_is_cut_there_again_whatever_the_options_say_now() {
+    let ends = |source: GeneratorSource| async move {
+        let (portions, _) = drain(&mut { source }).await;
+        portions.iter().map(|portion| portion.next).collect::<Vec<_>>()
+    };
+    let cut = |next, cuts: &[u64]| {
+        open(options(40, 64), next).cut_as([("generator-7-64".to_owned(), cuts.iter().copied().collect())].into())
+    };
+    assert_eq!(ends(cut(0, &[3, 4, 29])).await, [3, 4, 29, 39, 40]);
+    assert_eq!(ends(cut(4, &[3, 4, 29])).await, [29, 39, 40]);
+    assert_eq!(ends(cut(5, &[100])).await, [40], "a count that was made smaller ends it");
+}
