@@ -100,6 +100,9 @@ impl From<&KeptLetter> for LetterDocument {
     }
 }
 
+/// What each line of a copy begins with.
+const BEGINNING: &[u8] = br#"{"at":""#;
+
 /// Why letters cannot be added to what stands there already: it is something else.
 ///
 /// # Errors
@@ -111,7 +114,9 @@ pub fn is_copy(path: &Path) -> io::Result<()> {
     let mut line = Vec::new();
     io::BufReader::new(file.take(LONGEST)).read_until(b'\n', &mut line)?;
     let letter = || serde_json::from_slice::<LetterDocument>(&line).is_ok();
-    if line.is_empty() || letter() {
+    // A host that was killed may have left the beginning of its first.
+    let begun = || !line.ends_with(b"\n") && (line.starts_with(BEGINNING) || BEGINNING.starts_with(&line));
+    if line.is_empty() || letter() || begun() {
         Ok(())
     } else {
         Err(io::Error::new(io::ErrorKind::AlreadyExists, "it holds something else"))
@@ -151,4 +156,47 @@ fn ends_in_a_line(mut file: &File) -> io::Result<bool> {
     let mut last = [0];
     file.read_exact(&mut last)?;
     Ok(last == *b"\n")
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::store::Reason;
+
+    #[test]
+    fn letters_are_added_to_letters_and_to_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("letters.ndjson");
+        let reason = Reason { kind: "rejected".into(), code: None, message: "no".into(), connector: None };
+        let letter = DeadLetter {
+            destination: None,
+            partition: "p".into(),
+            label: "p".into(),
+            sequence: 1,
+            ordinal: 0,
+            key: None,
+            record: None,
+            reason: Arc::new(reason),
+            attempts: 0,
+            at: "2026-01-01T00:00:00Z".into(),
+        };
+        append(&path, "pipe", std::slice::from_ref(&letter)).unwrap();
+        let whole = std::fs::read(&path).unwrap();
+        // Wherever a host was killed while it wrote its first.
+        for length in 0..=whole.len() {
+            std::fs::write(&path, &whole[..length]).unwrap();
+            is_copy(&path).unwrap();
+            append(&path, "pipe", std::slice::from_ref(&letter)).unwrap();
+            let text = std::fs::read(&path).unwrap();
+            assert!(text.ends_with(&whole) && text.len() <= length + 1 + whole.len(), "{length}");
+        }
+        for other in ["\n", "a line\n", "{", "{}\n", "{\"at\":\"2026", "{\"at\":\"2026\n", "[", "{\"id\":1"] {
+            std::fs::write(&path, other).unwrap();
+            assert_eq!(is_copy(&path).is_ok(), BEGINNING.starts_with(other.as_bytes()) || other == "{\"at\":\"2026", "{other:?}");
+        }
+    }
 }
