@@ -44,6 +44,11 @@ impl Action {
         Self { name: name.into(), delivery: "write", summary: None, schedule: None, retries: None }
     }
 
+    /// Records are staged and uploaded, through [`BulkDestination`](crate::BulkDestination).
+    pub fn bulk(name: impl Into<String>) -> Self {
+        Self { delivery: "bulk", ..Self::write(name) }
+    }
+
     /// One line for a person.
     #[must_use]
     pub fn summary(mut self, summary: impl Into<String>) -> Self {
@@ -188,7 +193,13 @@ impl Descriptor {
         self
     }
 
-    /// So many records in a batch would suit it.
+    /// Of uploads: it can tell whether one took effect whose answer never came.
+    pub fn reconciles(mut self) -> Self {
+        self.guarantees.put("reconciles", true);
+        self
+    }
+
+    /// So many records in a batch would suit it; of uploads, in a file.
     pub fn prefer_records(mut self, records: u32) -> Self {
         self.preferences.put("records", records);
         self

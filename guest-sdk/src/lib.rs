@@ -49,12 +49,15 @@
 //!
 //! In `Cargo.toml` stands `crate-type = ["cdylib", "rlib"]`: the first is the component, which `cargo build --target wasm32-wasip2`
 //! makes, the second is what `cargo test` uses. [`testing`] drives a destination natively through the same life, held to the same rules.
-//! What changes records on their way is a [`Processor`], exported by [`export_processor!`].
+//! What changes records on their way is a [`Processor`], exported by [`export_processor!`]. A far side that takes files and works through them in
+//! its own time is a [`BulkDestination`], exported by [`export_bulk!`]; one that does both, by [`export_mixed!`].
 //!
 //! - What may be set: [`Parameters`](trait@Parameters).
 //! - What the connector says of itself: [`Descriptor`].
 //! - What it is handed: [`Batch`] and [`Record`], which borrow and copy nothing.
 //! - What it answers: [`Receipt`], and [`Failure`]; a processor: [`Processed`].
+//! - What a bulk destination is handed and answers: [`Lines`], [`Upload`] and [`Staged`], [`Uploaded`], [`Job`], [`UploadStatus`], [`Found`]; what helps with
+//!   files and reports: [`csv`], [`gzip`], [`Rows`].
 //! - What it can ask of the host: [`Context`], [`progress`], [`follow_ups`], [`state`], [`tokens`], [`metrics`].
 //! - What it logs: events of [`tracing`], with their fields and those of the spans around them, arrive in the host's log. A panic's message
 //!   goes to stderr, from where the host takes it into its error. (`#[tracing::instrument]` alone asks for `tracing` among the
@@ -64,13 +67,16 @@
 extern crate self as wharf_sdk;
 
 mod batch;
+mod bulk;
 mod column;
 mod context;
+pub mod csv;
 mod descriptor;
 mod destination;
 mod duration;
 mod failure;
 pub mod follow_ups;
+pub mod gzip;
 mod json;
 mod log;
 pub mod metrics;
@@ -91,6 +97,7 @@ pub mod testing;
 pub mod tokens;
 
 pub use batch::{Batch, Operation, Record, Records};
+pub use bulk::{BulkDestination, Found, Job, Line, Lines, Rows, Staged, StagedLines, Upload, UploadStatus, Uploaded, Waiting};
 pub use column::Column;
 pub use context::Context;
 pub use descriptor::{Action, Descriptor, Order, Redelivery};
@@ -99,12 +106,12 @@ pub use failure::{Failure, FailureKind};
 pub use parameters::{Parameters, Problem, Settings};
 pub use processed::{Output, Processed, ProcessedBuilder, Step};
 pub use processor::Processor;
-pub use receipt::{Receipt, ReceiptBuilder};
+pub use receipt::{Answerable, Receipt, ReceiptBuilder};
 pub use secret::Secret;
 pub use size::Size;
 pub use span::Span;
 pub use tracing;
-pub use wharf_sdk_derive::{Parameters, export_destination, export_processor};
+pub use wharf_sdk_derive::{Parameters, export_bulk, export_destination, export_mixed, export_processor};
 
 /// The contract's types and what a component imports. What a component exports is generated in its own crate: a library that
 /// generates more than one world links no component.
@@ -121,14 +128,18 @@ pub mod __private {
 
     pub use crate::{
         bindings,
+        bulk::{Parts as UploadedParts, StatusParts},
         descriptor::Package,
         parameters::Problem,
         processed::{Change, Parts},
-        session::{ProcessorSession, Session, check, describe},
+        session::{BulkSession, FoundParts, ProcessorSession, Request, Session, check, describe},
     };
 
     /// Holds a type to what is exported of it, natively too.
     pub const fn is_destination<D: crate::Destination>() {}
+
+    /// Holds a type to what is exported of it, natively too.
+    pub const fn is_bulk<B: crate::BulkDestination>() {}
 
     /// Holds a type to what is exported of it, natively too.
     pub const fn is_processor<P: crate::Processor>() {}

@@ -1,6 +1,49 @@
 //! What became of the records of a batch.
 
-use crate::{Batch, Failure, FailureKind, Span, bindings::wharf::connector::types};
+use crate::{Batch, Failure, FailureKind, Job, Span, Upload, bindings::wharf::connector::types};
+
+/// What can be answered for in a [`Receipt`]: a [`Batch`], the staged file of an [`Upload`], or what of one is still to be settled, a [`Job`].
+pub trait Answerable: sealed::Sealed {}
+
+impl Answerable for Batch {}
+impl Answerable for Upload {}
+impl<H> Answerable for Job<H> {}
+
+mod sealed {
+    use crate::{Batch, Job, Span, Upload};
+
+    /// How many records there are, and which of them a receipt may name.
+    pub trait Sealed {
+        fn count(&self) -> u32;
+
+        /// All of them where it is not said.
+        fn of(&self) -> Option<&[Span]> {
+            None
+        }
+    }
+
+    impl Sealed for Batch {
+        fn count(&self) -> u32 {
+            Batch::count(self)
+        }
+    }
+
+    impl Sealed for Upload {
+        fn count(&self) -> u32 {
+            self.records()
+        }
+    }
+
+    impl<H> Sealed for Job<H> {
+        fn count(&self) -> u32 {
+            self.records()
+        }
+
+        fn of(&self) -> Option<&[Span]> {
+            Some(self.working())
+        }
+    }
+}
 
 /// What became of the records of a batch. Every record should stand in it; one that does not is *unknown* to the host: pending,
 /// never taken for delivered.
@@ -25,9 +68,9 @@ pub struct Receipt(types::Receipt);
 
 impl Receipt {
     /// Every record is delivered.
-    pub fn all(batch: &Batch) -> Self {
-        let mut receipt = Self::builder(batch);
-        receipt.delivered(0..batch.count());
+    pub fn all(of: &impl Answerable) -> Self {
+        let mut receipt = Self::builder(of);
+        receipt.delivered(0..of.count());
         receipt.finish()
     }
 
@@ -35,9 +78,9 @@ impl Receipt {
     ///
     /// # Panics
     /// Where an index is not that of a record.
-    pub fn all_but(batch: &Batch, failed: impl IntoIterator<Item = (u32, Failure)>) -> Self {
-        let mut receipt = Self::builder(batch);
-        receipt.delivered(0..batch.count());
+    pub fn all_but(of: &impl Answerable, failed: impl IntoIterator<Item = (u32, Failure)>) -> Self {
+        let mut receipt = Self::builder(of);
+        receipt.delivered(0..of.count());
         for (record, failure) in failed {
             receipt.failed(record, failure);
         }
@@ -49,17 +92,33 @@ impl Receipt {
     ///
     /// # Panics
     /// Where `record` is not the index of one.
-    pub fn until(batch: &Batch, record: u32, failure: Failure) -> Self {
-        let mut receipt = Self::builder(batch);
+    pub fn until(of: &impl Answerable, record: u32, failure: Failure) -> Self {
+        let mut receipt = Self::builder(of);
         receipt.delivered(0..record);
         receipt.failed(record, failure);
-        receipt.untried(record + 1..batch.count());
+        receipt.untried(record + 1..of.count());
         receipt.finish()
     }
 
     /// To be told of one record, or one run of them, after the other.
-    pub fn builder(batch: &Batch) -> ReceiptBuilder {
-        ReceiptBuilder { count: batch.count(), runs: Vec::new(), ordered: true }
+    pub fn builder(of: &impl Answerable) -> ReceiptBuilder {
+        ReceiptBuilder { count: of.count(), of: of.of().map(<[Span]>::to_vec), runs: Vec::new(), ordered: true }
+    }
+
+    /// What of so many records does not stand in it.
+    pub(crate) fn rest(&self, count: u32) -> Vec<Span> {
+        let mut said: Vec<Span> =
+            self.0.delivered.iter().copied().chain(self.0.verdicts.iter().map(|verdict| verdict.records)).collect();
+        said.sort_unstable_by_key(|span| span.start);
+        let mut rest = Vec::new();
+        let mut end = 0;
+        for span in said.into_iter().chain([Span::from(count..count)]) {
+            if end < span.start {
+                rest.push(Span { start: end, end: span.start });
+            }
+            end = end.max(span.end);
+        }
+        rest
     }
 }
 
@@ -101,12 +160,15 @@ struct Run {
 /// - One that is never answered for is left out, and so unknown.
 /// - One that is answered for twice keeps the worse answer, and of two failures the first: a record of which one half arrived is
 ///   not delivered.
+/// - Of a [`Job`], only what is still to be settled stands in it, whatever else was said.
 /// - `unauthorized` and `fatal` can only be the last word. The records after it that were untried or not answered for share it; where
 ///   others have an answer, it becomes `transient`, with the same message.
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct ReceiptBuilder {
     count: u32,
+    /// What can be answered for; all of it where that is not said.
+    of: Option<Vec<Span>>,
     runs: Vec<Run>,
     /// Whether the runs are in order and none overlaps another.
     ordered: bool,
@@ -140,6 +202,9 @@ impl ReceiptBuilder {
             self.put_in_order();
         }
         self.let_the_last_word_be_last();
+        if let Some(of) = self.of.take() {
+            self.keep_to(&of);
+        }
         let mut receipt = types::Receipt { delivered: Vec::new(), verdicts: Vec::new() };
         for Run { records, outcome } in self.runs {
             let outcome = match outcome {
@@ -190,6 +255,25 @@ impl ReceiptBuilder {
             }
             start = end;
         }
+    }
+
+    /// Takes out what is not to be answered for. Both are in order.
+    fn keep_to(&mut self, of: &[Span]) {
+        let mut of = of.iter().peekable();
+        let mut kept = Vec::with_capacity(self.runs.len());
+        for run in std::mem::take(&mut self.runs) {
+            while let Some(span) = of.peek() {
+                let both = Span { start: span.start.max(run.records.start), end: span.end.min(run.records.end) };
+                if !both.is_empty() {
+                    kept.push(Run { records: both, outcome: run.outcome.clone() });
+                }
+                if span.end > run.records.end {
+                    break;
+                }
+                of.next();
+            }
+        }
+        self.runs = kept;
     }
 
     fn let_the_last_word_be_last(&mut self) {

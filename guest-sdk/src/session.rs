@@ -3,8 +3,13 @@
 use std::cell::RefCell;
 
 use crate::{
-    Batch, Context, Descriptor, Destination, Failure, Parameters, Problem, Processor, Settings,
-    bindings::wharf::connector::types, descriptor::Package, log, processed::Parts,
+    Batch, BulkDestination, Context, Descriptor, Destination, Failure, Found, Job, Parameters, Problem, Processor, Settings,
+    Upload,
+    bindings::wharf::connector::types,
+    bulk::{self, StatusParts},
+    descriptor::Package,
+    log,
+    processed::Parts,
 };
 
 /// The descriptor as it crosses the boundary, of a connector with these parameters.
@@ -96,6 +101,106 @@ impl<P: Processor> ProcessorSession<P> {
         match self.0.borrow_mut().take() {
             Some(processor) => Ok(processor.close()?),
             None => Ok(()),
+        }
+    }
+}
+
+/// What is asked of an upload, as it crosses the boundary.
+#[derive(Clone, Debug)]
+#[doc(hidden)]
+pub struct Request {
+    pub intent: String,
+    pub action: u32,
+    pub records: u32,
+    pub bytes: u64,
+    pub attempt: u32,
+}
+
+impl From<Request> for Upload {
+    fn from(request: Request) -> Self {
+        let Request { intent, action, records, bytes, attempt } = request;
+        Self { intent, action, records, bytes, attempt }
+    }
+}
+
+/// What is known of an upload whose answer never came, as it crosses the boundary.
+#[derive(Clone, Debug)]
+#[doc(hidden)]
+pub enum FoundParts {
+    Absent,
+    Present(bulk::Parts),
+    CannotTell,
+}
+
+/// A bulk destination from `open` to `close`.
+#[derive(Debug)]
+pub struct BulkSession<B>(RefCell<Option<B>>);
+
+impl<B: BulkDestination> BulkSession<B> {
+    /// Reads the settings and opens the destination with them.
+    pub fn open(settings: types::Settings) -> Result<Self, types::Failure> {
+        log::enter();
+        let bulk = B::open(read(settings)?, Context::new())?;
+        Ok(Self(RefCell::new(Some(bulk))))
+    }
+
+    /// Has lines made of a batch.
+    pub fn transform(&self, batch: types::Batch) -> Result<(types::Column, Vec<types::Verdict>), types::Failure> {
+        self.on(|bulk| {
+            let crate::Lines { lines, verdicts } = bulk.transform(&Batch::new(batch))?;
+            Ok((lines, verdicts))
+        })
+    }
+
+    /// Hands over a staged file.
+    pub fn upload(&self, request: Request) -> Result<bulk::Parts, types::Failure> {
+        self.on(|bulk| bulk.upload(&request.into())?.parts())
+    }
+
+    /// Asks how far it is.
+    pub fn poll(&self, handle: &[u8]) -> Result<StatusParts, types::Failure> {
+        self.on(|bulk| {
+            let job = Job::found(handle)?;
+            bulk.poll(&job)?.parts(&job)
+        })
+    }
+
+    /// Asks what became of each record.
+    pub fn stats(&self, handle: &[u8]) -> Result<types::Receipt, types::Failure> {
+        self.on(|bulk| Ok(bulk.stats(&Job::found(handle)?)?.into()))
+    }
+
+    /// Asks whether an upload took effect.
+    pub fn reconcile(&self, request: Request) -> Result<FoundParts, types::Failure> {
+        self.on(|bulk| {
+            Ok(match bulk.reconcile(&request.into())? {
+                Found::Absent => FoundParts::Absent,
+                Found::Present(uploaded) => FoundParts::Present(uploaded.parts()?),
+                Found::CannotTell => FoundParts::CannotTell,
+            })
+        })
+    }
+
+    /// Tells that nobody will ask for it again.
+    pub fn release(&self, handle: &[u8]) {
+        // Best effort: of a handle that is none there is nothing to tidy up.
+        let _released = self.on(|bulk| Job::found(handle).map(|job| bulk.release(&job)));
+    }
+
+    /// Closes the destination; a second time there is nothing to do.
+    pub fn close(&self) -> Result<(), types::Failure> {
+        log::enter();
+        match self.0.borrow_mut().take() {
+            Some(bulk) => Ok(bulk.close()?),
+            None => Ok(()),
+        }
+    }
+
+    fn on<T>(&self, call: impl FnOnce(&mut B) -> Result<T, Failure>) -> Result<T, types::Failure> {
+        log::enter();
+        match self.0.borrow_mut().as_mut() {
+            Some(bulk) => Ok(call(bulk)?),
+            None => Err(Failure::fatal("a call of a session that was closed").into()),
         }
     }
 }

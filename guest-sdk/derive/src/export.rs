@@ -2,7 +2,7 @@
 
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
-use syn::spanned::Spanned;
+use syn::{parse::Parser as _, spanned::Spanned};
 
 use crate::bindings;
 
@@ -16,7 +16,56 @@ pub fn destination(input: TokenStream) -> TokenStream {
     // Natively too, and where the type stands, so that the compiler points there.
     let checked = quote_spanned!(destination.span()=> const _: () = ::wharf_sdk::__private::is_destination::<#destination>(););
     let held = quote!(<Exported as ::wharf_sdk::Destination>);
+    component(&destination, &[], "write-destination", &held, &write_session(), &checked)
+}
+
+/// `export_bulk!(MyDestination)`.
+pub fn bulk(input: TokenStream) -> TokenStream {
+    let example = "`export_bulk!` takes the type that implements `BulkDestination`, as in `export_bulk!(Leads);`";
+    let bulk = match exported(input, example) {
+        Ok(bulk) => bulk,
+        Err(refusal) => return refusal,
+    };
+    let checked = quote_spanned!(bulk.span()=> const _: () = ::wharf_sdk::__private::is_bulk::<#bulk>(););
+    let held = quote!(<Exported as ::wharf_sdk::BulkDestination>);
+    component(&bulk, &[], "bulk-destination", &held, &bulk_session(&quote!(Exported)), &checked)
+}
+
+/// `export_mixed!(Writes, Uploads)`.
+pub fn mixed(input: TokenStream) -> TokenStream {
+    let example = "`export_mixed!` takes the type that implements `Destination` and the one that implements `BulkDestination`, as in \
+                   `export_mixed!(Writes, Uploads);`";
+    let parse = syn::punctuated::Punctuated::<syn::Type, syn::Token![,]>::parse_terminated;
+    let given = match parse.parse2(input) {
+        Ok(given) => given,
+        Err(error) => return syn::Error::new(error.span(), example).to_compile_error(),
+    };
+    let (Some(writes), Some(uploads), 2) = (given.first(), given.last(), given.len()) else {
+        return syn::Error::new(given.span(), example).to_compile_error();
+    };
+    let checked = [
+        quote_spanned!(writes.span()=> const _: () = ::wharf_sdk::__private::is_destination::<#writes>();),
+        quote_spanned!(uploads.span()=> const _: () = ::wharf_sdk::__private::is_bulk::<#uploads>();),
+    ];
+    let held = quote!(<Exported as ::wharf_sdk::Destination>);
+    let (write, bulk) = (write_session(), bulk_session(&quote!(ExportedBulk)));
+    // Each has a module of its own: both name their session so.
     let session = quote! {
+        mod writes {
+            use super::{super::Exported, Component, exports, sdk, types};
+            #write
+        }
+
+        mod uploads {
+            use super::{super::ExportedBulk, Component, exports, sdk, types};
+            #bulk
+        }
+    };
+    component(writes, &[("ExportedBulk", uploads)], "mixed-destination", &held, &session, &quote!(#(#checked)*))
+}
+
+fn write_session() -> TokenStream {
+    quote! {
         struct Session(sdk::Session<Exported>);
 
         impl exports::wharf::connector::destination::Guest for Component {
@@ -42,8 +91,75 @@ pub fn destination(input: TokenStream) -> TokenStream {
                 self.0.close()
             }
         }
-    };
-    component(&destination, "write-destination", &held, &session, &checked)
+    }
+}
+
+fn bulk_session(exported: &TokenStream) -> TokenStream {
+    quote! {
+        use exports::wharf::connector::bulk;
+
+        struct Session(sdk::BulkSession<#exported>);
+
+        fn uploaded(parts: sdk::UploadedParts) -> bulk::Uploaded {
+            let sdk::UploadedParts { settled, working, handle } = parts;
+            bulk::Uploaded { settled, working, handle }
+        }
+
+        fn request(request: bulk::UploadRequest) -> sdk::Request {
+            let bulk::UploadRequest { intent, action, records, bytes, attempt } = request;
+            sdk::Request { intent, action, records, bytes, attempt }
+        }
+
+        impl bulk::Guest for Component {
+            type Session = Session;
+        }
+
+        impl bulk::GuestSession for Session {
+            fn open(settings: types::Settings) -> ::std::result::Result<bulk::Session, types::Failure> {
+                sdk::BulkSession::open(settings).map(|session| bulk::Session::new(Self(session)))
+            }
+
+            fn transform(&self, batch: types::Batch) -> ::std::result::Result<bulk::Transformed, types::Failure> {
+                self.0.transform(batch).map(|(lines, verdicts)| bulk::Transformed { lines, verdicts })
+            }
+
+            fn upload(&self, given: bulk::UploadRequest) -> ::std::result::Result<bulk::Uploaded, types::Failure> {
+                self.0.upload(request(given)).map(uploaded)
+            }
+
+            fn poll(&self, handle: bulk::Handle) -> ::std::result::Result<bulk::UploadStatus, types::Failure> {
+                self.0.poll(&handle).map(|status| match status {
+                    sdk::StatusParts::Working { done, again_in_ms, handle } => {
+                        bulk::UploadStatus::Working(bulk::Waiting { done, again_in_ms, handle })
+                    }
+                    sdk::StatusParts::Delivered => bulk::UploadStatus::Delivered,
+                    sdk::StatusParts::Settled(receipt) => bulk::UploadStatus::Settled(receipt),
+                    sdk::StatusParts::AskStats(handle) => bulk::UploadStatus::AskStats(handle),
+                    sdk::StatusParts::Failed(failure) => bulk::UploadStatus::Failed(failure),
+                })
+            }
+
+            fn stats(&self, handle: bulk::Handle) -> ::std::result::Result<types::Receipt, types::Failure> {
+                self.0.stats(&handle)
+            }
+
+            fn reconcile(&self, given: bulk::UploadRequest) -> ::std::result::Result<bulk::Found, types::Failure> {
+                self.0.reconcile(request(given)).map(|found| match found {
+                    sdk::FoundParts::Absent => bulk::Found::Absent,
+                    sdk::FoundParts::Present(parts) => bulk::Found::Present(uploaded(parts)),
+                    sdk::FoundParts::CannotTell => bulk::Found::CannotTell,
+                })
+            }
+
+            fn release(&self, handle: bulk::Handle) {
+                self.0.release(&handle);
+            }
+
+            fn close(&self) -> ::std::result::Result<(), types::Failure> {
+                self.0.close()
+            }
+        }
+    }
 }
 
 /// `export_processor!(MyProcessor)`.
@@ -97,22 +213,39 @@ pub fn processor(input: TokenStream) -> TokenStream {
             }
         }
     };
-    component(&processor, "record-processor", &held, &session, &checked)
+    component(&processor, &[], "record-processor", &held, &session, &checked)
 }
 
 fn exported(input: TokenStream, example: &str) -> Result<syn::Type, TokenStream> {
     syn::parse2(input).map_err(|error| syn::Error::new(error.span(), example).to_compile_error())
 }
 
-/// A component of `world`: what every connector exports, of `exported` seen as `held`, and its `session`.
-fn component(exported: &syn::Type, world: &str, held: &TokenStream, session: &TokenStream, checked: &TokenStream) -> TokenStream {
+/// A component of `world`: what every connector exports, of `exported` seen as `held`, and its `session`, which may name further types.
+fn component(
+    exported: &syn::Type,
+    further: &[(&str, &syn::Type)],
+    world: &str,
+    held: &TokenStream,
+    session: &TokenStream,
+    checked: &TokenStream,
+) -> TokenStream {
     let bindings = bindings::exports(world);
+    let name = |name: &str| syn::Ident::new(name, proc_macro2::Span::call_site());
+    let inside = further.iter().map(|(inner, _)| {
+        let (inner, outer) = (name(inner), name(&format!("__Wharf{inner}")));
+        quote!(#[allow(dead_code, reason = "natively nothing is exported")] type #inner = super::#outer;)
+    });
+    let outside = further.iter().map(|(inner, given)| {
+        let outer = name(&format!("__Wharf{inner}"));
+        quote!(#[doc(hidden)] #[allow(dead_code, reason = "natively nothing is exported")] type #outer = #given;)
+    });
     quote! {
         #[doc(hidden)]
         #[allow(missing_docs, clippy::all)]
         mod __wharf_component {
             #[allow(dead_code, reason = "natively nothing is exported")]
             type Exported = super::__WharfExported;
+            #(#inside)*
 
             // Only a component exports it: two connectors would otherwise clash in one native program.
             #[cfg(target_arch = "wasm32")]
@@ -149,6 +282,7 @@ fn component(exported: &syn::Type, world: &str, held: &TokenStream, session: &To
 
         #[doc(hidden)]
         type __WharfExported = #exported;
+        #(#outside)*
 
         #checked
     }

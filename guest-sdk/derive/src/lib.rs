@@ -21,6 +21,23 @@ pub fn export_destination(input: TokenStream) -> TokenStream {
     export::destination(input.into()).into()
 }
 
+/// Makes a type that implements `BulkDestination` the one that this component exports: `export_bulk!(MyDestination);`, once, at the root
+/// of the crate. Name, version, summary and author come of the crate as with `export_destination!`.
+#[proc_macro]
+pub fn export_bulk(input: TokenStream) -> TokenStream {
+    export::bulk(input.into()).into()
+}
+
+/// Makes a type that implements `Destination` and one that implements `BulkDestination` those that this component exports:
+/// `export_mixed!(Writes, Uploads);`, once, at the root of the crate. Some actions of the descriptor are written then, others uploaded.
+///
+/// The first says what the connector is and checks the settings; both are opened with the same, so that they should have the same
+/// `Config`. They may be one type.
+#[proc_macro]
+pub fn export_mixed(input: TokenStream) -> TokenStream {
+    export::mixed(input.into()).into()
+}
+
 /// Makes a type that implements `Processor` the one that this component exports: `export_processor!(MyProcessor);`, once, at the root
 /// of the crate. Name, version, summary and author come of the crate as with `export_destination!`.
 #[proc_macro]

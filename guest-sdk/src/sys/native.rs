@@ -107,6 +107,17 @@ pub(crate) mod follow_ups {
     }
 }
 
+pub(crate) mod staged {
+    use super::ask;
+
+    pub(crate) fn read(offset: u64, length: u32) -> Result<Vec<u8>, String> {
+        let file = ask(|host| host.staged.clone()).flatten().ok_or("no upload is in hand")?;
+        let start = usize::try_from(offset).unwrap_or(usize::MAX).min(file.len());
+        let end = start.saturating_add(length as usize).min(file.len());
+        Ok(file[start..end].to_vec())
+    }
+}
+
 pub(crate) mod log {
     use super::ask;
     pub(crate) use crate::bindings::wharf::connector::log::Level;

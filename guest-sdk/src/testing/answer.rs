@@ -18,6 +18,18 @@ pub enum Fate {
     Untried,
     /// The connector did not say.
     Unknown,
+    /// The far side works on it: a record of an upload.
+    Working,
+}
+
+impl From<types::Outcome> for Fate {
+    fn from(outcome: types::Outcome) -> Self {
+        match outcome {
+            types::Outcome::Warned(remark) => Self::Warned(remark),
+            types::Outcome::Untried => Self::Untried,
+            types::Outcome::Failed(failure) => Self::Failed(failure.into()),
+        }
+    }
 }
 
 /// How a receipt breaks the contract. The host holds every record to be unknown then.
@@ -58,6 +70,10 @@ pub struct Answer {
 }
 
 impl Answer {
+    pub(super) fn of(fates: Vec<Fate>) -> Self {
+        Self { fates, failure: None, follow_ups: Vec::new() }
+    }
+
     pub(crate) fn new(
         count: u32,
         answer: Result<types::Receipt, types::Failure>,
@@ -78,11 +94,7 @@ impl Answer {
             Err(failure) => (types::Receipt { delivered: Vec::new(), verdicts: Vec::new() }, Some(Failure::from(failure))),
         };
         let delivered = receipt.delivered.into_iter().map(|span| (span, Fate::Delivered));
-        let verdicts = receipt.verdicts.into_iter().map(|verdict| match verdict.outcome {
-            types::Outcome::Warned(remark) => (verdict.records, Fate::Warned(remark)),
-            types::Outcome::Untried => (verdict.records, Fate::Untried),
-            types::Outcome::Failed(failure) => (verdict.records, Fate::Failed(failure.into())),
-        });
+        let verdicts = receipt.verdicts.into_iter().map(|verdict| (verdict.records, verdict.outcome.into()));
         for (span, fate) in delivered.chain(verdicts) {
             let range = inside(span)?;
             if matches!(&fate, Fate::Failed(failure) if failure.kind().ends_the_batch()) && span.end != count {

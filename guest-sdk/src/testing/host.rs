@@ -1,6 +1,9 @@
 //! What stands in for the host.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    rc::Rc,
+};
 
 use tracing::Level;
 
@@ -46,6 +49,7 @@ pub(crate) struct Host {
     pub(crate) context: BTreeMap<String, String>,
     pub(crate) threshold: log::Level,
     pub(crate) batch: Option<Columns>,
+    pub(crate) staged: Option<Rc<[u8]>>,
     pub(crate) progress: Vec<Span>,
     pub(crate) follow_ups: Vec<FollowUp>,
     pub(crate) log: Vec<Line>,
@@ -72,6 +76,7 @@ impl Default for Host {
             context: context.into_iter().map(|(name, value)| (name.into(), value.into())).collect(),
             threshold: log::Level::Trace,
             batch: None,
+            staged: None,
             progress: Vec::new(),
             follow_ups: Vec::new(),
             log: Vec::new(),

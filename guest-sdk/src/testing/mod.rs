@@ -1,5 +1,5 @@
 //! A host for native tests: the life of a destination or a processor, without WebAssembly, held to the same rules. What follows is of
-//! destinations; [`ProcessorHarness`] does the same for processors.
+//! destinations; [`BulkHarness`] does the same for bulk destinations, and [`ProcessorHarness`] for processors.
 //!
 //! ```
 //! use wharf_sdk::{
@@ -46,6 +46,7 @@
 mod answer;
 mod batch;
 mod bench;
+mod bulk;
 mod host;
 mod processing;
 mod processor;
@@ -57,6 +58,7 @@ use std::{fmt, marker::PhantomData};
 
 pub use answer::{Answer, Breach, Fate};
 pub use batch::{TestBatch, TestRecord, batch, deletion, record};
+pub use bulk::{BulkHarness, Polled, TestFile, TestFound, TestLines, TestUpload};
 pub use host::{FollowUp, Line};
 pub use processing::{ProcessBreach, Processing, TestOutput};
 pub use processor::{ProcessorHarness, ProcessorSession};

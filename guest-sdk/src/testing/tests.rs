@@ -1,5 +1,6 @@
 //! The SDK, seen from a connector: through the harness, by the way that a component takes.
 
+mod bulk;
 mod destination;
 mod parameters;
 mod processed;
