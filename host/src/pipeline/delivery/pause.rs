@@ -1,0 +1,39 @@
+//! A destination that pauses.
+
+use std::time::Duration;
+
+use super::{DestinationError, Lane, Left};
+use crate::pipeline::gate::Pause;
+
+impl Lane {
+    /// Shuts the gate of the destination.
+    pub(super) fn pause(&mut self, error: &DestinationError, again: Option<Duration>) {
+        let now = self.clock.elapsed();
+        let connector = self.outlet.far.title();
+        let (pipeline, destination) = (&self.progress.pipeline, &self.outlet.id);
+        let hint = error.hint();
+        match again {
+            Some(again) => {
+                tracing::error!(%pipeline, %connector, hint, "destination {destination} pauses, to be tried again in {again:?}: {error}")
+            }
+            None => {
+                tracing::error!(%pipeline, %connector, hint, "destination {destination} pauses, and is not tried again by itself: {error}")
+            }
+        }
+        self.counts().pause(Some(&error.to_string()));
+        self.session = None;
+        self.renewed = false;
+        let why = error.to_string().into();
+        self.outlet.gate.shut(Pause { why, since: now, again: again.map(|again| now + again), by_hand: false });
+    }
+
+    /// The gate is shut and nothing more comes: this run ends here, and a best-effort destination misses what is left.
+    pub(super) fn end_paused(&mut self, pause: &Pause) -> Result<bool, Left> {
+        let done = self.accounts.is_empty() && pause.by_hand;
+        if !done && !self.outlet.delivery.best_effort {
+            return Err(Left::Destination(DestinationError::Paused { why: pause.why.clone() }));
+        }
+        self.miss_before(u64::MAX);
+        Ok(false)
+    }
+}

@@ -1,0 +1,160 @@
+//! A lane from its first portion to its last.
+
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use super::{
+    DestinationError, Lane, LaneEnded, Left, PATIENCE, PAUSE,
+    account::{Account, Dealt},
+    queue::Next,
+};
+use crate::pipeline::{Stopping, gate::State};
+
+impl Lane {
+    /// Deals with portions until there are no more, tells the connector what is settled, and closes the session.
+    pub async fn run(mut self, dealt: mpsc::Sender<(usize, Dealt)>) -> LaneEnded {
+        let window = self.inlet.portions.max_capacity();
+        let mut more = true;
+        let ended = loop {
+            let result = match self.take_in(&mut more, window) {
+                Ok(()) => self.step(&mut more, window).await,
+                Err(left) => Err(left),
+            };
+            self.let_go_of_what_nobody_waits_for();
+            // Also where it failed: what was given up before is not lost by that.
+            if self.report(&dealt, false).await.is_err() {
+                return Ok(());
+            }
+            match result {
+                Ok(true) => {}
+                Ok(false) => break Ok(()),
+                Err(Left::Destination(error)) if self.outlet.delivery.best_effort => self.pause(&error, Some(PAUSE)),
+                Err(left) => break Err(left),
+            }
+        };
+        if self.report(&dealt, true).await.is_err() {
+            return Ok(());
+        }
+        drop(dealt);
+        self.log.finish();
+        ended?;
+        let mut ids = Vec::new();
+        while let Some(number) = self.inlet.settled.recv().await {
+            ids.extend(self.dealt.take(number));
+        }
+        self.tell(&ids).await;
+        self.close().await;
+        Ok(())
+    }
+
+    /// Sends something, or waits until there is something to do. False where all is done.
+    async fn step(&mut self, more: &mut bool, window: usize) -> Result<bool, Left> {
+        let now = self.clock.elapsed();
+        self.outlet.gate.retry(now);
+        let mut gate = self.outlet.gate.watch();
+        let State { pause, resumed } = gate.borrow_and_update().clone();
+        if resumed != self.resumed {
+            self.resumed = resumed;
+            self.rest = Duration::ZERO;
+            self.queue.hurry();
+        }
+        let shut = pause.is_some();
+        let until = match pause {
+            Some(pause) => {
+                // Whoever stands before a shut gate has nothing more to do where nothing more comes.
+                if !*more {
+                    return self.end_paused(&pause);
+                }
+                pause.again
+            }
+            None if self.rest > now && !self.queue.is_empty() => Some(self.rest),
+            None => match self.queue.next(now) {
+                Next::Part(number, part) => {
+                    self.counts().pause(None);
+                    self.send(number, part).await?;
+                    return Ok(true);
+                }
+                Next::At(moment) => Some(moment),
+                Next::Empty if self.accounts.iter().any(Account::has_suspects) => {
+                    // Others may come that can be asked; not for ever.
+                    let judged = *self.judged_at.get_or_insert(now + PATIENCE);
+                    if !*more || self.accounts.len() >= window || judged <= now {
+                        self.judged_at = None;
+                        self.judge()?;
+                        return Ok(true);
+                    }
+                    Some(judged)
+                }
+                Next::Empty if !*more => return Ok(false),
+                Next::Empty => None,
+            },
+        };
+        let waits = until.is_some() || shut;
+        if waits && *self.inlet.stop.borrow() != Stopping::No {
+            return Err(Left::Asked);
+        }
+        let clock = self.clock.clone();
+        let wait = async {
+            match until {
+                Some(moment) => clock.sleep(moment.saturating_sub(now)).await,
+                None => std::future::pending().await,
+            }
+        };
+        let room = self.accounts.len() < window;
+        let come = tokio::select! {
+            portion = self.inlet.portions.recv(), if *more && room => {
+                *more = portion.is_some();
+                portion
+            }
+            () = wait => None,
+            _changed = gate.changed() => None,
+            // The senders outlive every lane.
+            _asked = self.inlet.stop.wait_for(|stop| *stop != Stopping::No), if waits => return Err(Left::Asked),
+            moved = self.inlet.let_go.changed(), if self.outlet.delivery.best_effort => {
+                // The sender outlives every lane.
+                let _moved = moved;
+                None
+            }
+        };
+        if let Some(handed) = come {
+            self.take(handed)?;
+        }
+        Ok(true)
+    }
+
+    /// No other record can be asked: those who ended an instance are to blame if the connector works otherwise.
+    fn judge(&mut self) -> Result<(), Left> {
+        match self.last.clone() {
+            _ if self.suspicion.works() => {
+                self.convict(u64::MAX);
+                self.exceeded.take().map_or(Ok(()), |error| Err(error.into()))
+            }
+            Some(ended) if *self.inlet.stop.borrow() == Stopping::No => {
+                let instances = self.suspicion.instances();
+                Err(Left::Destination(DestinationError::Quarantined { ended, instances }))
+            }
+            _ => Err(Left::Asked),
+        }
+    }
+
+    /// Reports the portions that are dealt with, or all of them as far as they are.
+    async fn report(
+        &mut self,
+        dealt: &mpsc::Sender<(usize, Dealt)>,
+        all: bool,
+    ) -> Result<(), mpsc::error::SendError<(usize, Dealt)>> {
+        let mut at = 0;
+        while let Some(account) = self.accounts.get(at) {
+            if !all && (account.has_suspects() || self.queue.has(account.number)) {
+                at += 1;
+                continue;
+            }
+            if let Some(account) = self.accounts.remove(at) {
+                self.dealt.note(&account);
+                dealt.send((self.which.column, account.report())).await?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,56 @@
+//! A destination's own processors, on the way to its lanes.
+
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+
+use super::{ProcessorError, Stage, Through};
+use crate::{
+    pipeline::{
+        DestinationError, Progress,
+        delivery::{LaneEnded, Left},
+    },
+    source::Portion,
+    store::DeadLetter,
+};
+
+/// A portion on its way to a lane.
+#[derive(Clone, Debug)]
+pub(in crate::pipeline) struct Handed {
+    /// Its number in the ledger.
+    pub number: u64,
+    /// It, with what processors made of its records.
+    pub portion: Arc<Portion>,
+    /// What the destination's own processors gave up of it.
+    pub letters: Vec<DeadLetter>,
+}
+
+/// Hands portions through a destination's own processors on their way to its lanes.
+pub(in crate::pipeline) async fn ahead(
+    mut stage: Stage,
+    mut portions: mpsc::Receiver<Handed>,
+    lanes: Vec<mpsc::Sender<Handed>>,
+    (progress, destination): (Arc<Progress>, usize),
+) -> LaneEnded {
+    while let Some(Handed { number, mut portion, letters: mut given_up }) = portions.recv().await {
+        if let Some(batch) = &portion.batch {
+            let Through { batch, letters, filtered } = match stage.process(batch, &portion.label).await {
+                Ok(through) => through,
+                Err(ProcessorError::Asked) => return Err(Left::Asked),
+                Err(error) => return Err(Left::Destination(DestinationError::Processor(Box::new(error)))),
+            };
+            progress.destination(destination).filtered(filtered);
+            given_up.extend(letters);
+            let Portion { partition, label, next, .. } = &*portion;
+            let (partition, label, next) = (partition.clone(), label.clone(), *next);
+            portion = Arc::new(Portion { partition, label, batch, unreadable: Vec::new(), next });
+        }
+        for lane in &lanes {
+            let handed = Handed { number, portion: portion.clone(), letters: std::mem::take(&mut given_up) };
+            // A lane that has ended gets no more.
+            let _ended = lane.send(handed).await;
+        }
+    }
+    stage.close().await;
+    Ok(())
+}
