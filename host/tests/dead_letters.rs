@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use wharf::{
     clock::Clock,
     connector::{Connector, Loader, Opening},
-    pipeline::{Counts, Delivery, Destination, Outlet, Pipeline, Stopping, Surroundings},
+    pipeline::{Counts, Delivery, Destination, Gate, Outlet, Pipeline, Stopping, Surroundings},
     sandbox::{Engine, Scope},
     source::{Checkpoints, Compression, Cut, FileOptions, FileSource, Format, Reading},
     store::SqliteStore,
@@ -60,7 +60,7 @@ async fn run(folder: &Path, connector: &Connector, fault: &str, records: u32) ->
     let store = Arc::new(SqliteStore::open(&folder.join("store")).unwrap());
     let (_stop, stop) = watch::channel(Stopping::No);
     let progress = pipeline.progress();
-    let ended = pipeline.run(Surroundings { store, clock, stop }, progress).await;
+    let ended = pipeline.run(Surroundings { store, clock, stop, entrance: Gate::default() }, progress).await;
     assert!(ended.error.is_none(), "{:?}", ended.error);
     ended.counts
 }

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use wharf::{
     clock::Clock,
     connector::{Connector, Loader, Opening},
-    pipeline::{Delivery, Destination, Outlet, Pipeline, Stopping, Surroundings},
+    pipeline::{Delivery, Destination, Gate, Outlet, Pipeline, Stopping, Surroundings},
     sandbox::{Engine, Scope},
     source::{Checkpoints, Compression, Cut, FileOptions, FileSource, Format, Reading},
     store::SqliteStore,
@@ -67,7 +67,7 @@ async fn cost(folder: &Path, connector: &Connector, setting: &str, records: u32)
     let progress = pipeline.progress();
 
     let before = allocations();
-    let ended = pipeline.run(Surroundings { store, clock, stop }, progress).await;
+    let ended = pipeline.run(Surroundings { store, clock, stop, entrance: Gate::default() }, progress).await;
     let cost = allocations() - before;
     assert!(ended.error.is_none(), "{:?}", ended.error);
     assert_eq!(ended.counts.destinations[0].delivered, u64::from(total));

@@ -149,12 +149,14 @@ fn sum(reports: &[Report], count: impl Fn(&crate::pipeline::DestinationCounts) -
 fn json(reports: &[Report]) -> Value {
     let pipelines: Vec<Value> = reports
         .iter()
-        .map(|Report { pipeline, counts, used, purged, took, error, rereads }| {
+        .map(|Report { pipeline, counts, restarts, left, used, purged, took, error, rereads }| {
+            let left = left.iter().copied().chain(std::iter::repeat(0));
             let destinations: Vec<Value> = counts
                 .destinations
                 .iter()
                 .zip(used)
-                .map(|(destination, used)| {
+                .zip(left)
+                .map(|((destination, used), left)| {
                     json!({
                         "id": *destination.id,
                         "delivered": destination.delivered,
@@ -162,6 +164,7 @@ fn json(reports: &[Report]) -> Value {
                         "filtered": destination.filtered,
                         "dead_lettered": destination.dead_lettered,
                         "pending": destination.pending,
+                        "left": left,
                         "unknown": destination.unknown,
                         "metrics": used.usage.figures().all(),
                         "usage": usage(used),
@@ -172,6 +175,7 @@ fn json(reports: &[Report]) -> Value {
                 "id": **pipeline,
                 "read": counts.read,
                 "carried": counts.carried,
+                "restarts": restarts,
                 "purged": purged,
                 "seconds": took.as_secs_f64(),
                 "destinations": destinations,
@@ -226,13 +230,18 @@ fn held_back(usage: &Usage) -> Option<String> {
 }
 
 fn text(reports: &[Report], mut to: impl Write) -> std::io::Result<()> {
-    for Report { pipeline, counts, used, purged, took, .. } in reports {
+    for Report { pipeline, counts, restarts, used, purged, took, .. } in reports {
         let seconds = took.as_secs_f64();
         write!(to, "{pipeline}: {} read", grouped(counts.read))?;
         if counts.carried > 0 {
             write!(to, ", {} carried over", grouped(counts.carried))?;
         }
-        writeln!(to, " in {seconds:.1} s")?;
+        write!(to, " in {seconds:.1} s")?;
+        match restarts {
+            0 => writeln!(to)?,
+            1 => writeln!(to, ", restarted once")?,
+            often => writeln!(to, ", restarted {} times", grouped(*often))?,
+        }
         if *purged > 0 {
             writeln!(to, "  {} old dead letters removed", grouped(*purged))?;
         }

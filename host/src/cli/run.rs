@@ -1,6 +1,7 @@
 //! `wharf run`.
 
 use std::{
+    collections::HashMap,
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -20,9 +21,9 @@ use super::{
 use crate::{
     clock::Clock,
     config,
-    pipeline::{Counts, Progress},
+    pipeline::Counts,
     plan::{PlanError, plan},
-    runtime::{self, Stop},
+    runtime::{self, Overview, Stop},
     sandbox::output::printable,
 };
 
@@ -50,7 +51,7 @@ pub async fn run(pipeline: &Path, data_dir: Option<PathBuf>, output: Output, log
         .map_err(|error| Refusal::with_hint(error.to_string(), Some(error.hint())).at(error.place()))?;
     let asked = stop_on_signals(running.stopper())?;
     let store = running.store();
-    let shown = tokio::spawn(show(running.progress(), logging.bars.clone(), clock));
+    let shown = tokio::spawn(show(running.overview(), logging.bars.clone(), clock));
     let reports = running.ended().await;
     shown.abort();
     // Bars are cleared before anything else is printed.
@@ -84,28 +85,34 @@ fn stop_on_signals(stop: Stop) -> Result<Arc<AtomicBool>, Refusal> {
 }
 
 /// Shows how far the pipelines are: bars on a terminal, lines elsewhere.
-async fn show(pipelines: Vec<Arc<Progress>>, bars: indicatif::MultiProgress, clock: Clock) {
+async fn show(overview: Overview, bars: indicatif::MultiProgress, clock: Clock) {
     if bars.is_hidden() {
         loop {
             clock.sleep(LINES).await;
-            for pipeline in &pipelines {
-                tracing::info!("{}: {}", pipeline.pipeline, line(&pipeline.counts()));
+            for pipeline in overview.pipelines() {
+                tracing::info!("{}: {}", pipeline.id, line(&pipeline.progress.counts()));
             }
         }
     }
     let style = ProgressStyle::with_template("{spinner} {prefix} {msg}").unwrap_or_else(|_| ProgressStyle::default_spinner());
-    let shown: Vec<(Arc<Progress>, ProgressBar)> = pipelines
-        .into_iter()
-        .map(|pipeline| {
-            let bar = bars.add(ProgressBar::new_spinner().with_style(style.clone()));
-            bar.set_prefix(pipeline.pipeline.to_string());
-            (pipeline, bar)
-        })
-        .collect();
-    let mut before: Vec<u64> = vec![0; shown.len()];
+    let mut shown: HashMap<Arc<str>, (ProgressBar, u64)> = HashMap::new();
     loop {
-        for ((pipeline, bar), before) in shown.iter().zip(&mut before) {
-            let counts = pipeline.counts();
+        let pipelines = overview.pipelines();
+        // A reload may have taken some away.
+        shown.retain(|id, (bar, _)| {
+            let there = pipelines.iter().any(|pipeline| pipeline.id == *id);
+            if !there {
+                bars.remove(bar);
+            }
+            there
+        });
+        for pipeline in pipelines {
+            let (bar, before) = shown.entry(pipeline.id.clone()).or_insert_with(|| {
+                let bar = bars.add(ProgressBar::new_spinner().with_style(style.clone()));
+                bar.set_prefix(pipeline.id.to_string());
+                (bar, 0)
+            });
+            let counts = pipeline.progress.counts();
             let settled = counts.destinations.iter().map(|d| d.delivered + d.dead_lettered).min().unwrap_or_default();
             let rate = settled.saturating_sub(*before) as f64 / BARS.as_secs_f64();
             *before = settled;

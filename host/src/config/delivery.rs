@@ -115,7 +115,7 @@ fn given<'de, D: Deserializer<'de>, T: Quantity>(deserializer: D, bounds: RangeI
     within(deserializer, bounds).map(Some)
 }
 
-fn delay<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Interval>, D::Error> {
+pub(super) fn delay<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Interval>, D::Error> {
     given(deserializer, DELAY)
 }
 
@@ -123,11 +123,11 @@ fn wait<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Interval, D::Error
     within(deserializer, DELAY)
 }
 
-fn factor<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
+pub(super) fn factor<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
     given(deserializer, 1..=100)
 }
 
-fn attempts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
+pub(super) fn attempts<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
     given(deserializer, 1..=u32::MAX)
 }
 

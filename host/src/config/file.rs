@@ -1,6 +1,9 @@
 //! The whole file.
 
-use std::path::{Path, PathBuf};
+use std::{
+    ops::RangeInclusive,
+    path::{Path, PathBuf},
+};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
@@ -8,6 +11,7 @@ use serde::{Deserialize, Deserializer};
 use super::{
     at::At,
     bounded::{at_least_one, path, within},
+    interval::Interval,
     pipeline::Pipeline,
     process::Process,
     tokens::TokenProvider,
@@ -28,6 +32,9 @@ pub struct File {
     #[serde(default, deserialize_with = "path")]
     #[schemars(with = "String")]
     pub data_dir: Option<PathBuf>,
+    /// How long pipelines may finish what is in flight when they are asked to stop; what is left then stays pending.
+    #[serde(default = "default_shutdown_timeout", deserialize_with = "shutdown_timeout")]
+    pub shutdown_timeout: Interval,
     /// What all pipelines share: how components are compiled, and how many instances there may be.
     #[serde(default)]
     pub process: Process,
@@ -61,6 +68,17 @@ impl File {
     pub fn folder(&self) -> &Path {
         &self.folder
     }
+}
+
+const SHUTDOWN_TIMEOUT: RangeInclusive<Interval> = Interval::from_millis(0)..=Interval::from_secs(86_400);
+
+/// As much as Kubernetes gives a process before it kills it.
+const fn default_shutdown_timeout() -> Interval {
+    Interval::from_secs(30)
+}
+
+fn shutdown_timeout<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Interval, D::Error> {
+    within(deserializer, SHUTDOWN_TIMEOUT)
 }
 
 fn version<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {

@@ -170,6 +170,14 @@ fn check(file: &File) -> Result<(), ConfigError> {
         }
         unique("destination", pipeline.destinations.iter().map(|destination| (destination.id.as_str(), &destination.id.place)))?;
         unique("processor", pipeline.all_processors().map(|processor| (processor.id.as_str(), &processor.id.place)))?;
+        if let Some(At { place, .. }) = pipeline.restart.as_ref().filter(|restart| restart.retry().is_some())
+            && matches!(pipeline.source.value, Source::Stdin(_))
+        {
+            let what = format!("the pipeline `{}` cannot be started again: its source is standard input", pipeline.id);
+            return Err(ConfigError::new(what)
+                .with_hint("leave `restart` out: what was read from standard input cannot be read again")
+                .with_place(place.clone()));
+        }
         for processor in pipeline.all_processors() {
             let id = &processor.id;
             if pipeline.destinations.iter().any(|destination| destination.id.value == id.value) {

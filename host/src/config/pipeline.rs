@@ -13,6 +13,7 @@ use super::{
     id::Id,
     interval::Interval,
     processor::Processor,
+    restart::Restart,
     size::Size,
     source::Source,
 };
@@ -44,6 +45,10 @@ pub struct Pipeline {
     /// after a crash. `0` writes each at once.
     #[serde(default = "default_checkpoint_interval", deserialize_with = "checkpoint_interval")]
     pub checkpoint_interval: Interval,
+    /// Whether the pipeline is started again where it ends in an error, and when.
+    #[serde(default)]
+    #[schemars(with = "Restart", extend("default" = "never"))]
+    pub restart: Option<At<Restart>>,
     /// What changes records on their way to all destinations, in this order.
     #[serde(default)]
     pub processors: Vec<At<Processor>>,

@@ -14,8 +14,10 @@ pub struct Gate(Arc<watch::Sender<State>>);
 /// How a gate stands.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct State {
-    /// Why no records go through; `None` where they do.
+    /// Why no records go through; `None` where they do, unless it is held.
     pub pause: Option<Pause>,
+    /// Why none go through whatever else holds: the whole pipeline is paused.
+    pub held: Option<Pause>,
     /// How often it was opened by hand.
     pub resumed: u64,
 }
@@ -33,6 +35,13 @@ pub struct Pause {
     pub by_hand: bool,
 }
 
+impl State {
+    /// Why no records go through: the pause of the whole pipeline before its own.
+    pub fn shut(&self) -> Option<&Pause> {
+        self.held.as_ref().or(self.pause.as_ref())
+    }
+}
+
 impl Default for Gate {
     fn default() -> Self {
         Self(Arc::new(watch::Sender::new(State::default())))
@@ -47,7 +56,14 @@ impl Gate {
 
     /// Whether records go through.
     pub fn is_open(&self) -> bool {
-        self.0.borrow().pause.is_none()
+        self.0.borrow().shut().is_none()
+    }
+
+    /// Waits until records go through.
+    pub async fn opened(&self) {
+        // The sender is this gate's own.
+        let mut state = self.watch();
+        let _opened = state.wait_for(|state| state.shut().is_none()).await;
     }
 
     /// To be told when it changes.
@@ -74,6 +90,26 @@ impl Gate {
                 state.pause = None;
             }
             due
+        });
+    }
+
+    /// Shuts it together with all others of its pipeline, or lets go of it again. What pauses it beside that stays as it is.
+    pub fn hold(&self, pause: Option<Pause>) {
+        self.0.send_if_modified(|state| {
+            let changed = state.held != pause;
+            state.held = pause;
+            changed
+        });
+    }
+
+    /// Opens it for whoever starts anew, unless a person shut it.
+    pub fn begin(&self) {
+        self.0.send_if_modified(|state| {
+            let own = state.pause.as_ref().is_some_and(|pause| !pause.by_hand);
+            if own {
+                state.pause = None;
+            }
+            own
         });
     }
 
@@ -108,6 +144,21 @@ mod tests {
         assert!(!gate.is_open());
         assert!(gate.resume() && gate.is_open() && !gate.resume());
         assert_eq!(gate.state().resumed, 1);
+    }
+
+    #[test]
+    fn a_gate_that_is_held_with_its_pipeline_keeps_its_own_pause_beside_that() {
+        let gate = Gate::default();
+        gate.hold(Some(pause(None, true)));
+        assert!(!gate.is_open() && !gate.resume());
+        gate.shut(pause(Some(0), false));
+        gate.hold(None);
+        assert!(!gate.is_open());
+        gate.begin();
+        assert!(gate.is_open());
+        gate.shut(pause(None, true));
+        gate.begin();
+        assert!(!gate.is_open(), "a person shut it");
     }
 
     #[test]

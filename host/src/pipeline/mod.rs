@@ -31,7 +31,7 @@ use tokio::sync::{Semaphore, mpsc, watch};
 pub use cuts::ends;
 pub use delivery::{DestinationError, Holds};
 pub use far::{Bounds, Far, FarSession};
-pub use gate::{Gate, Pause};
+pub use gate::{Gate, Pause, State as GateState};
 pub use outlet::{Delivery, Destination, Outlet};
 pub use progress::{Counts, DestinationCounts, DestinationProgress, Progress};
 pub use rate::Rate;
@@ -85,6 +85,8 @@ pub struct Surroundings {
     pub clock: Clock,
     /// Whether it should come to an end.
     pub stop: watch::Receiver<Stopping>,
+    /// Whether it reads.
+    pub entrance: Gate,
 }
 
 /// Whether pipelines should come to an end.
@@ -172,7 +174,7 @@ impl Pipeline {
     /// Runs until the source ends, something fails, or it is asked to stop; what is in flight then is finished where it can be.
     pub async fn run(self, surroundings: Surroundings, progress: Arc<Progress>) -> Ended {
         let Self { id, source, processors, outlets, window, checkpoint_interval, tolerance, read_before, exact_batches } = self;
-        let Surroundings { store, clock, stop } = surroundings;
+        let Surroundings { store, clock, stop, entrance } = surroundings;
         let window = window.max(1) as usize;
         let (cancel, cancelled) = watch::channel(false);
         let permits = Arc::new(Semaphore::new(window));
@@ -238,6 +240,7 @@ impl Pipeline {
             entered,
             progress: progress.clone(),
             read_before,
+            entrance,
             stop,
             cancelled,
             tolerance,

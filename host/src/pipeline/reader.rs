@@ -8,7 +8,7 @@ use std::{
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
 use super::{
-    PipelineError, ProcessorError, Progress, Stopping,
+    Gate, PipelineError, ProcessorError, Progress, Stopping,
     cuts::Exact,
     stage::{Handed, Stage, Through},
     tolerance::Tolerance,
@@ -48,6 +48,8 @@ pub(super) struct Reader {
     pub entered: mpsc::Sender<Entered>,
     pub progress: Arc<Progress>,
     pub read_before: HashMap<String, u64>,
+    /// Shut, nothing is read.
+    pub entrance: Gate,
     pub stop: watch::Receiver<Stopping>,
     pub cancelled: watch::Receiver<bool>,
     /// Of so many records, how many may be unreadable.
@@ -68,7 +70,7 @@ impl Reader {
                 // The senders outlive this task.
                 _stop = self.stop.wait_for(|stop| *stop != Stopping::No) => break None,
                 _cancel = self.cancelled.wait_for(|cancelled| *cancelled) => break None,
-                portion = next(&mut self.source, &self.permits, &mut ahead) => portion,
+                portion = next(&mut self.source, &self.permits, &self.entrance, &mut ahead) => portion,
             };
             let portion = match portion {
                 Ok(Some(portion)) => portion,
@@ -155,11 +157,14 @@ fn tolerated(mut portion: Portion, tolerance: &mut Tolerance) -> (Portion, Optio
 async fn next(
     source: &mut Box<dyn Source>,
     permits: &Semaphore,
+    entrance: &Gate,
     ahead: &mut Option<Portion>,
 ) -> Result<Option<Portion>, SourceError> {
     if ahead.is_none() {
+        entrance.opened().await;
         *ahead = source.read().await?;
     }
+    entrance.opened().await;
     if ahead.is_some()
         && let Ok(permit) = permits.acquire().await
     {

@@ -39,6 +39,9 @@ impl Policy {
     /// For a far side that is down: without an end.
     pub const OUTAGE: Self = Self { max_attempts: None, then: Then::Stop, ..Self::RECORD };
 
+    /// For a pipeline that ended in an error: without an end, as Conduit has it.
+    pub const RESTART: Self = Self { max_delay: Duration::from_secs(600), ..Self::OUTAGE };
+
     /// This, with what a pipeline file says instead.
     #[must_use]
     pub fn with(self, given: &Retry) -> Self {

@@ -28,7 +28,7 @@ use crate::{
         Connector, Loader, Opening, Processor,
         settings::{self, Given},
     },
-    pipeline::Destination,
+    pipeline::{Destination, Policy},
     record::{Condition, Looked, Pointer, Test},
     sandbox::{Broker, Directories, Kept, Scope},
     store,
@@ -42,11 +42,14 @@ pub struct Plan {
     pub pipelines: Vec<PlannedPipeline>,
     /// Who hands out access tokens, to all of them.
     pub tokens: Arc<Broker>,
+    /// How long they may finish what is in flight when they are asked to stop.
+    pub shutdown_timeout: config::Interval,
     /// What an operator should know and what is not wrong.
     pub remarks: Vec<String>,
 }
 
 /// A pipeline whose parts are all there.
+#[derive(Clone)]
 pub struct PlannedPipeline {
     /// Its id.
     pub id: Arc<str>,
@@ -62,6 +65,8 @@ pub struct PlannedPipeline {
     pub dead_letters: config::DeadLetters,
     /// How long a checkpoint may wait for more to be settled.
     pub checkpoint_interval: config::Interval,
+    /// When it is started again where it ends in an error; `None` for never.
+    pub restart: Option<Policy>,
     /// What changes them on their way to all destinations, in this order.
     pub processors: Vec<Processor>,
     /// Where they go.
@@ -70,7 +75,7 @@ pub struct PlannedPipeline {
 
 /// Makes a plan of a pipeline file, or tells all that is wrong with it.
 pub async fn plan(file: config::File, loader: &Loader, run: &str) -> Result<Plan, Vec<PlanError>> {
-    let data_dir = file.data_dir();
+    let (data_dir, shutdown_timeout) = (file.data_dir(), file.shutdown_timeout);
     let kept = kept(&file, loader);
     let mut errors = Vec::new();
     let tokens = tokens::broker(&file.tokens, file.key_file(), loader.clock(), &mut errors);
@@ -94,7 +99,7 @@ pub async fn plan(file: config::File, loader: &Loader, run: &str) -> Result<Plan
             destinations.extend(planned.map(|planned| Destination { processors, ..planned }));
         }
         let exact_batches = pipeline.exact_batches();
-        let config::Pipeline { source, batch, window, dead_letters, checkpoint_interval, .. } = pipeline;
+        let config::Pipeline { source, batch, window, dead_letters, checkpoint_interval, restart, .. } = pipeline;
         pipelines.push(PlannedPipeline {
             id,
             source,
@@ -103,12 +108,13 @@ pub async fn plan(file: config::File, loader: &Loader, run: &str) -> Result<Plan
             window,
             dead_letters,
             checkpoint_interval,
+            restart: restart.as_ref().and_then(|given| given.retry()).map(|given| Policy::RESTART.with(given)),
             processors,
             destinations,
         });
     }
     let Planner { errors, remarks, .. } = planner;
-    if errors.is_empty() { Ok(Plan { data_dir, pipelines, tokens, remarks }) } else { Err(errors) }
+    if errors.is_empty() { Ok(Plan { data_dir, pipelines, tokens, shutdown_timeout, remarks }) } else { Err(errors) }
 }
 
 /// What can be known to be wrong with a source without reading it.

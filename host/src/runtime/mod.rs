@@ -1,28 +1,28 @@
 //! Starts, supervises and stops the pipelines of a plan.
 
+mod control;
 mod error;
+mod life;
+mod lives;
+mod overview;
 mod report;
 mod source;
 mod start;
 
-use std::{
-    path::PathBuf,
-    sync::Arc,
-    time::{Duration, UNIX_EPOCH},
-};
+use std::{path::PathBuf, sync::Arc, time::UNIX_EPOCH};
 
-use tokio::{sync::watch, task::JoinHandle};
-
+pub use control::Control;
 pub use error::StartError;
+pub use overview::{DestinationOverview, Overview, PipelineOverview, ProcessorOverview, State};
 pub use report::{Report, Used};
 pub use source::recognised;
 pub use start::start;
 
+use self::lives::Lives;
 use crate::{
     clock::Clock,
-    pipeline::{Ended, PipelineError, Progress, Stopping},
     sandbox::{Broker, allocator, files::scratch},
-    store::{DataDir, Kept, SqliteStore},
+    store::DataDir,
 };
 
 /// Threads beside those of the executor: one for each destination while it runs, and some for files and the store.
@@ -36,33 +36,20 @@ pub fn executor() -> std::io::Result<tokio::runtime::Runtime> {
 
 /// Pipelines that are running.
 pub struct Running {
-    pipelines: Vec<Started>,
-    stop: watch::Sender<Stopping>,
-    clock: Clock,
+    lives: Arc<Lives>,
     tokens: Arc<Broker>,
     /// Locked for as long as anything runs.
     data_dir: DataDir,
 }
 
-/// A pipeline that is running.
-struct Started {
-    progress: Arc<Progress>,
-    used: Vec<Used>,
-    kept: Arc<Kept<SqliteStore>>,
-    /// How it ended, and when by the clock.
-    task: JoinHandle<(Ended, Duration)>,
-    /// When it began by the clock.
-    at: Duration,
-}
-
 /// Asks running pipelines to stop; clones ask the same ones.
-#[derive(Clone, Debug)]
-pub struct Stop(watch::Sender<Stopping>);
+#[derive(Clone)]
+pub struct Stop(Arc<Lives>);
 
 impl Stop {
-    /// They stop reading, finish what is in flight, and close.
+    /// They stop reading, finish what is in flight, and close; what is in flight longer than `shutdown-timeout` is left.
     pub fn stop(&self) {
-        self.0.send_replace(Stopping::Finish);
+        self.0.stop();
     }
 }
 
@@ -73,14 +60,19 @@ pub fn run_id(clock: &Clock) -> String {
 }
 
 impl Running {
-    /// The counters of each pipeline, to be read while they run.
-    pub fn progress(&self) -> Vec<Arc<Progress>> {
-        self.pipelines.iter().map(|started| started.progress.clone()).collect()
+    /// To look at what is running, for as long as anybody likes.
+    pub fn overview(&self) -> Overview {
+        Overview(self.lives.clone())
+    }
+
+    /// To pause and resume them.
+    pub fn control(&self) -> Control {
+        Control(self.lives.clone())
     }
 
     /// To ask them to stop.
     pub fn stopper(&self) -> Stop {
-        Stop(self.stop.clone())
+        Stop(self.lives.clone())
     }
 
     /// The file that the store is.
@@ -91,17 +83,9 @@ impl Running {
     /// Waits until all have ended.
     pub async fn ended(self) -> Vec<Report> {
         let mut reports = Vec::new();
-        for Started { progress, used, kept, task, at } in self.pipelines {
-            let (Ended { counts, error, rereads }, until) = match task.await {
-                Ok(ended) => ended,
-                Err(error) => {
-                    let error = Some(PipelineError::Reader(error.to_string()));
-                    (Ended { counts: progress.counts(), error, rereads: true }, self.clock.elapsed())
-                }
-            };
-            let took = until.saturating_sub(at);
-            let (pipeline, purged) = (progress.pipeline.clone(), kept.purged());
-            reports.push(Report { pipeline, counts, used, purged, took, error, rereads });
+        for life in self.lives.all() {
+            life.ended().await;
+            reports.extend(life.report());
         }
         self.tokens.settled().await;
         // What instances leave is removed beside everything else, and a process that ends does not wait for that.

@@ -11,6 +11,7 @@ mod http;
 mod limits;
 mod output;
 mod receipts;
+mod restarts;
 mod server;
 mod sockets;
 mod sources;

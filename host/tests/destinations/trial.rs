@@ -17,7 +17,7 @@ use wharf::{
     pipeline::{Counts, DestinationCounts},
     plan,
     record::{Batch, BatchBuilder},
-    runtime::{self, Running, Used},
+    runtime::{self, Report, Running, Used},
     sandbox::{
         Engine, Usage,
         address::{Resolver, SystemResolver},
@@ -129,6 +129,18 @@ impl Trial {
 
     /// The same for several pipelines. The waits are those of all together.
     pub async fn end_all(&self, running: Running) -> Vec<Ran> {
+        let (reports, waits) = self.reports(running).await;
+        let ran = reports.into_iter().map(|report| Ran {
+            counts: report.counts,
+            used: report.used,
+            error: report.error.map(|error| error.to_string()).unwrap_or_default(),
+            waits: waits.clone(),
+        });
+        ran.collect()
+    }
+
+    /// The same as the host tells it, with the waits.
+    pub async fn reports(&self, running: Running) -> (Vec<Report>, Vec<u64>) {
         let clock = self.time.clock();
         let mut waits = Vec::new();
         let mut ended = pin!(running.ended());
@@ -142,13 +154,7 @@ impl Trial {
                 }
             }
         };
-        let ran = reports.into_iter().map(|report| Ran {
-            counts: report.counts,
-            used: report.used,
-            error: report.error.map(|error| error.to_string()).unwrap_or_default(),
-            waits: waits.clone(),
-        });
-        ran.collect()
+        (reports, waits)
     }
 
     /// Waits until somebody sleeps and nobody else has anything to do. Files are read and components called by threads of their own, of

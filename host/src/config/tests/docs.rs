@@ -46,6 +46,7 @@ fn every_key_stands_in_the_docs_with_its_default() {
         ("TokenProvider", "## A token provider"),
         ("Batch", "### `batch`"),
         ("DeadLetters", "### `dead-letters`"),
+        ("Restart", "### `restart`"),
         ("Source file", "### `kind: file`"),
         ("Source stdin", "### `kind: stdin`"),
         ("Source generator", "### `kind: generator`"),

@@ -39,6 +39,18 @@ fn a_wrong_file_is_refused_with_the_line_and_what_to_do() {
             "p.yaml:8:9: merging with `<<` is not supported\nwrite the keys out, or give the whole block a name with `&` and use it again with `*`",
         ),
         (rest("        ? [a]\n        : b\n"), "p.yaml:8:11: a key must be plain text"),
+        (
+            source("{ kind: stdin, format: lines }\n    restart: on-failure"),
+            "p.yaml:5:14: the pipeline `p` cannot be started again: its source is standard input\nleave `restart` out: what was read from standard input cannot be read again",
+        ),
+        (
+            source("{ kind: generator, count: 1 }\n    restart: always"),
+            "p.yaml:5:14: `restart` is `never`, `on-failure`, or a block of delays\nwrite `restart: on-failure`, or `restart: { max-delay: 1m }`",
+        ),
+        (
+            source("{ kind: generator, count: 1 }\n    restart: { max-delays: 1m }"),
+            "p.yaml:5:16: unknown key `max-delays` in `never`, `on-failure`, or a block of delays\ndid you mean `max-delay`?",
+        ),
         // Kinds of things.
         ("- a".into(), "p.yaml:1:1: expected a pipeline file (a mapping), found a list"),
         ("a".into(), "p.yaml:1:1: expected a pipeline file (a mapping), found `a`"),

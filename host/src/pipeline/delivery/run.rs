@@ -53,14 +53,16 @@ impl Lane {
         let now = self.clock.elapsed();
         self.outlet.gate.retry(now);
         let mut gate = self.outlet.gate.watch();
-        let State { pause, resumed } = gate.borrow_and_update().clone();
+        let State { pause, resumed, held } = gate.borrow_and_update().clone();
         if resumed != self.resumed {
             self.resumed = resumed;
             self.rest = Duration::ZERO;
             self.queue.hurry();
         }
-        let shut = pause.is_some();
+        let shut = pause.is_some() || held.is_some();
         let until = match pause {
+            // Whoever paused the whole pipeline says when it goes on, or ends.
+            _ if held.is_some() => None,
             Some(pause) => {
                 // Whoever stands before a shut gate has nothing more to do where nothing more comes.
                 if !*more {

@@ -136,7 +136,7 @@ impl Case {
         let (_stop, stop) = watch::channel(Stopping::No);
         let store: Arc<dyn crate::store::Store> = store.clone();
         executor.block_on(async {
-            let mut run = tokio::spawn(pipeline.run(Surroundings { store, clock, stop }, progress));
+            let mut run = tokio::spawn(pipeline.run(Surroundings { store, clock, stop, entrance: Gate::default() }, progress));
             for _ in 0..moves {
                 // Whoever can go on does so before time passes.
                 for _ in 0..200 {

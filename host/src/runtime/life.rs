@@ -1,0 +1,426 @@
+//! The life of one pipeline: it is started, started again by its policy where it ends in an error, and stopped, whatever the others do.
+
+use std::{
+    collections::HashMap,
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::sync::{Notify, watch};
+
+use super::{
+    Report, StartError, Used,
+    overview::{DestinationOverview, PipelineOverview, ProcessorOverview, State},
+    report::Total,
+    source::source,
+};
+use crate::{
+    clock::Clock,
+    config,
+    connector::{Opening, Processor},
+    pipeline::{self, Destination, Ended, Gate, Outlet, Pause, Pipeline, PipelineError, Progress, Stopping, Surroundings},
+    plan::PlannedPipeline,
+    sandbox::output::printable,
+    store::{Kept, SqliteState, SqliteStore, Store},
+};
+
+/// What all pipelines of a host work with.
+pub(super) struct Means {
+    pub store: SqliteStore,
+    /// What connectors keep.
+    pub state: SqliteState,
+    /// Where instances' private directories are.
+    pub scratch: PathBuf,
+    pub clock: Clock,
+    /// The name of this run.
+    pub run: String,
+}
+
+/// A pipeline from its first start to its last.
+pub(super) struct Life {
+    pub planned: Arc<PlannedPipeline>,
+    means: Arc<Means>,
+    stop: watch::Sender<Stopping>,
+    gates: Gates,
+    /// To be started now rather than when its time has come.
+    hurry: Arc<Notify>,
+    shown: Arc<Mutex<Shown>>,
+    /// Whether its report is there.
+    done: watch::Receiver<bool>,
+}
+
+/// The gates of a pipeline, which stay the same from start to start.
+#[derive(Clone, Default)]
+pub(super) struct Gates {
+    /// Shut, nothing is read.
+    entrance: Gate,
+    outlets: HashMap<Arc<str>, Gate>,
+}
+
+/// How it stands.
+struct Shown {
+    state: State,
+    /// Since when it has stood so, by the clock's elapsed time.
+    since: Duration,
+    progress: Arc<Progress>,
+    restarts: u64,
+    /// Why its last start ended, and what to do.
+    error: Option<(Arc<str>, Arc<str>)>,
+    total: Total,
+    report: Option<Report>,
+}
+
+/// A pipeline that is ready to run, and its counters.
+pub(super) struct Prepared {
+    pipeline: Pipeline,
+    progress: Arc<Progress>,
+}
+
+impl Gates {
+    /// Those of a pipeline. Those that the pipeline before it by this name had stay as a person left them.
+    pub fn of(planned: &PlannedPipeline, before: Option<&Life>) -> Self {
+        let before = before.map(|life| life.gates.clone()).unwrap_or_default();
+        let held = before.entrance.state().pause;
+        let gate = |destination: &Destination| {
+            let gate = before.outlets.get(&destination.id).cloned().unwrap_or_default();
+            gate.hold(held.clone());
+            (destination.id.clone(), gate)
+        };
+        let outlets = planned.destinations.iter().map(gate).collect();
+        Self { entrance: before.entrance, outlets }
+    }
+}
+
+impl Means {
+    /// Makes a pipeline, standing where its checkpoints say.
+    pub async fn prepare(
+        &self,
+        planned: &PlannedPipeline,
+        kept: &Arc<Kept<SqliteStore>>,
+        gates: &Gates,
+    ) -> Result<Prepared, StartError> {
+        let checkpoints = kept.checkpoints(&planned.id).await?;
+        let read_before = checkpoints.iter().map(|checkpoint| (checkpoint.partition.clone(), checkpoint.read_to)).collect();
+        let checkpoints = checkpoints.into_iter().map(|checkpoint| (checkpoint.partition, checkpoint.next)).collect();
+        let exact_batches = if planned.exact_batches { Some(kept.cuts(&planned.id).await?) } else { None };
+        let cuts = pipeline::ends(exact_batches.as_deref().unwrap_or_default());
+        let source = source(planned, (checkpoints, cuts), &self.clock, &self.run)?;
+        let PlannedPipeline { id, mut processors, mut destinations, window, dead_letters, checkpoint_interval, .. } =
+            planned.clone();
+        let keep = |name: &str, opening: &mut Opening| {
+            if let Some(granted) = &mut opening.grants.state {
+                granted.keep_in(&self.state, &id, name);
+            }
+            opening.grants.directories.scratch_in(&self.scratch);
+        };
+        for Destination { id, opening, processors, .. } in &mut destinations {
+            keep(id, opening);
+            processors.iter_mut().for_each(|processor| keep(&processor.id, &mut processor.opening));
+        }
+        processors.iter_mut().for_each(|processor| keep(&processor.id, &mut processor.opening));
+        let outlet = |destination: Destination| {
+            let mut outlet = Outlet::from(destination);
+            if let Some(gate) = gates.outlets.get(&outlet.id) {
+                gate.begin();
+                outlet.gate = gate.clone();
+            }
+            outlet
+        };
+        let outlets = destinations.into_iter().map(outlet).collect();
+        let (checkpoint_interval, tolerance) = (checkpoint_interval.into(), (dead_letters.window, dead_letters.tolerance));
+        let pipeline =
+            Pipeline { id, source, processors, outlets, window, checkpoint_interval, tolerance, read_before, exact_batches };
+        let progress = pipeline.progress();
+        Ok(Prepared { pipeline, progress })
+    }
+
+    /// The store as a pipeline sees it, within what holds for its dead letters.
+    pub fn kept(&self, planned: &PlannedPipeline) -> Arc<Kept<SqliteStore>> {
+        let config::DeadLetters { max_bytes, max_age, copy_to, .. } = &planned.dead_letters;
+        let copy_to = copy_to.as_ref().map(|copy| copy.value.clone());
+        Arc::new(Kept::new(self.store.clone(), max_bytes.bytes(), max_age.map(Into::into), copy_to, self.clock.clone()))
+    }
+}
+
+impl Life {
+    /// Begins it with a first start that is prepared.
+    pub fn begin(
+        planned: Arc<PlannedPipeline>,
+        means: Arc<Means>,
+        kept: Arc<Kept<SqliteStore>>,
+        gates: Gates,
+        first: Prepared,
+    ) -> Arc<Self> {
+        let (stop, stopped) = watch::channel(Stopping::No);
+        let (tell, done) = watch::channel(false);
+        let shown = Shown {
+            state: State::Running,
+            since: means.clock.elapsed(),
+            progress: first.progress.clone(),
+            restarts: 0,
+            error: None,
+            total: Total::default(),
+            report: None,
+        };
+        let (shown, hurry) = (Arc::new(Mutex::new(shown)), Arc::new(Notify::new()));
+        let course = Course {
+            planned: planned.clone(),
+            means: means.clone(),
+            kept,
+            gates: gates.clone(),
+            stop: stopped,
+            hurry: hurry.clone(),
+            shown: shown.clone(),
+        };
+        tokio::spawn(async move {
+            let shown = course.shown.clone();
+            let report = course.run(first).await;
+            locked(&shown).report = Some(report);
+            // Nobody may be waiting.
+            let _ended = tell.send(true);
+        });
+        Arc::new(Self { planned, means, stop, gates, hurry, shown, done })
+    }
+
+    /// Asks it to stop reading, finish what is in flight and close; once `timeout` is over, to leave what is in flight.
+    pub fn stop(self: &Arc<Self>, timeout: Duration) {
+        let first = self.stop.send_if_modified(|stop| {
+            let first = *stop == Stopping::No;
+            *stop = Stopping::Finish.max(*stop);
+            first
+        });
+        if !first {
+            return;
+        }
+        let life = self.clone();
+        tokio::spawn(async move {
+            tokio::select! {
+                biased;
+                () = life.ended() => return,
+                () = life.means.clock.sleep(timeout) => {}
+            }
+            let id = &life.planned.id;
+            tracing::warn!(pipeline = %id, "stopped at once, since shutdown-timeout ({timeout:?}) is over: {}", life.left());
+            life.stop.send_replace(Stopping::Now);
+        });
+    }
+
+    /// What is in flight, in words.
+    fn left(&self) -> String {
+        let counts = locked(&self.shown).progress.counts();
+        let left: Vec<String> = counts
+            .destinations
+            .iter()
+            .filter(|destination| destination.pending > 0)
+            .map(|destination| format!("{} of {}", destination.pending, destination.id))
+            .collect();
+        if left.is_empty() { "nothing is pending".to_owned() } else { format!("pending are {}", left.join(", ")) }
+    }
+
+    /// Waits until it has ended for good.
+    pub async fn ended(&self) {
+        // Where the sender is gone, so is what it would have told of.
+        let mut done = self.done.clone();
+        let _ended = done.wait_for(|done| *done).await;
+    }
+
+    /// What came of it, once it has ended; it is given out once.
+    pub fn report(&self) -> Option<Report> {
+        locked(&self.shown).report.take()
+    }
+
+    /// Whether it has ended for good.
+    pub fn is_over(&self) -> bool {
+        *self.done.borrow()
+    }
+
+    /// Whether it ended in an error for good.
+    pub fn has_failed(&self) -> bool {
+        self.is_over() && locked(&self.shown).error.is_some()
+    }
+
+    /// Pauses all of it by hand; false where it was paused.
+    pub fn pause(&self, pause: &Pause) -> bool {
+        let was_open = self.gates.entrance.is_open();
+        self.gates.entrance.shut(pause.clone());
+        if was_open {
+            self.gates.outlets.values().for_each(|gate| gate.hold(Some(pause.clone())));
+        }
+        was_open
+    }
+
+    /// Lets all of it go on, and starts it now where it waits for that; false where there was nothing to be done.
+    pub fn resume(&self) -> bool {
+        let was_shut = self.gates.entrance.resume();
+        self.gates.outlets.values().for_each(|gate| gate.hold(None));
+        let waits = matches!(locked(&self.shown).state, State::Restarting { .. });
+        if waits {
+            self.hurry.notify_one();
+        }
+        was_shut || waits
+    }
+
+    /// The gate of a destination.
+    pub fn gate(&self, destination: &str) -> Option<&Gate> {
+        self.gates.outlets.get(destination)
+    }
+
+    /// How it stands.
+    pub fn overview(&self) -> PipelineOverview {
+        let shown = locked(&self.shown);
+        let paused = self.gates.entrance.state().pause;
+        let (state, since) = match (shown.state, paused) {
+            (State::Running, _) if *self.stop.borrow() != Stopping::No => (State::Stopping, shown.since),
+            (State::Running, Some(pause)) => (State::Paused, pause.since),
+            (state, _) => (state, shown.since),
+        };
+        let destinations = self.planned.destinations.iter().map(|destination| DestinationOverview {
+            id: destination.id.clone(),
+            connector: destination.connector.title().into(),
+            used: Used::from(destination),
+            gate: self.gates.outlets.get(&destination.id).cloned().unwrap_or_default(),
+        });
+        let of = |destination: Option<&Arc<str>>, processors: &[Processor]| -> Vec<ProcessorOverview> {
+            let overview = |processor: &Processor| ProcessorOverview {
+                id: processor.id.clone(),
+                destination: destination.cloned(),
+                connector: processor.connector.title().into(),
+                used: Used { usage: processor.opening.usage.clone(), memory_limit: processor.opening.limits.memory },
+            };
+            processors.iter().map(overview).collect()
+        };
+        let mut processors = of(None, &self.planned.processors);
+        for destination in &self.planned.destinations {
+            processors.extend(of(Some(&destination.id), &destination.processors));
+        }
+        PipelineOverview {
+            id: self.planned.id.clone(),
+            state,
+            since,
+            progress: shown.progress.clone(),
+            earlier: shown.total.counts.clone(),
+            destinations: destinations.collect(),
+            processors,
+            restarts: shown.restarts,
+            error: shown.error.clone(),
+        }
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What a life's own task works with.
+struct Course {
+    planned: Arc<PlannedPipeline>,
+    means: Arc<Means>,
+    kept: Arc<Kept<SqliteStore>>,
+    gates: Gates,
+    stop: watch::Receiver<Stopping>,
+    hurry: Arc<Notify>,
+    shown: Arc<Mutex<Shown>>,
+}
+
+impl Course {
+    async fn run(mut self, first: Prepared) -> Report {
+        let clock = self.means.clock.clone();
+        let began = clock.elapsed();
+        let (mut prepared, mut attempts) = (Ok(first), 0_u32);
+        let (error, rereads) = loop {
+            let at = clock.elapsed();
+            let (counts, error, rereads) = match prepared {
+                Ok(prepared) => self.start(prepared).await,
+                Err(error) => (None, Some(error), true),
+            };
+            {
+                let mut shown = locked(&self.shown);
+                if let Some(counts) = counts {
+                    shown.total.add(counts);
+                }
+                let told = |error: &PipelineError| (error.to_string().into(), error.hint().into());
+                shown.error = error.as_ref().map(told);
+            }
+            let Some(failed) = &error else { break (error, rereads) };
+            // One that ran well for so long begins to count anew.
+            attempts = match &self.planned.restart {
+                Some(policy) if clock.elapsed().saturating_sub(at) >= policy.max_delay => 1,
+                _ => attempts.saturating_add(1),
+            };
+            if !self.again(failed, attempts).await {
+                break (error, rereads);
+            }
+            prepared = self.prepare().await;
+        };
+        let used = self.planned.destinations.iter().map(Used::from).collect();
+        let mut shown = locked(&self.shown);
+        (shown.state, shown.since) = (State::Ended, clock.elapsed());
+        let Total { counts, left } = shown.total.clone();
+        Report {
+            pipeline: self.planned.id.clone(),
+            counts: counts.unwrap_or_else(|| shown.progress.counts()),
+            restarts: shown.restarts,
+            left,
+            used,
+            purged: self.kept.purged(),
+            took: clock.elapsed().saturating_sub(began),
+            error,
+            rereads,
+        }
+    }
+
+    async fn start(&self, prepared: Prepared) -> (Option<crate::pipeline::Counts>, Option<PipelineError>, bool) {
+        let Prepared { pipeline, progress } = prepared;
+        {
+            let mut shown = locked(&self.shown);
+            (shown.state, shown.since) = (State::Running, self.means.clock.elapsed());
+            shown.progress = progress.clone();
+        }
+        let (store, clock, stop) = (self.kept.clone(), self.means.clock.clone(), self.stop.clone());
+        let surroundings = Surroundings { store, clock, stop, entrance: self.gates.entrance.clone() };
+        match tokio::spawn(pipeline.run(surroundings, progress.clone())).await {
+            Ok(Ended { counts, error, rereads }) => (Some(counts), error, rereads),
+            Err(error) => (Some(progress.counts()), Some(PipelineError::Reader(error.to_string())), true),
+        }
+    }
+
+    async fn prepare(&self) -> Result<Prepared, PipelineError> {
+        self.means.prepare(&self.planned, &self.kept, &self.gates).await.map_err(|error| match error {
+            StartError::Store(error) => PipelineError::Store(error),
+            StartError::Source { cause, .. } => PipelineError::Source(cause),
+            error => PipelineError::Reader(error.to_string()),
+        })
+    }
+
+    /// Waits until it is to be started again after a failure; false where it is not.
+    async fn again(&mut self, failed: &PipelineError, attempts: u32) -> bool {
+        let Some(policy) = &self.planned.restart else { return false };
+        let id = &self.planned.id;
+        if *self.stop.borrow() != Stopping::No {
+            return false;
+        }
+        if policy.is_over(attempts, Duration::ZERO) {
+            tracing::error!(pipeline = %id, "ended in an error {attempts} times in a row, and is not started again (restart.max-attempts)");
+            return false;
+        }
+        let clock = &self.means.clock;
+        let wait = policy.wait(attempts, clock);
+        let why = failed.to_string();
+        tracing::error!(pipeline = %id, hint = failed.hint(), "ended in an error, to be started again in {wait:?}: {}", printable(&why, false));
+        {
+            let mut shown = locked(&self.shown);
+            let now = clock.elapsed();
+            (shown.state, shown.since) = (State::Restarting { again: now + wait }, now);
+        }
+        tokio::select! {
+            biased;
+            // Where the sender is gone, nobody wants it any more.
+            _asked = self.stop.wait_for(|stop| *stop != Stopping::No) => return false,
+            () = self.hurry.notified() => {}
+            () = clock.sleep(wait) => {}
+        }
+        locked(&self.shown).restarts += 1;
+        true
+    }
+}

@@ -1,0 +1,104 @@
+//! What is running and how it stands, for whoever only looks: progress, figures, health, `wharf status`.
+
+use std::{sync::Arc, time::Duration};
+
+use super::{Used, lives::Lives};
+use crate::pipeline::{Counts, Gate, Progress};
+
+/// Looks at the pipelines of a host. Clones look at the same ones; each look costs a few reference counts, takes no lock that a running
+/// pipeline waits for, and shows what there is at that moment: pipelines that were started again or came by a reload have other counters than before.
+/// It holds on to what it looks at, and stops nothing.
+#[derive(Clone)]
+pub struct Overview(pub(super) Arc<Lives>);
+
+/// How a pipeline stands.
+#[derive(Clone, Debug)]
+pub struct PipelineOverview {
+    /// Its id.
+    pub id: Arc<str>,
+    /// What it is doing.
+    pub state: State,
+    /// Since when, by the clock's elapsed time.
+    pub since: Duration,
+    /// The counters of this start, or of the last one where none is running.
+    pub progress: Arc<Progress>,
+    /// The counts of the starts that have ended, added up; `None` before the first has. Once none is running, these are all.
+    pub earlier: Option<Counts>,
+    /// Its destinations, in the order of the file and of the counters.
+    pub destinations: Vec<DestinationOverview>,
+    /// Its processors, and behind them those of each destination.
+    pub processors: Vec<ProcessorOverview>,
+    /// How often it was started again after an error.
+    pub restarts: u64,
+    /// Why its last start ended early, and what to do; `None` where it did not.
+    pub error: Option<(Arc<str>, Arc<str>)>,
+}
+
+/// What a pipeline is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// It reads and writes, or waits for something to read.
+    Running,
+    /// A person paused all of it.
+    Paused,
+    /// It ended in an error, and is to be started again.
+    Restarting {
+        /// When, by the clock's elapsed time.
+        again: Duration,
+    },
+    /// It was asked to stop, and finishes what is in flight.
+    Stopping,
+    /// It has ended for good: its source has, or it was stopped, or it failed.
+    Ended,
+}
+
+/// A destination of it. Its counts stand in the pipeline's progress, at the same place.
+#[derive(Clone, Debug)]
+pub struct DestinationOverview {
+    /// Its id.
+    pub id: Arc<str>,
+    /// Name and version of its connector.
+    pub connector: Arc<str>,
+    /// What it used and tried over all of its instances, in all starts.
+    pub used: Used,
+    /// Whether it takes records, and why not.
+    pub gate: Gate,
+}
+
+/// A processor of it.
+#[derive(Clone, Debug)]
+pub struct ProcessorOverview {
+    /// Its id.
+    pub id: Arc<str>,
+    /// On the way to which destination alone it stands; `None` where on the way to all.
+    pub destination: Option<Arc<str>>,
+    /// Name and version of its connector.
+    pub connector: Arc<str>,
+    /// What it used and tried over all of its instances, in all starts.
+    pub used: Used,
+}
+
+impl State {
+    /// In one word.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Paused => "paused",
+            Self::Restarting { .. } => "restarting",
+            Self::Stopping => "stopping",
+            Self::Ended => "ended",
+        }
+    }
+}
+
+impl Overview {
+    /// All pipelines, in the order of the file.
+    pub fn pipelines(&self) -> Vec<PipelineOverview> {
+        self.0.all().iter().map(|life| life.overview()).collect()
+    }
+
+    /// How long this run has lasted, as `since` and the like count.
+    pub fn elapsed(&self) -> Duration {
+        self.0.means.clock.elapsed()
+    }
+}
