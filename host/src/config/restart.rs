@@ -33,7 +33,7 @@ impl Restart {
 }
 
 /// The long form, which is `on-failure`.
-#[derive(Deserialize, JsonSchema)]
+#[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default, expecting = "`never`, `on-failure`, or a block of delays")]
 #[schemars(rename = "Restart")]
 struct Written {
@@ -53,12 +53,6 @@ struct Written {
     #[serde(deserialize_with = "attempts")]
     #[schemars(with = "u32", range(min = 1))]
     max_attempts: Option<u32>,
-}
-
-impl Default for Written {
-    fn default() -> Self {
-        Self { min_delay: None, max_delay: None, factor: None, max_attempts: None }
-    }
 }
 
 impl<'de> Deserialize<'de> for Restart {
