@@ -18,6 +18,7 @@ mod number;
 mod parts;
 mod pointer;
 mod scan;
+mod template;
 mod text;
 mod value;
 
@@ -25,5 +26,6 @@ pub use number::compare;
 pub use parts::{Part, change_each, parse, pointer, pointers};
 pub use pointer::{Pointer, PointerError};
 pub use scan::Fault;
+pub use template::{Makes, Source, Template, percent_encode};
 pub use text::{escape, unescape};
 pub use value::{Json, Kind, Name, Unset};

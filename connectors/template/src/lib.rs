@@ -1,11 +1,7 @@
 //! A processor that writes a field or a record from a template.
 
-mod template;
-
-use wharf_json::{Json, Part, Pointer, parse, pointer};
+use wharf_json::{Json, Makes, Part, Pointer, Source, Template, parse, pointer};
 use wharf_sdk::{Batch, Context, Descriptor, Failure, Parameters, Problem, Processed, Processor, export_processor};
-
-use template::{Source, Template};
 
 /// What an operator sets.
 #[derive(Debug, Parameters)]
@@ -52,7 +48,8 @@ pub struct Write {
 
 impl Write {
     fn new(config: &Config, problems: &mut Vec<Problem>) -> Self {
-        let template = Template::parse(&config.template, config.format == Format::Json).unwrap_or_else(|error| {
+        let makes = if config.format == Format::Json { Makes::Json } else { Makes::Text };
+        let template = Template::parse(&config.template, makes).unwrap_or_else(|error| {
             problems.push(Problem::new("template", error));
             Template::default()
         });

@@ -2,23 +2,38 @@
 
 use std::borrow::Cow;
 
-use wharf_json::{Json, Part, Pointer, escape, parse};
 use wharf_sdk::{Batch, Failure, Operation, Record};
 
-/// A text with places in it.
-#[derive(Debug, Default)]
+use crate::{Json, Kind, Part, Pointer, escape, parse};
+
+/// A text with places in it: `{{/pointer}}`, `{{meta:NAME}}`, `{{key}}`, `{{after}}`, `{{operation}}`, `{{partition}}`, `{{sequence}}` and
+/// `{{ordinal}}`; `{{'…'}}` is the text between the quotes.
+#[derive(Clone, Debug, Default)]
 pub struct Template {
     pieces: Vec<Piece>,
 }
 
-#[derive(Debug)]
+/// What a template makes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Makes {
+    /// Text, in which values stand as they are.
+    #[default]
+    Text,
+    /// One JSON document: values stand as JSON does, and within quotes with their escapes.
+    Json,
+    /// A URL: what is not unreserved (RFC 3986, 2.3) in a value is percent-encoded. A value that is empty or null is none: a URL without it
+    /// is that of something else.
+    Url,
+}
+
+#[derive(Clone, Debug)]
 enum Piece {
     Text(String),
     Place { what: What, written: String, stands: Stands },
 }
 
 /// What stands in a place.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum What {
     Pointer(Pointer),
     Metadata(String),
@@ -39,11 +54,16 @@ enum Stands {
     Json,
     /// Within a JSON string.
     Quoted,
+    /// Within a URL.
+    Url,
 }
 
 impl Template {
-    /// Reads `{{…}}` as places; `{{'…'}}` is the text between the quotes.
-    pub fn parse(text: &str, json: bool) -> Result<Self, String> {
+    /// Reads a template.
+    ///
+    /// # Errors
+    /// What is wrong with it, as the rest of a sentence about it.
+    pub fn parse(text: &str, makes: Makes) -> Result<Self, String> {
         let mut pieces = Vec::new();
         let mut rest = text;
         let mut quoted = false;
@@ -60,17 +80,18 @@ impl Template {
                 continue;
             }
             let (place, after) = inside.split_once("}}").ok_or("has `{{` without `}}`")?;
-            let stands = match (json, quoted) {
-                (false, _) => Stands::Text,
-                (true, true) => Stands::Quoted,
-                (true, false) => Stands::Json,
+            let stands = match (makes, quoted) {
+                (Makes::Text, _) => Stands::Text,
+                (Makes::Url, _) => Stands::Url,
+                (Makes::Json, true) => Stands::Quoted,
+                (Makes::Json, false) => Stands::Json,
             };
             pieces.push(Piece::Place { what: what(place.trim())?, written: place.trim().to_owned(), stands });
             rest = after;
         }
         pieces.push(Piece::Text(rest.to_owned()));
         let template = Self { pieces };
-        if json {
+        if makes == Makes::Json {
             // Whatever the values are, they stand where a value or part of a string may.
             let sample = template.pieces.iter().fold(String::new(), |sample, piece| match piece {
                 Piece::Text(text) => sample + text,
@@ -82,7 +103,15 @@ impl Template {
         Ok(template)
     }
 
+    /// Whether every record makes the same of it.
+    pub fn is_plain(&self) -> bool {
+        self.pieces.iter().all(|piece| matches!(piece, Piece::Text(_)))
+    }
+
     /// The text with a value in each place. `empty` leaves a place empty whose value is missing.
+    ///
+    /// # Errors
+    /// What the record lacks, for a dead letter.
     pub fn fill(&self, source: &mut Source<'_>, empty: bool) -> Result<String, Failure> {
         let mut text = String::new();
         for piece in &self.pieces {
@@ -139,7 +168,8 @@ fn what(place: &str) -> Result<What, String> {
     })
 }
 
-/// Where values come from.
+/// Where values come from: a record, whose document is read once however many places ask for it.
+#[derive(Debug)]
 pub struct Source<'a> {
     batch: &'a Batch,
     record: Record<'a>,
@@ -147,10 +177,12 @@ pub struct Source<'a> {
 }
 
 impl<'a> Source<'a> {
+    /// A record of a batch.
     pub fn new(batch: &'a Batch, record: Record<'a>) -> Self {
         Self { batch, record, document: None }
     }
 
+    /// The record.
     pub fn record(&self) -> Record<'a> {
         self.record
     }
@@ -165,12 +197,21 @@ impl<'a> Source<'a> {
                     Some(document) => document,
                     none => none.insert(parse(Part::After, after)?),
                 };
-                return Ok(document.get(pointer).map(|value| put_json(value, stands, into)).is_some());
+                let found = document.get(pointer).filter(|value| stands != Stands::Url || value.kind() != Kind::Null);
+                let Some(found) = found else { return Ok(false) };
+                let text = found.as_text();
+                match stands {
+                    Stands::Url => return Ok(put_encoded(&text, into)),
+                    Stands::Text => into.push_str(&text),
+                    Stands::Quoted => escape(&text, into),
+                    Stands::Json => into.push_str(&found.to_string()),
+                }
+                return Ok(true);
             }
             What::After => {
                 let Some(after) = record.after() else { return Ok(false) };
                 if stands == Stands::Json {
-                    put_json(&parse(Part::After, after)?, stands, into);
+                    into.push_str(&parse(Part::After, after)?.to_string());
                     return Ok(true);
                 }
                 text("after", Some(after))?
@@ -198,16 +239,27 @@ impl<'a> Source<'a> {
             Stands::Text => into.push_str(&value),
             Stands::Quoted => escape(&value, into),
             Stands::Json => into.push_str(&Json::string(&value).to_string()),
+            Stands::Url => return Ok(put_encoded(&value, into)),
         }
         Ok(true)
     }
 }
 
-fn put_json(value: &Json<'_>, stands: Stands, into: &mut String) {
-    match stands {
-        Stands::Text => into.push_str(&value.as_text()),
-        Stands::Quoted => escape(&value.as_text(), into),
-        Stands::Json => into.push_str(&value.to_string()),
+/// Appends a value percent-encoded; false where it is empty.
+fn put_encoded(value: &str, into: &mut String) -> bool {
+    percent_encode(value.as_bytes(), into);
+    !value.is_empty()
+}
+
+/// Appends bytes as they stand in a URL: all but the unreserved ones (RFC 3986, 2.3) as `%XX`.
+pub fn percent_encode(bytes: &[u8], into: &mut String) {
+    for byte in bytes {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(byte) {
+            into.push(char::from(*byte));
+        } else {
+            const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
+            into.extend(['%', char::from(DIGITS[usize::from(byte >> 4)]), char::from(DIGITS[usize::from(byte & 15)])]);
+        }
     }
 }
 
