@@ -45,7 +45,8 @@ pub struct Limits {
     #[serde(deserialize_with = "fuel")]
     #[schemars(range(min = 1))]
     pub fuel_per_call: u64,
-    /// The computation that a `write` or a `process` may use for each record handed over, on top of `fuel-per-call`, in units of fuel.
+    /// The computation that a `write`, a `process`, or a call about an upload may use for each record that it is about, on top of
+    /// `fuel-per-call`, in units of fuel.
     #[serde(deserialize_with = "fuel")]
     #[schemars(range(min = 1))]
     pub fuel_per_record: u64,
@@ -120,6 +121,24 @@ pub struct Times {
     /// Processing a batch.
     #[serde(deserialize_with = "time")]
     pub process: Interval,
+    /// Making lines of a batch.
+    #[serde(deserialize_with = "time")]
+    pub transform: Interval,
+    /// Uploading a file.
+    #[serde(deserialize_with = "time")]
+    pub upload: Interval,
+    /// Asking how far an upload is.
+    #[serde(deserialize_with = "time")]
+    pub poll: Interval,
+    /// Asking what became of the records of an upload.
+    #[serde(deserialize_with = "time")]
+    pub stats: Interval,
+    /// Asking whether an upload took effect.
+    #[serde(deserialize_with = "time")]
+    pub reconcile: Interval,
+    /// Telling that an upload will not be asked for again.
+    #[serde(deserialize_with = "time")]
+    pub release: Interval,
     /// Taking note of what was acknowledged.
     #[serde(deserialize_with = "time")]
     pub ack: Interval,
@@ -137,6 +156,12 @@ impl Default for Times {
             open: secs(60),
             write: secs(60),
             process: secs(60),
+            transform: secs(60),
+            upload: secs(300),
+            poll: secs(60),
+            stats: secs(60),
+            reconcile: secs(60),
+            release: secs(10),
             ack: secs(10),
             close: secs(30),
         }

@@ -87,7 +87,7 @@ impl NotAConnector {
             Self::Beyond(Bound::NameBytes) => "strip it of the names of its functions",
             Self::Beyond(_) => "ask the connector's author; no toolchain makes such a component of an ordinary program",
             Self::NoContract { .. } => {
-                "a connector exports wharf:connector/connector; the SDK's export_destination! and export_processor! do that"
+                "a connector exports wharf:connector/connector; the SDK's export_destination!, export_bulk! and export_processor! do that"
             }
             Self::OtherVersion { .. } => "build it against the contract of this host, or run a host that serves its version",
         }

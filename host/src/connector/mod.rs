@@ -7,6 +7,7 @@
 //! Who comes from Conduit: its *Configure* is [`Connector::check`] and [`Connector::open`] here, its *Teardown* is [`Session::close`].
 
 pub mod binary;
+mod bulk;
 pub mod descriptor;
 mod processor;
 pub mod settings;
@@ -41,6 +42,7 @@ use self::{
     settings::{Given, Problem},
 };
 
+pub use self::bulk::{BulkSession, BulkTrouble, UploadContext};
 pub use self::processor::{ProcessTrouble, Processor, ProcessorSession};
 
 /// Loads components; what all of them share.

@@ -14,6 +14,7 @@ mod pointer;
 mod processed;
 mod receipt;
 mod span;
+mod upload;
 
 pub use batch::{Batch, ContentTypes, MOST_METADATA, Operation};
 pub use builder::{BatchBuilder, NewRecord, NoRoom, Shape, Value};
@@ -23,3 +24,4 @@ pub use pointer::{Pointer, PointerError};
 pub use processed::{Change, Derived, Passage, Passed, ProcessBounds, ProcessBreach, Processed, Selection};
 pub use receipt::{Breach, Failure, FailureKind, Fate, Outcome, Receipt, Run, Verdict};
 pub use span::{Span, SpanSet};
+pub use upload::{Found, HANDLE, Handle, Transformed, UploadBreach, UploadRequest, UploadStatus, Uploaded};

@@ -139,6 +139,9 @@ pub enum Breach {
     /// A record that `progress` reported delivered and the receipt calls something else.
     #[error("the receipt takes back record {0}, which had been reported delivered")]
     TakenBack(u32),
+    /// A record that it was not asked about: it is settled already, or never was in hand.
+    #[error("the receipt names record {0}, which it was not asked about")]
+    NotAsked(u32),
     /// `unauthorized` or `fatal` for records that others come after.
     #[error("the receipt calls the records {span} {kind}, which only the last of a batch of {count} can be")]
     NotLast {
@@ -205,6 +208,37 @@ impl Receipt {
             runs.sort_unstable_by_key(|run| run.records);
         }
         Ok(without_gaps(runs, count, &Fate::Unknown))
+    }
+
+    /// The same of some of `count` records and no other: the fate of each of `records`, in order.
+    pub fn verify_of(self, records: &SpanSet, count: u32) -> Result<Vec<Run>, Breach> {
+        let last = records.iter().last().map_or(0, |span| span.end);
+        let spans = self.delivered.iter().copied().chain(self.verdicts.iter().map(|verdict| verdict.records));
+        for span in spans.filter(|span| !span.is_empty()) {
+            if span.end > count {
+                return Err(Breach::Outside { span, count });
+            }
+            if let Some(record) = records.first_not_of(span) {
+                return Err(Breach::NotAsked(record));
+            }
+        }
+        // What may stand last is the last of these.
+        let mut of = records.iter().peekable();
+        let mut runs = Vec::with_capacity(records.spans());
+        for Run { records, fate } in self.verify(last, &SpanSet::default())? {
+            // Both are in order: a walk along both, however many there are.
+            while let Some(span) = of.peek() {
+                let both = Span::new(span.start.max(records.start), span.end.min(records.end));
+                if !both.is_empty() {
+                    runs.push(Run { records: both, fate: fate.clone() });
+                }
+                if span.end > records.end {
+                    break;
+                }
+                of.next();
+            }
+        }
+        Ok(runs)
     }
 
     /// The fate of every record where the call failed as a whole: `fate` for each that `progress` had not reported.
@@ -284,6 +318,29 @@ mod tests {
         let runs = Receipt::failed(5, &progress(&[(0, 1), (3, 4)]), &Fate::Untried);
         let delivered: u32 = runs.iter().filter(|run| run.fate == Fate::Delivered).map(|run| run.records.len()).sum();
         assert_eq!((delivered, runs.len()), (2, 4));
+    }
+
+    #[test]
+    fn some_records_are_answered_for_and_no_other() {
+        let asked = progress(&[(1, 3), (5, 6)]);
+        let verify = |delivered: &[(u32, u32)], verdicts: Vec<Verdict>| {
+            let delivered = delivered.iter().map(|(start, end)| Span::new(*start, *end)).collect();
+            Receipt { delivered, verdicts }.verify_of(&asked, 8)
+        };
+        let runs = verify(&[(2, 3)], vec![verdict(5, 6, failed(FailureKind::Fatal))]).unwrap();
+        let fates: Vec<_> =
+            runs.iter().map(|run| (run.records, run.fate == Fate::Delivered, run.fate == Fate::Unknown)).collect();
+        assert_eq!(fates, [(Span::new(1, 2), false, true), (Span::new(2, 3), true, false), (Span::new(5, 6), false, false)]);
+        assert_eq!(
+            verify(&[], vec![]).unwrap().iter().map(|run| run.records).collect::<Vec<_>>(),
+            [Span::new(1, 3), Span::new(5, 6)]
+        );
+        for (start, end, first) in [(0, 2, 0), (2, 6, 3), (6, 8, 6), (3, 5, 3)] {
+            assert_eq!(verify(&[(start, end)], vec![]).unwrap_err(), Breach::NotAsked(first));
+        }
+        assert_eq!(verify(&[(5, 9)], vec![]).unwrap_err(), Breach::Outside { span: Span::new(5, 9), count: 8 });
+        assert_eq!(verify(&[(2, 3), (2, 3)], vec![]).unwrap_err(), Breach::Twice(2));
+        assert!(matches!(verify(&[], vec![verdict(1, 3, failed(FailureKind::Fatal))]).unwrap_err(), Breach::NotLast { .. }));
     }
 
     proptest! {

@@ -39,6 +39,15 @@ impl fmt::Display for Span {
     }
 }
 
+impl FromIterator<Span> for SpanSet {
+    /// Fast where they come in order.
+    fn from_iter<I: IntoIterator<Item = Span>>(spans: I) -> Self {
+        let mut set = Self::default();
+        spans.into_iter().for_each(|span| set.insert(span));
+        set
+    }
+}
+
 /// A set of records, kept as spans that neither touch nor overlap, in order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SpanSet(Vec<Span>);
@@ -75,6 +84,18 @@ impl SpanSet {
         let at = self.0.partition_point(|kept| kept.end <= span.start);
         let first = self.0.get(at)?.start.max(span.start);
         (first < span.end).then_some(first)
+    }
+
+    /// The first of the records that is not in.
+    pub fn first_not_of(&self, span: Span) -> Option<u32> {
+        if span.is_empty() {
+            return None;
+        }
+        let at = self.0.partition_point(|kept| kept.end <= span.start);
+        match self.0.get(at) {
+            Some(kept) if kept.start <= span.start => (kept.end < span.end).then_some(kept.end),
+            _ => Some(span.start),
+        }
     }
 
     /// The spans, in order.
@@ -131,6 +152,7 @@ mod tests {
                 let span = Span::new(record, record + 3);
                 prop_assert_eq!(set.first_of(span), (record..record + 3).find(|r| records.contains(r)));
                 prop_assert_eq!(set.intersects(span), set.first_of(span).is_some());
+                prop_assert_eq!(set.first_not_of(span), (record..record + 3).find(|r| !records.contains(r)));
             }
             prop_assert_eq!(set.records(), records.len() as u64);
             let gaps: Vec<u32> = set.gaps(70).into_iter().flat_map(|gap| gap.start..gap.end).collect();

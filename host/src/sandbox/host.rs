@@ -21,6 +21,7 @@ use super::{
     output::{Captured, Stream},
     redaction::Redactor,
     sockets::{Dialer, Open},
+    staged::Staged,
     state::State,
     tokens::Tokens,
     usage::Usage,
@@ -136,6 +137,8 @@ pub struct Host {
     pub scope: Scope,
     /// Set while a call is about records, and only then.
     pub in_hand: Option<InHand>,
+    /// The file of the upload that a call is about, and only then.
+    pub staged: Option<Staged>,
     /// What its destination used and tried so far.
     pub usage: Arc<Usage>,
     /// The longest message of the log, in bytes.
@@ -192,6 +195,7 @@ impl Host {
             open_sockets: None,
             scope,
             in_hand: None,
+            staged: None,
             usage,
             line_limit,
             state: grants.state.clone(),

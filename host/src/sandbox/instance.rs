@@ -35,6 +35,18 @@ pub enum Call {
     Write,
     /// Change these records.
     Process,
+    /// Make lines of these records.
+    Transform,
+    /// Take this file.
+    Upload,
+    /// How far is this upload?
+    Poll,
+    /// What became of the records of this upload?
+    Stats,
+    /// Did this upload take effect?
+    Reconcile,
+    /// Nobody will ask for this upload again.
+    Release,
     /// These are settled.
     Ack,
     /// Come to an end.
@@ -50,6 +62,12 @@ impl Call {
             Self::Open => "open",
             Self::Write => "write",
             Self::Process => "process",
+            Self::Transform => "transform",
+            Self::Upload => "upload",
+            Self::Poll => "poll",
+            Self::Stats => "stats",
+            Self::Reconcile => "reconcile",
+            Self::Release => "release",
             Self::Ack => "ack",
             Self::Close => "close",
         }
@@ -63,6 +81,12 @@ impl Call {
             Self::Open => times.open,
             Self::Write => times.write,
             Self::Process => times.process,
+            Self::Transform => times.transform,
+            Self::Upload => times.upload,
+            Self::Poll => times.poll,
+            Self::Stats => times.stats,
+            Self::Reconcile => times.reconcile,
+            Self::Release => times.release,
             Self::Ack => times.ack,
             Self::Close => times.close,
         }
@@ -290,6 +314,8 @@ impl Instance {
         if records > 0 {
             usage.computed(fuel.saturating_sub(store.get_fuel().unwrap_or_default()), records);
         }
+        // Its file is in hand for this call alone.
+        store.data_mut().staged = None;
         let error = match came {
             Came::Back(Ok(result)) => {
                 self.store = Some(store);

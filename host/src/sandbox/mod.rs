@@ -12,6 +12,7 @@
 //! | sockets | [`sockets`] | `access-denied` |
 //! | state | [`state`] | `not-granted` |
 //! | tokens | [`tokens`] | `not-granted` |
+//! | the staged file of an upload | [`staged`] | `no upload is in hand` |
 //! | follow-ups | the contract's own interface | `not granted` |
 //! | clocks, randomness | [`host`], [`timely`] | ordinary; random bytes a call are bounded |
 //! | log, metrics | [`log`], [`figures`] | within a rate, and so many names |
@@ -37,6 +38,7 @@ pub mod output;
 pub mod redaction;
 pub mod roots;
 pub mod sockets;
+pub mod staged;
 pub mod state;
 pub mod thread;
 pub mod timely;
@@ -54,6 +56,7 @@ pub use instance::{Call, Ended, Instance};
 pub use log::Log;
 pub use redaction::Redactor;
 pub use sockets::Sockets;
+pub use staged::Staged;
 pub use state::{State, StateRefusal};
 pub use tokens::{Broker, TokenError, TokenSource, Tokens};
 pub use usage::{Event, Usage};

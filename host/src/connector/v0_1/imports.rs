@@ -109,9 +109,13 @@ impl follow_ups::Host for Host {
 }
 
 impl staged::Host for Host {
-    fn read(&mut self, _offset: u64, _length: u32) -> wasmtime::Result<Result<Vec<u8>, String>> {
+    async fn read(&mut self, offset: u64, length: u32) -> wasmtime::Result<Result<Vec<u8>, String>> {
         self.in_time()?;
-        Ok(Err("no upload is in hand".into()))
+        let Some(file) = &self.staged else {
+            return Ok(Err("no upload is in hand".into()));
+        };
+        let most = u32::try_from(self.answer_limit.bytes()).unwrap_or(u32::MAX);
+        Ok(file.read(offset, length.min(most)).await.map_err(|error| error.to_string()))
     }
 }
 

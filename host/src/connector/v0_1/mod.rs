@@ -2,10 +2,12 @@
 //!
 //! Nothing outside this folder sees a generated type.
 
+mod bulk;
 mod imports;
 mod processor;
 mod session;
 
+pub use bulk::BulkSession;
 pub use processor::ProcessorSession;
 pub use session::Session;
 
@@ -24,6 +26,7 @@ mod bindings {
         world: "wharf:connector/write-destination",
         imports: {
             // These wait for the disk or for a far side.
+            "wharf:connector/staged@0.1.0": async | trappable,
             "wharf:connector/state@0.1.0": async | trappable,
             "wharf:connector/tokens@0.1.0.get": async | trappable,
             default: trappable,
@@ -59,6 +62,19 @@ mod processing {
     });
 }
 
+/// What a bulk destination offers.
+#[allow(missing_docs, reason = "generated; the contract's own comments stand in wit/")]
+mod uploading {
+    wasmtime::component::bindgen!({
+        path: "../wit",
+        inline: "package wharf:host; world uploading { export wharf:connector/bulk@0.1.0; }",
+        world: "wharf:host/uploading",
+        exports: { default: async },
+        ownership: Borrowing { duplicate_if_necessary: true },
+        with: { "wharf:connector/types@0.1.0": super::bindings::wharf::connector::types },
+    });
+}
+
 /// What components of this version can import, linked once for an engine: the contract, all of WASI 0.2, and HTTP. What is not
 /// granted answers so at run time.
 pub fn linker(engine: &Engine) -> wasmtime::Result<Linker<Host>> {
@@ -85,13 +101,17 @@ impl Component {
         Ok(Self { pre: linker.instantiate_pre(component)? })
     }
 
-    /// Starts an instance and asks who it is. One that says to be a destination or a processor is held against the contract's types
+    /// Starts an instance and asks who it is. One that says to be a destination, a bulk destination or a processor is held against the contract's types
     /// here, and not at its first record.
     pub async fn describe(&self, standing: Standing<'_>, outline: &Outline) -> Result<String, Loading> {
         let (mut instance, exports) = self.start(standing, Call::Describe).await?;
         if outline.offers("destination") {
             let store = instance.store().ok_or(Loading::Gone)?;
             bindings::WriteDestination::new(store, &exports).map_err(Loading::Exports)?;
+        }
+        if outline.offers("bulk") {
+            let store = instance.store().ok_or(Loading::Gone)?;
+            uploading::Uploading::new(store, &exports).map_err(Loading::Exports)?;
         }
         if outline.offers("processor") {
             let store = instance.store().ok_or(Loading::Gone)?;

@@ -125,7 +125,7 @@ pub(super) fn part<'a>(batch: &'a record::Batch, attempt: u32, offsets: &'a [u32
     }
 }
 
-fn translated(receipt: types::Receipt, redactor: &Redactor) -> Receipt {
+pub(super) fn translated(receipt: types::Receipt, redactor: &Redactor) -> Receipt {
     Receipt {
         delivered: receipt.delivered.into_iter().map(span).collect(),
         verdicts: receipt.verdicts.into_iter().map(|verdict| translated_verdict(verdict, redactor)).collect(),

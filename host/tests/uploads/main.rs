@@ -1,0 +1,7 @@
+//! Bulk destinations under the host's eye.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod cage;
+mod calls;
+mod hostile;
