@@ -40,6 +40,11 @@ fn a_host_that_is_killed_again_and_again_loses_nothing_and_keeps_the_order_of_ke
     trial("");
 }
 
+#[test]
+fn with_exact_batches_what_comes_again_comes_in_the_cut_that_it_came_in() {
+    trial("exact-batches: true");
+}
+
 /// Draws numbers.
 #[derive(Clone)]
 struct Draw(u64);
