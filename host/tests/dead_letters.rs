@@ -3,20 +3,22 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
+#[path = "common/run.rs"]
+mod run;
 
-use std::{collections::HashMap, fmt::Write as _, path::Path, sync::Arc, time::Duration};
+use std::{fmt::Write as _, path::Path, sync::Arc, time::Duration};
 
-use tokio::sync::watch;
 use wharf::{
     clock::Clock,
-    connector::{Connector, Loader, Opening},
-    pipeline::{Counts, Delivery, Destination, Gate, Outlet, Pipeline, Stopping, Surroundings},
-    sandbox::{Engine, Scope},
-    source::{Checkpoints, Compression, Cut, FileOptions, FileSource, Format, Reading},
+    connector::{Connector, Loader},
+    pipeline::Counts,
+    sandbox::Engine,
+    source::Format,
     store::SqliteStore,
 };
 
 use common::{allocations, peak};
+use run::{cut, destination, file};
 
 /// The longest message that a receipt may bring.
 const MESSAGE: u32 = 4 << 10;
@@ -29,40 +31,10 @@ async fn run(folder: &Path, connector: &Connector, fault: &str, records: u32) ->
         lines
     });
     std::fs::write(&path, lines).unwrap();
-    let clock = Clock::system();
-    let cut = Cut { records, bytes: 64 << 20, delay: Duration::from_secs(3600) };
-    let options = FileOptions {
-        path: path.to_str().unwrap().to_owned(),
-        compression: Compression::Detect,
-        follow: None,
-        reading: Reading::new(Format::Lines, cut),
-    };
-    let setting = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-    let settings = vec![setting("fault", fault), setting("at", "write"), setting("amount", &MESSAGE.to_string())];
-    let scope = Scope::new([("pipeline", "pipe"), ("destination", "dest")]);
-    let pipeline = Pipeline {
-        id: "pipe".into(),
-        source: Box::new(FileSource::new(options, "pipe", Checkpoints::new(), clock.clone())),
-        processors: Vec::new(),
-        outlets: vec![Outlet::from(Destination {
-            id: "dest".into(),
-            connector: connector.clone(),
-            opening: Opening { settings, scope, ..Opening::default() },
-            processors: Vec::new(),
-            delivery: Delivery { tolerance: (0, 0), ..Delivery::default() },
-        })],
-        window: 4,
-        checkpoint_interval: Duration::ZERO,
-        tolerance: (0, 0),
-        read_before: HashMap::new(),
-        exact_batches: None,
-    };
+    let settings = [("fault", fault), ("at", "write"), ("amount", &MESSAGE.to_string())];
+    let destination = destination("dest", connector, &settings);
     let store = Arc::new(SqliteStore::open(&folder.join("store")).unwrap());
-    let (_stop, stop) = watch::channel(Stopping::No);
-    let progress = pipeline.progress();
-    let ended = pipeline.run(Surroundings { store, clock, stop, entrance: Gate::default() }, progress).await;
-    assert!(ended.error.is_none(), "{:?}", ended.error);
-    ended.counts
+    run::run(file(&path, Format::Lines, cut(records)), vec![destination], Duration::ZERO, store).await
 }
 
 /// Runs in a folder of its own. Gives allocations, the most bytes at one time, the counts, and the size of the store's file.

@@ -4,20 +4,21 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
+#[path = "common/run.rs"]
+mod run;
 
-use std::{collections::HashMap, fmt::Write as _, path::Path, sync::Arc, time::Duration};
+use std::{fmt::Write as _, path::Path, sync::Arc, time::Duration};
 
-use tokio::sync::watch;
 use wharf::{
     clock::Clock,
-    connector::{Connector, Loader, Opening},
-    pipeline::{Delivery, Destination, Gate, Outlet, Pipeline, Stopping, Surroundings},
-    sandbox::{Engine, Scope},
-    source::{Checkpoints, Compression, Cut, FileOptions, FileSource, Format, Reading},
+    connector::{Connector, Loader},
+    sandbox::Engine,
+    source::Format,
     store::SqliteStore,
 };
 
 use common::allocations;
+use run::{cut, destination, file, run};
 
 const BATCHES: u32 = 20;
 
@@ -32,45 +33,13 @@ async fn cost(folder: &Path, connector: &Connector, setting: &str, records: u32)
     });
     std::fs::write(&path, lines).unwrap();
 
-    let clock = Clock::system();
-    let cut = Cut { records, bytes: 64 << 20, delay: Duration::from_secs(3600) };
-    let options = FileOptions {
-        path: path.to_str().unwrap().to_owned(),
-        compression: Compression::Detect,
-        follow: None,
-        reading: Reading::new(Format::JsonLines { key: Some("/id".parse().unwrap()) }, cut),
-    };
-    let opening = Opening {
-        settings: vec![(setting.into(), "true".into())],
-        scope: Scope::new([("pipeline", "pipe"), ("destination", "dest")]),
-        ..Opening::default()
-    };
-    let pipeline = Pipeline {
-        id: "pipe".into(),
-        source: Box::new(FileSource::new(options, "pipe", Checkpoints::new(), clock.clone())),
-        processors: Vec::new(),
-        outlets: vec![Outlet::from(Destination {
-            id: "dest".into(),
-            connector: connector.clone(),
-            opening,
-            processors: Vec::new(),
-            delivery: Delivery::default(),
-        })],
-        window: 4,
-        checkpoint_interval: Duration::ZERO,
-        tolerance: (0, 0),
-        read_before: HashMap::new(),
-        exact_batches: None,
-    };
+    let source = file(&path, Format::JsonLines { key: Some("/id".parse().unwrap()) }, cut(records));
+    let destination = destination("dest", connector, &[(setting, "true")]);
     let store = Arc::new(SqliteStore::open(&folder.path().join("store")).unwrap());
-    let (_stop, stop) = watch::channel(Stopping::No);
-    let progress = pipeline.progress();
-
     let before = allocations();
-    let ended = pipeline.run(Surroundings { store, clock, stop, entrance: Gate::default() }, progress).await;
+    let counts = run(source, vec![destination], Duration::ZERO, store).await;
     let cost = allocations() - before;
-    assert!(ended.error.is_none(), "{:?}", ended.error);
-    assert_eq!(ended.counts.destinations[0].delivered, u64::from(total));
+    assert_eq!(counts.destinations[0].delivered, u64::from(total));
     cost
 }
 
