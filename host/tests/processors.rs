@@ -1,17 +1,16 @@
-//! Processors under the host's eye: what an honest one makes of a batch, and what becomes of one that breaks the contract, computes
-//! without end or takes what it may not. The zoo's rows for `process`; the session is driven directly.
+//! Processors under the host's eye: what an honest one makes of a batch, what is told of one that is not, and the shipped ones one behind
+//! the other. The session is driven directly; hostile ones, in a pipeline and beside a neighbour, are in the zoo.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use std::{
     io::{self, Write},
     sync::{Arc, Mutex},
-    time::Instant,
 };
 
 use wharf::{
     clock::Clock,
-    config::{Interval, Limits, Size, Times},
+    config::Limits,
     connector::{Connector, Loader, Opening, ProcessTrouble, ProcessorSession, settings::Given},
     record::{Batch, BatchBuilder, Derived, Passed, Selection, Span},
     sandbox::{Engine, Redactor, Scope, Usage, cache::Cache},
@@ -21,7 +20,6 @@ use wharf_tests::component;
 /// A processor in its cage.
 struct Cage {
     connector: Connector,
-    limits: Limits,
     usage: Arc<Usage>,
     secrets: Vec<String>,
 }
@@ -34,16 +32,12 @@ impl Cage {
         let loader = Loader::new(Engine::new(Some(cache)).unwrap(), Clock::system()).unwrap();
         let connector = loader.load(&component("guest-mangles").unwrap()).await.unwrap();
         assert!(connector.outline.offers("processor") && !connector.outline.offers("destination"));
-        let time = Times { process: Interval::from_millis(2000), ..Times::default() };
-        let limits =
-            Limits { memory: Size::from_mib(16), fuel_per_call: 400_000_000, fuel_per_record: 1000, time, ..Limits::default() };
-        Self { connector, limits, usage: Arc::default(), secrets: Vec::new() }
+        Self { connector, usage: Arc::default(), secrets: Vec::new() }
     }
 
     async fn open(&self, act: &str, amount: u64) -> ProcessorSession {
         let mut opening = Opening {
             settings: vec![("act".into(), act.into()), ("amount".into(), amount.to_string())],
-            limits: Arc::new(self.limits),
             scope: Scope::new([("pipeline", "pipe"), ("processor", "mangles")]),
             usage: self.usage.clone(),
             ..Opening::default()
@@ -112,101 +106,22 @@ async fn records_are_dropped_and_fail_each_by_itself() {
 #[tokio::test]
 async fn whoever_breaks_the_contract_is_not_believed_and_lives() {
     let cage = Cage::new().await;
-    let cases = [
-        ("nothing", 0, "the processor leaves out record 0 and 3 after it"),
-        ("forget", 0, "the processor leaves out record 3: nothing came of it"),
-        ("count-without-end", 0, "the processor made 4294967295 records, and 100000 are the most (limits.records-out)"),
-        ("many", 100_001, "the processor made 100001 records, and 100000 are the most (limits.records-out)"),
-        ("parents-short", 0, "the processor made 4 records and named 1 parents"),
-        ("parents-outside", 0, "the processor says that record 3 came of record 4 in a batch of 4"),
-        ("parents-falling", 0, "the processor says that record 1 came of record 2, and the one before it of a later one"),
-        ("twice", 0, "the processor names record 1 twice"),
-        ("filtered-outside", 0, "the processor has the span 0..4294967295 in a batch of 4 records"),
-        ("filtered-backwards", 0, "the processor has the span 3..1, which holds no record"),
-        ("warn", 0, "the processor has a verdict on the records 0..1 that is not `failed`"),
-        ("fatal-first", 0, "the processor calls the records 0..1 fatal, which only the last of a batch of 4 can be"),
-        ("column-short", 0, "the processor's column after has 1 values for 4 records"),
-        ("column-empty", 0, "the processor's column key has no offset for 4 records"),
-        ("column-start", 0, "the processor's column before has offsets that start at 1, not at 0"),
-        ("column-falls", 0, "the processor's column after has offsets that fall after value 1"),
-        ("column-end", 0, "the processor's column after has offsets up to 4294967295 in 2 bytes"),
-        ("validity", 0, "the processor's column after has 7 bytes of validity for 4 records"),
-        ("operations-short", 0, "the processor made 4 records and named 1 operations"),
-        ("operation", 0, "the processor gave record 0 the operation 200; 0 to 3 are all there are"),
-        ("content-type", 0, "the processor gave the media type \"text/\u{fffd}[2J\""),
-        ("metadata", 65, "the processor made 65 metadata columns; 64 are the most"),
-        ("name", 300, "the processor named a metadata column \"xxx"),
-        ("name", 0, "the processor named a metadata column \"\""),
-        ("name-twice", 0, "the processor named the metadata column x twice"),
-    ];
-    for (act, amount, words) in cases {
-        let mut session = cage.open(act, amount).await;
-        for _ in 0..2 {
-            let trouble = session.process(&batch(), &Selection::All, 1).await.unwrap_err();
-            assert!(matches!(trouble, ProcessTrouble::Breach(_)), "{act}: {trouble}");
-            assert!(trouble.to_string().starts_with(words), "{act}: {trouble}");
-        }
-        session.close().await.unwrap().unwrap();
+    let mut session = cage.open("twice", 0).await;
+    for attempt in 1..3 {
+        let trouble = session.process(&batch(), &Selection::All, attempt).await.unwrap_err();
+        assert!(matches!(trouble, ProcessTrouble::Breach(_)), "{trouble}");
+        assert_eq!(trouble.to_string(), "the processor names record 3 twice");
     }
-    // As many and as much as may be is no breach.
-    assert_eq!(cage.process("many", 100_000).await.unwrap().batch().unwrap().count(), 100_000);
-    assert_eq!(cage.process("metadata", 64).await.unwrap().batch().unwrap().metadata().len(), 64);
+    session.close().await.unwrap().unwrap();
 }
 
 #[tokio::test]
-async fn more_bytes_than_may_come_out_are_refused_before_they_are_copied() {
-    let mut cage = Cage::new().await;
-    cage.limits.bytes_out = Size::from_kib(1);
-    let trouble = cage.process("many", 1000).await.unwrap_err().to_string();
-    // Each has a byte of its value and one of its key.
-    assert_eq!(trouble, "the processor made 2000 bytes of records, and 1024 are the most (limits.bytes-out)");
-    assert_eq!(cage.process("many", 500).await.unwrap().batch().unwrap().count(), 500);
-    cage.limits.records_out = 499;
-    let trouble = cage.process("many", 500).await.unwrap_err().to_string();
-    assert_eq!(trouble, "the processor made 500 records, and 499 are the most (limits.records-out)");
-}
-
-#[tokio::test]
-async fn whoever_takes_more_than_it_may_is_thrown_away() {
+async fn whoever_ended_its_instance_is_asked_nothing_more() {
     let cage = Cage::new().await;
-    let cases = [
-        (
-            "loop",
-            0,
-            "process ended its instance: computed more than 400004000 units of fuel (limits.fuel-per-call and limits.fuel-per-record)",
-        ),
-        ("sleep", 0, "process ended its instance: took longer than 2s (limits.time.process)"),
-        ("grow", 0, "process ended its instance: wanted "),
-        ("hoard", 64 << 20, "process ended its instance: wanted "),
-        ("panic", 0, "process ended its instance: "),
-        ("exit", 3, "process ended its instance: "),
-        (
-            "answer-at-length",
-            3 << 20,
-            "process ended its instance: handed over more than 1MiB in one call (limits.host-call-bytes)",
-        ),
-        ("progress", 0, "process ended its instance: "),
-        ("nonsense", 0, "process ended its instance: "),
-    ];
-    for (act, amount, words) in cases {
-        let mut cage =
-            Cage { limits: cage.limits, connector: cage.connector.clone(), usage: Arc::default(), secrets: Vec::new() };
-        if act == "answer-at-length" {
-            cage.limits.host_call_bytes = Size::from_mib(1);
-        }
-        let began = Instant::now();
-        let mut session = cage.open(act, amount).await;
-        let trouble = session.process(&batch(), &Selection::All, 1).await.unwrap_err();
-        assert!(matches!(trouble, ProcessTrouble::Ended(_)), "{act}: {trouble}");
-        assert!(trouble.to_string().starts_with(words), "{act}: {trouble}");
-        if act == "progress" {
-            assert!(trouble.to_string().contains("progress was reported outside of write"), "{trouble}");
-        }
-        // It is gone for good.
-        let again = session.process(&batch(), &Selection::All, 2).await.unwrap_err();
-        assert!(matches!(again, ProcessTrouble::Ended(_)), "{act}: {again}");
-        assert!(session.memory_peak() <= 16 << 20);
-        assert!(began.elapsed().as_secs() < 30, "{act} took {:?}", began.elapsed());
+    let mut session = cage.open("panic", 0).await;
+    for attempt in 1..3 {
+        let trouble = session.process(&batch(), &Selection::All, attempt).await.unwrap_err();
+        assert!(matches!(trouble, ProcessTrouble::Ended(_)), "{trouble}");
     }
 }
 

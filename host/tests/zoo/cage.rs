@@ -25,7 +25,7 @@ use wharf_tests::Scratch;
 
 use crate::{
     process::{self, Holdings},
-    row::{Animal, Outcome, Row},
+    row::{Animal, Outcome, Role, Row},
 };
 
 /// What the honest connector is given in each of its rounds, and in what batches.
@@ -68,6 +68,12 @@ struct Came {
     read: u64,
 }
 
+/// What a pipeline is made of, as in the pipeline file.
+struct Stages {
+    processors: Value,
+    destination: Value,
+}
+
 /// Runs one row in this process.
 pub fn run(row: &Row) {
     let log = Log::default();
@@ -75,7 +81,7 @@ pub fn run(row: &Row) {
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     let runtime = runtime.worker_threads(2).enable_all().build().unwrap();
     let folder = Scratch::new().unwrap();
-    let destination = runtime.block_on(prepare(row, &folder));
+    let stages = runtime.block_on(prepare(row, &folder));
     let honest = wharf_tests::component("guest-faults").unwrap();
     let loader = Loader::new(engine(), Clock::system()).unwrap();
 
@@ -99,7 +105,7 @@ pub fn run(row: &Row) {
         }
     });
     let started = Instant::now();
-    let came = runtime.block_on(runtime.spawn(cage(loader.clone(), folder, destination, row.batch))).unwrap();
+    let came = runtime.block_on(runtime.spawn(cage(loader.clone(), folder, stages, row.batch))).unwrap();
     let took = started.elapsed();
     done.store(true, Relaxed);
     let (rounds, slowest) = runtime.block_on(neighbour).unwrap();
@@ -164,18 +170,18 @@ pub fn run(row: &Row) {
     assert!(after.files <= files, "{before:?} {after:?}");
 }
 
-/// The animal's destination in the pipeline file. Its code is compiled here, so that this is not measured.
-async fn prepare(row: &Row, folder: &Scratch) -> Value {
-    let mut destination = json!({"id": "bad", "grants": row.grants, "limits": row.limits, "on-unknown": "hold"});
+/// What the animal's pipeline is made of. Its code is compiled here, so that this is not measured.
+async fn prepare(row: &Row, folder: &Scratch) -> Stages {
+    let mut animal = json!({"id": "bad", "grants": row.grants, "limits": row.limits});
     let bytes = match &row.animal {
         Animal::Guest(guest, settings) => {
-            destination["settings"] = settings.clone();
+            animal["settings"] = settings.clone();
             fs::read(wharf_tests::component(guest).unwrap()).unwrap()
         }
         Animal::Raw(raw) => raw.component(),
         Animal::File(make) => make(),
     };
-    destination["component"] = json!(folder.write("animal.wasm", &bytes).unwrap());
+    animal["component"] = json!(folder.write("animal.wasm", &bytes).unwrap());
     fs::create_dir(folder.path("granted")).unwrap();
     folder.write("secret", "secret").unwrap();
     symlink("../secret", folder.path("granted/out")).unwrap();
@@ -185,7 +191,7 @@ async fn prepare(row: &Row, folder: &Scratch) -> Value {
         records = (0..row.records).map(|record| record.to_string()).collect();
     }
     if let Some(served) = row.served {
-        (destination["grants"], records) = served();
+        (animal["grants"], records) = served();
     }
     let lines: String = records.iter().map(|record| format!("{record}\n")).collect();
     folder.write("records.txt", lines).unwrap();
@@ -195,13 +201,24 @@ async fn prepare(row: &Row, folder: &Scratch) -> Value {
         let digest = Sha256::digest(&bytes).iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
         let _refused = engine().compile(&digest, bytes.into()).await;
     }
-    destination
+    let mut behind = json!({"id": "behind", "component": wharf_tests::component("guest-faults").unwrap()});
+    match row.role {
+        Role::Destination => {
+            animal["on-unknown"] = json!("hold");
+            Stages { processors: json!([]), destination: animal }
+        }
+        Role::Processor => Stages { processors: json!([animal]), destination: behind },
+        Role::OfDestination => {
+            behind["processors"] = json!([animal]);
+            Stages { processors: json!([]), destination: behind }
+        }
+    }
 }
 
 /// Runs the animal's pipeline to its end.
-async fn cage(loader: Loader, folder: Scratch, destination: Value, batch: u32) -> Came {
+async fn cage(loader: Loader, folder: Scratch, stages: Stages, batch: u32) -> Came {
     let source = json!({"kind": "file", "path": "records.txt", "format": "lines"});
-    let came = pipeline(&loader, &folder, &source, &destination, batch, &hasty()).await;
+    let came = pipeline(&loader, &folder, &source, &stages, batch, &hasty()).await;
     let report = match came {
         Ok(report) => report,
         Err(told) => return Came { delivered: 0, told, refused: true, letters: Vec::new(), read: 0 },
@@ -220,8 +237,8 @@ async fn cage(loader: Loader, folder: Scratch, destination: Value, batch: u32) -
 async fn round(loader: &Loader, component: &std::path::Path) {
     let folder = Scratch::new().unwrap();
     let source = json!({"kind": "generator", "count": HONEST.0, "size": "100B"});
-    let destination = json!({"id": "honest", "component": component});
-    let report = pipeline(loader, &folder, &source, &destination, HONEST.1, &Clock::system()).await.unwrap();
+    let stages = Stages { processors: json!([]), destination: json!({"id": "honest", "component": component}) };
+    let report = pipeline(loader, &folder, &source, &stages, HONEST.1, &Clock::system()).await.unwrap();
     let counts = &report.counts.destinations[0];
     assert!(report.error.is_none(), "the honest connector: {:?}", report.error);
     assert_eq!((counts.delivered, counts.dead_lettered), (HONEST.0.into(), 0), "the honest connector");
@@ -231,14 +248,12 @@ async fn pipeline(
     loader: &Loader,
     folder: &Scratch,
     source: &Value,
-    destination: &Value,
+    Stages { processors, destination }: &Stages,
     batch: u32,
     clock: &Clock,
 ) -> Result<Report, String> {
-    let dead_letters = json!({"window": 0});
-    let batch = json!({"records": batch});
-    let pipeline =
-        json!({"id": "zoo", "source": source, "batch": batch, "dead-letters": dead_letters, "destinations": [destination]});
+    let mut pipeline = json!({"id": "zoo", "source": source, "processors": processors, "destinations": [destination]});
+    (pipeline["batch"], pipeline["dead-letters"]) = (json!({"records": batch}), json!({"window": 0}));
     let file = json!({"version": 1, "pipelines": [pipeline]}).to_string();
     let file = config::parse(&file, "zoo.yaml", &folder.path(""), &|_| None).map_err(|error| error.to_string())?;
     let told = |errors: Vec<plan::PlanError>| errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");

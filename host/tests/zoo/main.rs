@@ -16,6 +16,7 @@ mod memory;
 mod output;
 mod overdue;
 mod process;
+mod processing;
 mod raw;
 mod reach;
 mod receipts;
@@ -35,6 +36,7 @@ const SECTIONS: &[(&str, Rows)] = &[
     ("lifecycle", lifecycle::rows),
     ("memory", memory::rows),
     ("output", output::rows),
+    ("processing", processing::rows),
     ("reach", reach::rows),
     ("receipts", receipts::rows),
     ("values", values::rows),
@@ -78,6 +80,11 @@ fn memory_nobody_holds_more_memory_tables_or_handles_than_the_limits_say() {
 #[test]
 fn output_no_flood_reaches_the_host() {
     run("output");
+}
+
+#[test]
+fn processing_harms_nobody_and_a_wrong_answer_is_not_believed() {
+    run("processing");
 }
 
 #[test]

@@ -11,6 +11,7 @@ pub struct Row {
     /// What it does, which is also how a failure names it.
     pub name: String,
     pub animal: Animal,
+    pub role: Role,
     pub grants: Value,
     pub limits: Value,
     /// How many records it is given: the numbers from 0 on.
@@ -26,6 +27,17 @@ pub struct Row {
     pub longest: Option<Duration>,
     /// By how many bytes the process may grow meanwhile; by default its memory and as much again as hosts and allocators need.
     pub growth: Option<u64>,
+}
+
+/// What it is in its pipeline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// The destination.
+    Destination,
+    /// A processor of the pipeline, before an honest destination.
+    Processor,
+    /// A processor of an honest destination.
+    OfDestination,
 }
 
 /// Starts a server in the row's process.
@@ -72,6 +84,7 @@ impl Row {
         Self {
             name,
             animal,
+            role: Role::Destination,
             grants: json!({}),
             limits: json!({}),
             records: 1,
@@ -98,6 +111,25 @@ impl Row {
     pub fn faulty(fault: &str, at: &str, amount: u64, outcome: Outcome) -> Self {
         let settings = json!({"fault": fault, "at": at, "amount": amount});
         Self::new(format!("{fault} in {at}"), Animal::Guest("guest-faults", settings), outcome)
+    }
+
+    /// A `guest-hostile-processor` that does this in a call.
+    pub fn hostile_processor(act: &str, at: &str, amount: u64, outcome: Outcome) -> Self {
+        let settings = json!({"act": act, "at": at, "amount": amount});
+        let animal = Animal::Guest("guest-hostile-processor", settings);
+        Self { role: Role::Processor, ..Self::new(format!("{act} in {at} of a processor"), animal, outcome) }
+    }
+
+    /// A `guest-mangles` that answers so, with four records in a batch.
+    pub fn mangles(act: &str, amount: u64, outcome: Outcome) -> Self {
+        let animal = Animal::Guest("guest-mangles", json!({"act": act, "amount": amount}));
+        Self { role: Role::Processor, ..Self::new(format!("a processor's answer: {act}, {amount}"), animal, outcome) }
+            .records(4, 4)
+    }
+
+    pub fn role(mut self, role: Role) -> Self {
+        self.role = role;
+        self
     }
 
     pub fn named(mut self, name: impl Into<String>) -> Self {

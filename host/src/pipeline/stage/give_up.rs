@@ -28,6 +28,15 @@ impl Stage {
         }
     }
 
+    /// Which record is to blame shows when they are handed over in pieces; and where none is, by itself, this is all that is told.
+    pub(super) fn in_pieces(&self, processor: &Processor, trouble: &ProcessTrouble) {
+        // Of an instance that ended it is told already.
+        if !matches!(trouble, ProcessTrouble::Ended(_)) && self.admits(processor) {
+            let connector = processor.connector.title();
+            tracing::warn!(pipeline = %self.pipeline, processor = %processor.id, %connector, "to be processed in pieces: {trouble}");
+        }
+    }
+
     /// Gives records up, as far as the pipeline tolerates it.
     pub(super) fn give_up(
         &mut self,

@@ -81,7 +81,10 @@ impl Stage {
                         }
                     }
                     match part.halves() {
-                        Some(halves) => halves.into_iter().rev().for_each(|half| work.push_front(half)),
+                        Some(halves) => {
+                            self.in_pieces(&processor, &trouble);
+                            halves.into_iter().rev().for_each(|half| work.push_front(half));
+                        }
                         None => {
                             let records = Span::new(0, part.batch.count());
                             self.give_up(&processor, &part, records, &trouble_reason(&processor, &trouble), label, letters)?;
