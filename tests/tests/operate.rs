@@ -92,7 +92,7 @@ fn dead_letters_are_listed_shown_and_removed() {
     }
     assert_eq!(document(&scratch, &["dead-letters", "show", "1"]), *first);
     let shown = text(&scratch, &["dead-letters", "show", "3"]);
-    assert!(shown.contains("record       c\\u{1b}[2J\n") && shown.contains("reason       told to\n"), "{shown}");
+    assert!(shown.contains("record       c\\u{1b}[2J  (text/plain)\n") && shown.contains("reason       told to\n"), "{shown}");
     // The copy says the same.
     let copied = fs::read_to_string(scratch.path("copies/given-up.ndjson")).unwrap();
     let copied: Vec<Value> = copied.lines().map(|line| serde_json::from_str(line).unwrap()).collect();

@@ -11,10 +11,10 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    config::Interval,
+    config::{Interval, nearest},
     operate::{Answer, LetterPage, Request},
     sandbox::output::printable,
-    store::{LetterDocument, LetterFilter, Payload},
+    store::{LetterDocument, LetterFilter, Payload, letters},
 };
 
 /// What to do with dead letters.
@@ -61,8 +61,8 @@ pub struct Which {
     /// Those of this destination.
     #[arg(long, value_name = "ID")]
     destination: Option<String>,
-    /// Those of this kind: rejected, too-large, limit, trapped, unreadable.
-    #[arg(long)]
+    /// Those of this kind: rejected, too-large, limit, trapped, transient, uncertain, unknown, breach, missed, unreadable.
+    #[arg(long, value_parser = kind)]
     kind: Option<String>,
     /// Those given up at this time or later: `2026-01-31T12:00:00Z`, or so long ago, such as `2h`.
     #[arg(long, value_name = "TIME", value_parser = moment)]
@@ -166,6 +166,15 @@ async fn list(desk: &Desk, filter: LetterFilter, mut after: i64, limit: u32, out
     Ok(SETTLED)
 }
 
+/// A kind that a dead letter can be of.
+fn kind(text: &str) -> Result<String, String> {
+    if letters::KINDS.contains(&text) {
+        return Ok(text.to_owned());
+    }
+    let near = nearest(text, letters::KINDS.iter().copied());
+    Err(near.map_or_else(|| format!("there are {}", letters::KINDS.join(", ")), |near| format!("did you mean `{near}`?")))
+}
+
 /// A time, or how long ago it was, as it stands in the store.
 fn moment(text: &str) -> Result<String, String> {
     if let Ok(ago) = text.parse::<Interval>() {
@@ -230,11 +239,17 @@ fn whole(letter: &LetterDocument) -> String {
         Some(Payload::Binary { base64 }) => format!("(base64) {base64}"),
     };
     let optional = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".into());
-    let lines = [
+    let operation = letter.operation.clone().unwrap_or_else(|| "(not kept by the version of wharf that gave it up)".into());
+    let typed = |name: &str, value: &Option<Payload>| match letter.content_types.get(name) {
+        Some(content_type) if value.is_some() => format!("{}  ({content_type})", payload(value)),
+        _ => payload(value),
+    };
+    let mut lines = vec![
         ("id", letter.id.map(|id| id.to_string()).unwrap_or_default()),
         ("given up", letter.at.clone()),
         ("pipeline", letter.pipeline.clone()),
         ("destination", optional(&letter.destination)),
+        ("processor", optional(&letter.processor)),
         ("connector", optional(&letter.connector)),
         ("from", format!("{}:{}", letter.label, letter.sequence)),
         ("partition", letter.partition.clone()),
@@ -243,9 +258,18 @@ fn whole(letter: &LetterDocument) -> String {
         ("kind", letter.kind.clone()),
         ("code", optional(&letter.code)),
         ("reason", letter.message.clone()),
-        ("key", payload(&letter.key)),
-        ("record", payload(&letter.record)),
+        ("operation", operation),
+        ("key", typed("key", &letter.key)),
+        ("before", typed("before", &letter.before)),
+        ("record", typed("record", &letter.record)),
     ];
+    for (name, value) in &letter.metadata {
+        let value = match value {
+            Payload::Text(text) => format!("{name}: {text}"),
+            Payload::Binary { base64 } => format!("{name}: (base64) {base64}"),
+        };
+        lines.push(("metadata", value));
+    }
     lines.iter().map(|(name, text)| format!("{name:<12} {}\n", printable(text, false))).collect()
 }
 
@@ -269,6 +293,11 @@ mod tests {
             message: message.into(),
             connector: None,
             attempts: 0,
+            processor: None,
+            operation: None,
+            before: None,
+            metadata: Default::default(),
+            content_types: Default::default(),
             key: None,
             record: Some(Payload::Text("\u{7}".into())),
         };

@@ -16,7 +16,7 @@ use super::{
 /// What becomes of records that are given up. Each key that is left out has its default.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeadLetters {
-    /// The most bytes that a pipeline's dead letters may take in the store.
+    /// The most bytes that the dead letters of each destination may take in the store, and those that were given up for all of them.
     pub max_bytes: Size,
     /// How long they are kept; `None` for ever.
     pub max_age: Option<Interval>,
@@ -42,8 +42,8 @@ impl Default for DeadLetters {
 #[serde(deny_unknown_fields, rename_all = "kebab-case", expecting = "the dead-letters block")]
 #[schemars(rename = "DeadLetters")]
 struct Written {
-    /// The most bytes that the pipeline's dead letters may take in the store. Where one more would go beyond, the pipeline stops, and nothing
-    /// is dropped.
+    /// The most bytes that the dead letters of one destination may take in the store, and together those that were given up for all of them. Where
+    /// one more would go beyond, the pipeline stops, and nothing is dropped.
     #[serde(default = "default_max_bytes", deserialize_with = "max_bytes")]
     max_bytes: Size,
     /// How long dead letters are kept; older ones are removed, logged and counted. Default: until they are removed by hand.

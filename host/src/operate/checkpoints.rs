@@ -37,10 +37,10 @@ pub struct CheckpointDocument {
     pub partition: String,
     /// What people call it.
     pub label: String,
-    /// The first sequence that is not settled.
-    pub next: u64,
+    /// The first sequence that is not settled, as it stands in the store: a number below 0 is no place, and somebody else's.
+    pub next: i64,
     /// The first sequence that was never read, as far as is known.
-    pub read_to: u64,
+    pub read_to: i64,
 }
 
 /// All pipelines, or one.
@@ -57,8 +57,8 @@ pub(super) async fn show(store: &impl PipelineStore, pipeline: Option<&str>) -> 
         let checkpoints = checkpoints.into_iter().map(|at| CheckpointDocument {
             partition: at.partition,
             label: at.label,
-            next: at.next,
-            read_to: at.read_to,
+            next: at.next.cast_signed(),
+            read_to: at.read_to.cast_signed(),
         });
         documents.push(PipelineDocument { id, source, destinations, checkpoints: checkpoints.collect() });
     }

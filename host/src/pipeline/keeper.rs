@@ -20,6 +20,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
+    record::Record,
     sandbox::output::printable,
     source::Portion,
     store::{DeadLetter, Reason, Settled, Store},
@@ -133,7 +134,7 @@ impl Keeper {
 
     async fn settle_all(&mut self, outcome: Outcome) {
         let Outcome { settled, given_up, permits } = outcome;
-        let beyond = Settled { checkpoint: None, dead_letters: given_up };
+        let beyond = Settled::new(None, given_up);
         let settled = settled.into_iter().map(|(portion, settled)| (Some(portion), settled)).chain([(None, beyond)]);
         for (portion, settled) in settled {
             // Nothing is acknowledged that is not in the store.
@@ -150,9 +151,9 @@ impl Keeper {
     }
 
     /// Settles a portion now, or has its checkpoint wait for others. Dead letters do not wait.
-    async fn settle_soon(&mut self, portion: Option<u64>, settled: Settled) -> Result<(), PipelineError> {
+    async fn settle_soon(&mut self, portion: Option<u64>, mut settled: Settled) -> Result<(), PipelineError> {
         let waits = !self.pending.interval.is_zero() && self.ledger.rereads() && settled.dead_letters.is_empty();
-        match settled.checkpoint {
+        match settled.checkpoint.take() {
             Some((partition, label, next)) if waits => {
                 self.pending.checkpoints.insert(partition, (label, next));
                 self.pending.portions.extend(portion);
@@ -163,7 +164,8 @@ impl Keeper {
             checkpoint => {
                 // One partition's checkpoint never goes back.
                 self.flush().await?;
-                self.settle(Settled { checkpoint, ..settled }).await?;
+                settled.checkpoint = checkpoint;
+                self.settle(settled).await?;
                 self.tell(portion);
                 Ok(())
             }
@@ -323,7 +325,7 @@ impl Keeper {
             }
         };
         let given_up: Vec<usize> = self.outlets.iter().map(|outlet| own(&outlet.id)).collect();
-        self.store.settle(&self.id, settled).await?;
+        self.store.settle(&self.id, Arc::new(settled)).await?;
         for (index, records) in given_up.into_iter().enumerate() {
             self.progress.destination(index).dead_lettered(records as u64);
         }
@@ -342,12 +344,13 @@ fn unreadable(pipeline: &str, portion: &Portion, clock: &Clock) -> Vec<DeadLette
     let (kind, at): (Arc<str>, Arc<str>) = ("unreadable".into(), clock.rfc3339().into());
     let letters = portion.unreadable.iter().map(|unreadable| DeadLetter {
         destination: None,
+        processor: None,
         partition: portion.partition.clone(),
         label: portion.label.clone(),
         sequence: unreadable.sequence,
         ordinal: 0,
-        key: None,
-        record: Some(unreadable.bytes.clone()),
+        record: Record::plain(unreadable.bytes.clone()),
+        whole: true,
         reason: Arc::new(Reason { kind: kind.clone(), code: None, message: unreadable.reason.as_str().into(), connector: None }),
         attempts: 0,
         at: at.clone(),

@@ -128,7 +128,7 @@ impl Ledger {
             outcome.permits += usize::from(!entry.let_go);
             let Entry { number, portion, dead_letters, .. } = entry;
             let checkpoint = Some((portion.partition.to_string(), portion.label.to_string(), portion.next));
-            outcome.settled.push((number, Settled { checkpoint, dead_letters }));
+            outcome.settled.push((number, Settled::new(checkpoint, dead_letters)));
         }
         if !self.quarantined.contains(&true) || !self.goes_on() {
             return outcome;
@@ -168,7 +168,7 @@ impl Ledger {
             entry.dead_letters.into_iter().filter(settled)
         });
         let dead_letters: Vec<_> = kept.collect();
-        (checkpoint.is_some() || !dead_letters.is_empty()).then_some(Settled { checkpoint, dead_letters })
+        (checkpoint.is_some() || !dead_letters.is_empty()).then(|| Settled::new(checkpoint, dead_letters))
     }
 }
 
@@ -182,7 +182,7 @@ impl Entry {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::Reason;
+    use crate::{record::Entity, store::Reason};
 
     fn portion(next: u64) -> Arc<Portion> {
         Arc::new(Portion { partition: "p".into(), label: "l".into(), batch: None, unreadable: Vec::new(), next })
@@ -253,12 +253,13 @@ mod tests {
     fn what_the_others_gave_up_is_written_at_once_only_where_nobody_reads_it_again() {
         let letter = DeadLetter {
             destination: Some("other".into()),
+            processor: None,
             partition: "p".into(),
             label: "l".into(),
             sequence: 15,
             ordinal: 0,
-            key: None,
-            record: None,
+            record: Entity::default().into(),
+            whole: true,
             reason: Arc::new(Reason { kind: "rejected".into(), code: None, message: "no".into(), connector: None }),
             attempts: 1,
             at: "".into(),

@@ -13,6 +13,7 @@ pub mod opencdc;
 mod pointer;
 mod processed;
 mod receipt;
+mod single;
 mod span;
 mod upload;
 
@@ -21,7 +22,8 @@ pub use builder::{BatchBuilder, NewRecord, NoRoom, Shape, Value};
 pub use column::{Column, ColumnBuilder, ColumnFault, ColumnFull, ColumnParts};
 pub use condition::{Chooser, Condition, Looked, Test};
 pub use pointer::{Pointer, PointerError};
-pub use processed::{Change, Derived, Passage, Passed, ProcessBounds, ProcessBreach, Processed, Selection};
+pub use processed::{Change, Derived, NAME, Passage, Passed, ProcessBounds, ProcessBreach, Processed, Selection};
 pub use receipt::{Breach, Failure, FailureKind, Fate, Outcome, Receipt, Run, Verdict};
+pub use single::{Entity, Record};
 pub use span::{Span, SpanSet};
 pub use upload::{Found, HANDLE, Handle, Transformed, UploadBreach, UploadRequest, UploadStatus, Uploaded};

@@ -9,7 +9,7 @@ use std::ops::Range;
 use base64::{Engine, prelude::BASE64_STANDARD};
 use jiter::{Jiter, JiterError, Peek};
 
-use crate::record::{NewRecord, Operation, Value, opencdc::POSITION};
+use crate::record::{MOST_METADATA, NAME, NewRecord, Operation, Value, opencdc::POSITION};
 
 /// Reads lines, on buffers that it keeps.
 #[derive(Debug, Default)]
@@ -207,6 +207,15 @@ impl Found {
             if self.text[kept.clone()] == *POSITION {
                 return Err(Wrong::Cdc(format!("`metadata` has `{POSITION}`, which stands for the record's `position`"), at));
             }
+            let shown = |name: &str| name.chars().take(40).collect::<String>();
+            if kept.len() > NAME {
+                let (name, bytes) = (shown(&self.text[kept.clone()]), kept.len());
+                return Err(Wrong::Cdc(format!("a name of `metadata` has {bytes} bytes, {NAME} at the most: {name:?} …"), at));
+            }
+            // A record with more goes into no batch, and a long line is not to be read to its end for that. What comes twice counts twice here.
+            if self.metadata.len() == MOST_METADATA {
+                return Err(Wrong::Cdc(format!("`metadata` has more than {MOST_METADATA} names"), at));
+            }
             let peek = reader.peek()?;
             if peek != Peek::String {
                 let name: String = self.text[kept].chars().take(40).collect();
@@ -345,6 +354,25 @@ mod tests {
         assert_eq!(reason(r#"{"operation":"create""#), "not JSON: EOF while parsing an object at its byte 22");
         assert_eq!(reason(r#"{"operation":"create"} {}"#), "not JSON: trailing characters at its byte 24");
         assert!(reason(r#"{"payload":{"after":{"a":01}}}"#).starts_with("not JSON: invalid number"));
+    }
+
+    #[test]
+    fn names_of_metadata_are_bounded_in_number_and_length() {
+        let line = |names: &[String]| {
+            let metadata: Vec<String> = names.iter().map(|name| format!("{name:?}:\"v\"")).collect();
+            format!("{{\"operation\":\"create\",\"metadata\":{{{}}}}}", metadata.join(","))
+        };
+        let names = |count: usize| (0..count).map(|name| name.to_string()).collect::<Vec<_>>();
+        let mut reader = OpenCdc::default();
+        reader.read(line(&names(MOST_METADATA)).as_bytes()).unwrap();
+        assert_eq!(reader.metadata().count(), MOST_METADATA);
+        let many = reason(&line(&names(MOST_METADATA + 1)));
+        assert!(many.starts_with("not an OpenCDC record: `metadata` has more than 64 names, at its byte "), "{many}");
+        // It is told before the end of the line is looked at.
+        assert_eq!(reason(line(&names(1000)).trim_end_matches('}')), many);
+        reader.read(line(&["n".repeat(NAME)]).as_bytes()).unwrap();
+        let long = reason(&line(&["n".repeat(NAME + 1)]));
+        assert!(long.starts_with("not an OpenCDC record: a name of `metadata` has 256 bytes, 255 at the most: \"nnn"), "{long}");
     }
 
     #[test]

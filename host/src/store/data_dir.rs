@@ -7,6 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use rustix::fs::OFlags;
 use thiserror::Error;
 
 /// The file by whose lock a host holds the directory, and by which the directory is known as one.
@@ -74,8 +75,14 @@ impl DataDir {
             return Err(DataDirError::Foreign { path: path.to_owned() });
         }
         fs::set_permissions(path, fs::Permissions::from_mode(0o700)).map_err(unusable)?;
+        // Waits for nobody: a pipe has two ends.
+        let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed();
         let mut lock = File::options();
-        let lock = lock.create(true).truncate(false).write(true).mode(0o600).open(path.join(LOCK)).map_err(unusable)?;
+        let lock = lock.create(true).truncate(false).read(true).write(true).mode(0o600).custom_flags(flags);
+        let lock = lock.open(path.join(LOCK)).map_err(unusable)?;
+        if !lock.metadata().map_err(unusable)?.is_file() {
+            return Err(unusable(io::Error::new(io::ErrorKind::InvalidInput, "its `lock` is not a regular file")));
+        }
         let ignore = path.join(".gitignore");
         if !ignore.exists() {
             fs::write(&ignore, "*\n").map_err(unusable)?;
@@ -118,6 +125,8 @@ impl DataDir {
 
 #[cfg(test)]
 mod tests {
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
+
     use super::*;
 
     #[test]
@@ -153,5 +162,13 @@ mod tests {
         assert!(matches!(DataDir::open(folder.path()), Err(DataDirError::Foreign { .. })));
         assert_eq!(fs::metadata(folder.path()).unwrap().permissions().mode() & 0o777, 0o755);
         assert!(!folder.path().join(".gitignore").exists());
+    }
+
+    #[test]
+    fn a_pipe_in_the_place_of_the_lock_is_refused_and_not_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        mknodat(CWD, folder.path().join(LOCK), FileType::Fifo, Mode::from_bits_truncate(0o600), 0).unwrap();
+        let refused = DataDir::open(folder.path()).unwrap_err();
+        assert!(refused.to_string().ends_with("its `lock` is not a regular file"), "{refused}");
     }
 }

@@ -3,7 +3,7 @@
 use std::{
     path::PathBuf,
     sync::{
-        Mutex, PoisonError,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
@@ -72,11 +72,11 @@ impl<S: Store + LetterStore> Store for Kept<S> {
         self.store.checkpoints(pipeline).await
     }
 
-    async fn settle(&self, pipeline: &str, settled: Settled) -> Result<(), StoreError> {
+    async fn settle(&self, pipeline: &str, settled: Arc<Settled>) -> Result<(), StoreError> {
         self.settle_within(pipeline, settled, &self.keeping).await
     }
 
-    async fn settle_within(&self, pipeline: &str, settled: Settled, keeping: &Keeping) -> Result<(), StoreError> {
+    async fn settle_within(&self, pipeline: &str, settled: Arc<Settled>, keeping: &Keeping) -> Result<(), StoreError> {
         // What is too old makes room for what is new.
         if self.max_age.is_some() && (!settled.dead_letters.is_empty() || self.due()) {
             self.purge(pipeline).await?;

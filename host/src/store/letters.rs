@@ -3,19 +3,25 @@
 use std::{path::PathBuf, sync::Arc};
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::StoreError;
+use crate::record::Record;
 
 /// A record that was given up.
 ///
-/// What many have in common they share, and the bytes are slices of the batch that the record came in: giving up a batch costs no more
+/// What many have in common they share, and the record is a place in the batch that it came in: giving up a batch costs no more
 /// memory than a few words a record.
+///
+/// Where it was given up tells where it is to be sent again from: at the entrance of that processor or, where none gave it up, of the destination. The
+/// record is as it stood there, and so is its ordinal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeadLetter {
-    /// The destination that it could not be delivered to; `None` where the source could not read it.
+    /// The destination that it could not be delivered to; `None` where it was given up for all of them: by the source, which could not read it, or by
+    /// a processor of the pipeline.
     pub destination: Option<Arc<str>>,
+    /// The processor that gave it up, by its id.
+    pub processor: Option<Arc<str>>,
     /// Where it came from.
     pub partition: Arc<str>,
     /// What people call that.
@@ -24,10 +30,10 @@ pub struct DeadLetter {
     pub sequence: u64,
     /// Which of several that a processor made of one.
     pub ordinal: u32,
-    /// What identifies the entity, if anything.
-    pub key: Option<Bytes>,
-    /// The record itself; `None` where it is absent.
-    pub record: Option<Bytes>,
+    /// The record with all that belongs to it. Of a line that the source could not read, `after` has its bytes.
+    pub record: Record,
+    /// Whether that is all of it. An earlier version of wharf kept no more than key and `after`, and not which processor gave it up.
+    pub whole: bool,
     /// Why it was given up.
     pub reason: Arc<Reason>,
     /// How often it was handed over.
@@ -36,10 +42,27 @@ pub struct DeadLetter {
     pub at: Arc<str>,
 }
 
+/// All that [`Reason::kind`] may be.
+pub const KINDS: [&str; 13] = [
+    "rejected",
+    "too-large",
+    "limit",
+    "trapped",
+    "transient",
+    "uncertain",
+    "unknown",
+    "breach",
+    "missed",
+    "unreadable",
+    "throttled",
+    "unauthorized",
+    "fatal",
+];
+
 /// Why records were given up.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reason {
-    /// What kind of failure: the contract's word, `unreadable`, `too-large`, `limit`, or `trapped`.
+    /// What kind of failure, one of [`KINDS`].
     pub kind: Arc<str>,
     /// The far side's code.
     pub code: Option<Arc<str>>,
@@ -63,7 +86,7 @@ pub struct KeptLetter {
 /// What holds for the dead letters of a pipeline while they are written.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Keeping {
-    /// The most bytes that they may take; `None` for no bound.
+    /// The most bytes that those of one destination may take, and those that were given up for all of them; `None` for no bound.
     pub max_bytes: Option<u64>,
     /// A file to which each is written too.
     pub copy_to: Option<PathBuf>,
@@ -75,7 +98,7 @@ pub struct Keeping {
 pub struct LetterFilter {
     /// Those of this pipeline.
     pub pipeline: Option<String>,
-    /// Those of this destination; of the source where it is empty.
+    /// Those of this destination; those that were given up for all of them where it is empty.
     pub destination: Option<String>,
     /// Those of this kind.
     pub kind: Option<String>,
@@ -92,9 +115,22 @@ pub struct LetterFilter {
 pub struct LetterTotals {
     /// How many.
     pub letters: u64,
-    /// What they take, as it counts against [`Keeping::max_bytes`]: key and record of each and 256 bytes, and text and code of each
-    /// different reason and 256 bytes.
+    /// What they take, as it counts against [`Keeping::max_bytes`]: the record of each and 256 bytes, text and code of each
+    /// different reason and 256 bytes, and what the records of a batch have in common, once, and 256 bytes.
     pub bytes: u64,
+}
+
+impl std::iter::Sum for LetterTotals {
+    fn sum<I: Iterator<Item = Self>>(all: I) -> Self {
+        all.fold(Self::default(), |sum, one| Self { letters: sum.letters + one.letters, bytes: sum.bytes + one.bytes })
+    }
+}
+
+/// Dead letters that were sent again, of one stretch: what does not stand among those that are given up anew is done with.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Replayed {
+    /// Their numbers in the store.
+    pub ids: Vec<i64>,
 }
 
 /// Where in the order of replay a letter of a pipeline stands. The default is before all of them.
@@ -104,20 +140,22 @@ pub struct ReplayPlace {
     sequence: i64,
     ordinal: u32,
     destination: String,
+    processor: String,
 }
 
 impl KeptLetter {
     /// Its place in the order of replay.
     pub fn place(&self) -> ReplayPlace {
-        let DeadLetter { partition, sequence, ordinal, destination, .. } = &self.letter;
-        let destination = destination.as_deref().unwrap_or_default().to_owned();
-        ReplayPlace { partition: partition.to_string(), sequence: *sequence as i64, ordinal: *ordinal, destination }
+        let DeadLetter { partition, sequence, ordinal, destination, processor, .. } = &self.letter;
+        let text = |text: &Option<Arc<str>>| text.as_deref().unwrap_or_default().to_owned();
+        let (destination, processor) = (text(destination), text(processor));
+        ReplayPlace { partition: partition.to_string(), sequence: *sequence as i64, ordinal: *ordinal, destination, processor }
     }
 }
 
 impl ReplayPlace {
-    pub(super) fn parts(&self) -> (&str, i64, u32, &str) {
-        (&self.partition, self.sequence, self.ordinal, &self.destination)
+    pub(super) fn parts(&self) -> (&str, i64, u32, &str, &str) {
+        (&self.partition, self.sequence, self.ordinal, &self.destination, &self.processor)
     }
 }
 
@@ -133,16 +171,20 @@ pub trait LetterStore: Send + Sync {
     /// How many there are.
     async fn count_letters(&self, filter: &LetterFilter) -> Result<u64, StoreError>;
 
-    /// What a pipeline's come to.
-    async fn letter_totals(&self, pipeline: &str) -> Result<LetterTotals, StoreError>;
+    /// What a pipeline's come to: by destination, an empty one for those that were given up for all of them.
+    async fn letter_totals(&self, pipeline: &str) -> Result<Vec<(String, LetterTotals)>, StoreError>;
 
-    /// Letters of one pipeline in the order in which their records were read: by partition, sequence, ordinal and destination, at most `most`, and
-    /// those that come after a place. The filter's own pipeline is not looked at.
+    /// The largest number that a letter has; 0 where there is none.
+    async fn last_letter(&self) -> Result<i64, StoreError>;
+
+    /// Letters of one pipeline in the order in which their records were read: by partition, sequence, ordinal, destination and processor, at most
+    /// `most`, and those that come after a place and have a number up to `upto`. The filter's own pipeline is not looked at.
     async fn letters_to_replay(
         &self,
         pipeline: &str,
         filter: &LetterFilter,
         after: &ReplayPlace,
+        upto: i64,
         most: u32,
     ) -> Result<Vec<KeptLetter>, StoreError>;
 

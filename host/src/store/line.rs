@@ -1,13 +1,15 @@
 //! Dead letters for others to read: as JSON documents, and as lines of a file.
 
 use std::{
+    collections::BTreeMap,
     fs::{File, OpenOptions},
     io::{self, BufRead as _, BufWriter, Read as _, Seek as _, SeekFrom, Write as _},
     os::unix::fs::OpenOptionsExt as _,
     path::Path,
 };
 
-use base64::{Engine as _, engine::general_purpose::STANDARD};
+use base64::{DecodeError, Engine as _, engine::general_purpose::STANDARD};
+use bytes::Bytes;
 use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
 
@@ -23,8 +25,11 @@ pub struct LetterDocument {
     pub at: String,
     /// Whose it is.
     pub pipeline: String,
-    /// The destination; `null` where the source could not read the record.
+    /// The destination; `null` where it was given up for all of them.
     pub destination: Option<String>,
+    /// The processor that gave it up; `null` where none did.
+    #[serde(default)]
+    pub processor: Option<String>,
     /// What people call the place that it came from.
     pub label: String,
     /// With pipeline, sequence and ordinal, the record's key.
@@ -43,10 +48,23 @@ pub struct LetterDocument {
     pub connector: Option<String>,
     /// How often it was handed over.
     pub attempts: u32,
-    /// What identifies the entity.
+    /// What was done to the entity; `null` where an earlier version of wharf kept no more of the record than key and `record`, and not which
+    /// processor gave it up.
+    #[serde(default)]
+    pub operation: Option<String>,
+    /// What identifies the entity; `null` where it is absent.
     pub key: Option<Payload>,
-    /// The record itself.
+    /// The entity before its change; `null` where it is absent.
+    #[serde(default)]
+    pub before: Option<Payload>,
+    /// The entity after its change, or the whole record; `null` where it is absent.
     pub record: Option<Payload>,
+    /// Further values by name. One that is absent does not stand here.
+    #[serde(default)]
+    pub metadata: BTreeMap<String, Payload>,
+    /// Media types, by what they are of: `key`, `before`, `record`; only those that are known.
+    #[serde(default)]
+    pub content_types: BTreeMap<String, String>,
 }
 
 /// Bytes in JSON: a text where they are one, else `{"base64": …}`.
@@ -71,14 +89,29 @@ impl From<&[u8]> for Payload {
     }
 }
 
+impl Payload {
+    /// The bytes.
+    pub fn into_bytes(self) -> Result<Bytes, DecodeError> {
+        match self {
+            Self::Text(text) => Ok(text.into()),
+            Self::Binary { base64 } => STANDARD.decode(base64).map(Bytes::from),
+        }
+    }
+}
+
 impl LetterDocument {
     fn of(id: Option<i64>, pipeline: &str, letter: &DeadLetter) -> Self {
         let text = |text: &Option<std::sync::Arc<str>>| text.as_deref().map(str::to_owned);
+        let record = &letter.record;
+        let types = record.content_types();
+        let types = [("key", &types.key), ("before", &types.before), ("record", &types.after)];
+        let known = |(name, content_type): (&str, &Option<_>)| Some((name.to_owned(), text(content_type)?));
         Self {
             id,
             at: letter.at.to_string(),
             pipeline: pipeline.to_owned(),
             destination: text(&letter.destination),
+            processor: text(&letter.processor),
             label: letter.label.to_string(),
             partition: letter.partition.to_string(),
             sequence: letter.sequence,
@@ -88,8 +121,12 @@ impl LetterDocument {
             message: letter.reason.message.to_string(),
             connector: text(&letter.reason.connector),
             attempts: letter.attempts,
-            key: letter.key.as_deref().map(Payload::from),
-            record: letter.record.as_deref().map(Payload::from),
+            operation: letter.whole.then(|| record.operation().name().to_owned()),
+            key: record.key().map(Payload::from),
+            before: record.before().map(Payload::from),
+            record: record.after().map(Payload::from),
+            metadata: record.metadata().map(|(name, value)| (name.to_owned(), Payload::from(value))).collect(),
+            content_types: types.into_iter().filter_map(known).collect(),
         }
     }
 }
@@ -165,7 +202,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::store::Reason;
+    use crate::{record::Entity, store::Reason};
 
     #[test]
     fn letters_are_added_to_letters_and_to_nothing_else() {
@@ -174,12 +211,13 @@ mod tests {
         let reason = Reason { kind: "rejected".into(), code: None, message: "no".into(), connector: None };
         let letter = DeadLetter {
             destination: None,
+            processor: None,
             partition: "p".into(),
             label: "p".into(),
             sequence: 1,
             ordinal: 0,
-            key: None,
-            record: None,
+            record: Entity::default().into(),
+            whole: true,
             reason: Arc::new(reason),
             attempts: 0,
             at: "2026-01-01T00:00:00Z".into(),

@@ -4,14 +4,18 @@
 
 mod data_dir;
 mod kept;
-mod letters;
+pub mod letters;
 mod line;
 mod pipelines;
 mod sqlite;
 pub mod state;
 mod tokens;
 
-use std::{io, path::PathBuf};
+use std::{
+    io,
+    path::PathBuf,
+    sync::{Arc, atomic::AtomicBool},
+};
 
 use async_trait::async_trait;
 use thiserror::Error;
@@ -20,7 +24,7 @@ use crate::config::Size;
 
 pub use data_dir::{DataDir, DataDirError};
 pub use kept::Kept;
-pub use letters::{DeadLetter, Keeping, KeptLetter, LetterFilter, LetterStore, LetterTotals, Reason, ReplayPlace};
+pub use letters::{DeadLetter, Keeping, KeptLetter, LetterFilter, LetterStore, LetterTotals, Reason, ReplayPlace, Replayed};
 pub use line::{LetterDocument, Payload, is_copy};
 pub use pipelines::{KnownPipeline, PipelineStore, SourceIdentity, StoredCut};
 pub use sqlite::SqliteStore;
@@ -34,14 +38,15 @@ pub trait Store: Send + Sync {
     /// How far a pipeline's source got, a row for each partition.
     async fn checkpoints(&self, pipeline: &str) -> Result<Vec<Checkpoint>, StoreError>;
 
-    /// Records what became of a stretch: all of it or, on failure, nothing. Dead letters are on disk when it returns.
-    async fn settle(&self, pipeline: &str, settled: Settled) -> Result<(), StoreError> {
+    /// Records what became of a stretch: all of it or, on failure, nothing. Dead letters are on disk when it returns. Whoever tries again what failed
+    /// gives the same.
+    async fn settle(&self, pipeline: &str, settled: Arc<Settled>) -> Result<(), StoreError> {
         self.settle_within(pipeline, settled, &Keeping::default()).await
     }
 
-    /// The same, where dead letters are kept within bounds. Where they would go beyond, it fails with [`StoreError::DeadLettersFull`] and
-    /// nothing is written.
-    async fn settle_within(&self, pipeline: &str, settled: Settled, keeping: &Keeping) -> Result<(), StoreError>;
+    /// The same, where dead letters are kept within bounds. Where they would go beyond and take more than before, it fails with
+    /// [`StoreError::DeadLettersFull`] and nothing is written.
+    async fn settle_within(&self, pipeline: &str, settled: Arc<Settled>, keeping: &Keeping) -> Result<(), StoreError>;
 
     /// Moves checkpoints of several partitions at once: each with partition, label, and the first sequence that is not settled. The dead letters of
     /// what lies before have been settled by then.
@@ -74,12 +79,28 @@ pub struct Checkpoint {
 }
 
 /// What became of a stretch of one partition.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub struct Settled {
     /// Where the source goes on: partition, label, first sequence that is not settled. `None` where that has not moved.
     pub checkpoint: Option<(String, String, u64)>,
     /// The records of the stretch that were given up.
     pub dead_letters: Vec<DeadLetter>,
+    /// Where dead letters were sent again, which these are. Of those that are given up anew at the same place, the attempts are counted on.
+    pub replayed: Option<Replayed>,
+    /// Whether the file that gets dead letters too has them: it is not written to again where the rest of it failed.
+    copied: AtomicBool,
+}
+
+impl Settled {
+    /// Records of a stretch that were given up, and where the source goes on.
+    pub fn new(checkpoint: Option<(String, String, u64)>, dead_letters: Vec<DeadLetter>) -> Self {
+        Self { checkpoint, dead_letters, ..Self::default() }
+    }
+
+    /// Whether there is nothing to write.
+    pub fn is_empty(&self) -> bool {
+        self.checkpoint.is_none() && self.dead_letters.is_empty() && self.replayed.is_none()
+    }
 }
 
 /// Why the store could not do it.
@@ -94,12 +115,27 @@ pub enum StoreError {
         path: String,
         /// What came back.
         cause: String,
+        /// Whether it may go by itself, or once there is room: a full disk, an I/O error, a lock.
+        passes: bool,
+    },
+    /// What is there is no store.
+    #[error("{path} is no store of wharf: {cause}")]
+    NoStore {
+        /// What.
+        path: String,
+        /// Why not.
+        cause: String,
     },
     /// There is no room for more dead letters.
-    #[error("the dead letters of pipeline {pipeline} would take {bytes} bytes, and may take {most} (dead-letters.max-bytes)")]
+    #[error(
+        "the dead letters of {} would take {bytes} bytes, and may take {most} (dead-letters.max-bytes)",
+        whose(pipeline, destination.as_deref())
+    )]
     DeadLettersFull {
         /// Whose.
         pipeline: String,
+        /// The destination; `None` where they were given up for all of them.
+        destination: Option<String>,
         /// What they would take, in bytes.
         bytes: u64,
         /// What they may take.
@@ -125,11 +161,27 @@ pub enum StoreError {
     },
 }
 
+fn whose(pipeline: &str, destination: Option<&str>) -> String {
+    match destination {
+        Some(destination) => format!("pipeline {pipeline}, destination {destination},"),
+        None => format!("pipeline {pipeline} that no destination was given"),
+    }
+}
+
 impl StoreError {
+    /// Whether the same may succeed later: what was to be written waits for that.
+    pub fn passes(&self) -> bool {
+        matches!(self, Self::Engine { passes: true, .. } | Self::Copy { .. })
+    }
+
     /// What to do.
     pub fn hint(&self) -> &'static str {
         match self {
-            Self::Engine { .. } => "see that the data directory can be written to and has room, then run again",
+            Self::Engine { passes: true, .. } => "see that the data directory can be written to and has room, then run again",
+            Self::Engine { .. } => {
+                "look at the store with an SQLite tool (`PRAGMA integrity_check`), or name another --data-dir; connectors and sources lose nothing by that but their place"
+            }
+            Self::NoStore { .. } => "move it away, or name another folder with --data-dir",
             Self::DeadLettersFull { .. } => {
                 "look at them with `wharf dead-letters list`, remove what is not needed with `wharf dead-letters purge`, or raise \
                  dead-letters.max-bytes; then run again: nothing was dropped"

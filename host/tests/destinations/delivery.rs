@@ -133,8 +133,7 @@ async fn a_rejected_record_is_a_dead_letter_with_its_reason_and_the_rest_is_deli
     let (trial, ran, _) = scripted("0-1 1-2=rejected 2-3=transient;0-1=rejected").await;
     assert_eq!(ran.account(), [3, 0, 1, 2, 0]);
     let letters = trial.dead_letters().await;
-    let told: Vec<_> =
-        letters.iter().map(|letter| (letter.record.as_deref().unwrap(), letter.sequence, letter.attempts)).collect();
+    let told: Vec<_> = letters.iter().map(|letter| (letter.record.after().unwrap(), letter.sequence, letter.attempts)).collect();
     assert_eq!(told, [(&b"b"[..], 2, 1), (b"c", 4, 2)]);
     let first = &letters[0];
     let reason = &first.reason;
@@ -184,7 +183,7 @@ async fn parts_keep_to_the_connectors_bounds_and_a_record_over_them_is_a_dead_le
         .collect();
     assert_eq!(handed, ["0+3 1,2,3", "3+1 4", "5+2 5,ten--bytes", "7+2 ten--bytes,6"]);
     let letter = &trial.dead_letters().await[0];
-    assert_eq!((&*letter.reason.kind, letter.record.as_deref(), letter.attempts), ("too-large", Some(&b"over-ten-bytes"[..]), 0));
+    assert_eq!((&*letter.reason.kind, letter.record.after(), letter.attempts), ("too-large", Some(&b"over-ten-bytes"[..]), 0));
     assert_eq!(&*letter.reason.message, "the record has 14 bytes, and this connector takes 10 at the most");
 }
 
@@ -222,7 +221,7 @@ async fn a_line_that_is_no_record_is_one_dead_letter_of_the_source() {
     let letters = trial.dead_letters().await;
     assert_eq!(letters.len(), 1);
     assert_eq!(
-        (&*letters[0].reason.kind, &letters[0].destination, letters[0].record.as_deref()),
+        (&*letters[0].reason.kind, &letters[0].destination, letters[0].record.after()),
         ("unreadable", &None, Some(&b"not json"[..]))
     );
 }

@@ -31,7 +31,7 @@ async fn only_poison_is_given_up(trial: &Trial, ran: &Ran, count: u32, poison: &
         records(count, poison).into_iter().partition(|record| record.starts_with("poison"));
     assert_eq!(trial.lines("delivered"), good);
     let letters = trial.dead_letters().await;
-    let given_up: Vec<_> = letters.iter().map(|letter| String::from_utf8_lossy(letter.record.as_ref().unwrap())).collect();
+    let given_up: Vec<_> = letters.iter().map(|letter| String::from_utf8_lossy(letter.record.after().unwrap())).collect();
     assert_eq!(given_up, bad);
 }
 

@@ -15,7 +15,7 @@ async fn tried<'a>(trial: &Trial, intruder: &Value, attempts: &[&'a str]) -> Vec
     assert_eq!(ran.error, "");
     let letters = trial.dead_letters().await;
     for attempt in attempts {
-        let refused = letters.iter().find(|letter| letter.record.as_deref() == Some(attempt.as_bytes()));
+        let refused = letters.iter().find(|letter| letter.record.after() == Some(attempt.as_bytes()));
         answers.push((*attempt, refused.map_or_else(|| "worked".to_owned(), |letter| letter.reason.message.to_string())));
     }
     answers

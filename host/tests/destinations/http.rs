@@ -27,7 +27,7 @@ async fn called(trial: &Trial, caller: &Value, requests: &[impl AsRef<str>]) -> 
     let ran = trial.run(std::slice::from_ref(caller)).await;
     assert_eq!(ran.error, "");
     let letters = trial.dead_letters().await;
-    let of = |request: &str| letters.iter().find(|letter| letter.record.as_deref() == Some(request.as_bytes()));
+    let of = |request: &str| letters.iter().find(|letter| letter.record.after() == Some(request.as_bytes()));
     requests
         .iter()
         .map(|request| of(request.as_ref()).map_or_else(|| "no answer".into(), |letter| letter.reason.message.to_string()))

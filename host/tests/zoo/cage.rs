@@ -226,7 +226,7 @@ async fn cage(loader: Loader, folder: Scratch, stages: Stages, batch: u32) -> Ca
     let store = SqliteStore::open(&folder.path(".wharf/wharf.db")).unwrap();
     let letters = store.dead_letters("zoo").await.unwrap();
     let error = report.error.map(|error| error.to_string());
-    let text = |letter: &DeadLetter| String::from_utf8_lossy(letter.record.as_deref().unwrap_or_default()).into_owned();
+    let text = |letter: &DeadLetter| String::from_utf8_lossy(letter.record.after().unwrap_or_default()).into_owned();
     let letters: Vec<_> = letters.iter().map(|letter| (text(letter), letter.reason.message.to_string())).collect();
     let told: Vec<_> = error.into_iter().chain(letters.iter().map(|(_, message)| message.clone())).collect();
     let (delivered, read) = (report.counts.destinations[0].delivered, report.counts.read);

@@ -30,7 +30,7 @@ pub(super) struct Account {
     pub number: u64,
     pub portion: Arc<Portion>,
     /// What of it is the lane's own.
-    pub batch: Option<Batch>,
+    pub batch: Option<Arc<Batch>>,
     /// When it came, by the clock's elapsed time.
     pub since: Duration,
     /// Counted within the cut.
@@ -45,7 +45,7 @@ pub(super) struct Account {
 impl Account {
     pub fn new(
         (number, portion): (u64, Arc<Portion>),
-        batch: Option<Batch>,
+        batch: Option<Arc<Batch>>,
         dead_letters: Vec<DeadLetter>,
         since: Duration,
     ) -> Self {
@@ -58,16 +58,16 @@ impl Account {
         self.settled.insert(Span::new(part.start() + records.start, part.start() + records.end));
     }
 
-    /// Records are given up, and dealt with: as they came, in whatever shape they were handed over.
+    /// Records are given up, and dealt with: as they came, in whatever shape they were handed over. They are of the lane's own batch.
     pub fn give_up(&mut self, part: &Batch, records: Span, letter: &Letter) {
         self.settle(part, records);
-        let cut = self.batch.as_ref().unwrap_or(part);
+        let Some(cut) = &self.batch else { return };
         self.dead_letters.extend((records.start..records.end).map(|record| letter.of(cut, part.start() + record)));
     }
 
     /// A record ended an instance by itself: it is given up if it is found guilty.
     pub fn suspect(&mut self, part: &Batch, record: u32, letter: &Letter) {
-        let cut = self.batch.as_ref().unwrap_or(part);
+        let Some(cut) = &self.batch else { return };
         let record = part.start() + record;
         self.suspects.push((record, letter.of(cut, record)));
     }

@@ -1,6 +1,6 @@
 //! What a lane takes in: its share of each portion, in the shape that the connector gets.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use tokio::sync::mpsc;
 
@@ -29,6 +29,7 @@ impl Lane {
         let own = |batch| share::share(&self.progress.pipeline, batch, number, (self.which.lane, lanes), ordered);
         let batch =
             portion.batch.as_ref().map(own).transpose().map_err(|full| DestinationError::Worker(full.to_string()))?.flatten();
+        let batch = batch.map(Arc::new);
         self.judged_at = None;
         self.accounts.push_back(Account::new((number, portion), batch.clone(), letters, self.clock.elapsed()));
         let Some(batch) = batch else { return Ok(()) };

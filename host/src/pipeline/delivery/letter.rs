@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc};
 
 use super::{Lane, parts::Part};
 use crate::{
-    record::{Batch, Failure},
+    record::{Batch, Failure, Record},
     sandbox::Ended,
     store::{DeadLetter, Reason},
 };
@@ -78,17 +78,18 @@ impl Letter {
         format!("{}: {}", self.reason.kind, self.reason.message).into()
     }
 
-    /// A record of a part as a dead letter, which shares what it consists of.
-    pub fn of(&self, part: &Batch, record: u32) -> DeadLetter {
+    /// A record of a cut as a dead letter, which shares what it consists of.
+    pub fn of(&self, cut: &Arc<Batch>, record: u32) -> DeadLetter {
         let at = record as usize;
         DeadLetter {
             destination: Some(self.destination.clone()),
-            partition: part.partition().clone(),
+            processor: None,
+            partition: cut.partition().clone(),
             label: self.label.clone(),
-            sequence: part.sequences()[at],
-            ordinal: part.ordinals().get(at).copied().unwrap_or_default(),
-            key: part.key().and_then(|key| key.shared(at)),
-            record: part.after().shared(at),
+            sequence: cut.sequences()[at],
+            ordinal: cut.ordinals().get(at).copied().unwrap_or_default(),
+            record: Record::of(cut, record),
+            whole: true,
             reason: self.reason.clone(),
             attempts: self.attempts,
             at: self.at.clone(),

@@ -6,7 +6,7 @@ use super::{ProcessorError, Stage, Work};
 use crate::{
     connector::{Opening, ProcessTrouble, Processor},
     pipeline::delivery::LOGGED,
-    record::{Failure, Span},
+    record::{Failure, Record, Span},
     sandbox::{Ended, log::Log},
     store::{DeadLetter, Reason},
 };
@@ -48,20 +48,22 @@ impl Stage {
         letters: &mut Vec<DeadLetter>,
     ) -> Result<(), ProcessorError> {
         let accepted = self.window.failed(records.len().into()) as u32;
+        let batch = Arc::new(part.batch.clone());
         let at: Arc<str> = self.clock.rfc3339().into();
         for record in records.start..records.start + accepted {
             if letters.len() < LOGGED && self.admits(processor) {
                 tracing::warn!(pipeline = %self.pipeline, processor = %processor.id, "given up: {}: {}", reason.kind, reason.message);
             }
-            let (batch, index) = (&part.batch, record as usize);
+            let index = record as usize;
             letters.push(DeadLetter {
                 destination: self.destination.clone(),
+                processor: Some(processor.id.clone()),
                 partition: batch.partition().clone(),
                 label: label.clone(),
                 sequence: batch.sequences()[index],
                 ordinal: batch.ordinals().get(index).copied().unwrap_or_default(),
-                key: batch.key().and_then(|key| key.shared(index)),
-                record: batch.after().shared(index),
+                record: Record::of(&batch, record),
+                whole: true,
                 reason: reason.clone(),
                 attempts: part.sent,
                 at: at.clone(),

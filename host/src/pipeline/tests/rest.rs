@@ -167,12 +167,12 @@ impl Store for MemoryStore {
         Ok(Vec::new())
     }
 
-    async fn settle_within(&self, _: &str, settled: Settled, _: &Keeping) -> Result<(), StoreError> {
+    async fn settle_within(&self, _: &str, settled: Arc<Settled>, _: &Keeping) -> Result<(), StoreError> {
         let mut kept = self.0.lock().unwrap();
-        if let Some((partition, _, next)) = settled.checkpoint {
-            kept.move_to(partition, next);
+        if let Some((partition, _, next)) = &settled.checkpoint {
+            kept.move_to(partition.clone(), *next);
         }
-        kept.letters.extend(settled.dead_letters);
+        kept.letters.extend(settled.dead_letters.iter().cloned());
         Ok(())
     }
 

@@ -244,7 +244,7 @@ impl TokenStore for Arc<Held> {
         self.asked.notify_one();
         self.go_on.notified().await;
         if self.fails.load(Ordering::SeqCst) {
-            return Err(StoreError::Engine { doing: "write to", path: "store".into(), cause: "disk full".into() });
+            return Err(StoreError::Engine { doing: "write to", path: "store".into(), cause: "disk full".into(), passes: true });
         }
         *self.kept.lock().unwrap() = Some(token);
         Ok(())

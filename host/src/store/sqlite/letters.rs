@@ -1,14 +1,21 @@
 //! Dead letters in the SQLite store.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use rusqlite::{Connection, OptionalExtension, Row, Transaction, params, params_from_iter, types::Value};
+use rusqlite::{Connection, OptionalExtension, Row, ToSql, Transaction, params, params_from_iter, types::Value};
 use sha2::{Digest, Sha256};
 
-use crate::store::{
-    DeadLetter, KeptLetter, LetterFilter, LetterStore, LetterTotals, Reason, ReplayPlace, SqliteStore, StoreError,
+use super::envelopes::{self, Envelope};
+use crate::{
+    record::{Batch, Entity, Operation, Record},
+    store::{
+        DeadLetter, KeptLetter, LetterFilter, LetterStore, LetterTotals, Reason, ReplayPlace, Replayed, SqliteStore, StoreError,
+    },
 };
 
 /// Writes dead letters within a transaction. SQLite writes pages that do not fit into its cache to the log on disk, so that memory does
@@ -16,59 +23,119 @@ use crate::store::{
 ///
 /// A record that is given up again, after a kill between this and its checkpoint, is the same row.
 pub(super) fn give_up(transaction: &Transaction<'_>, pipeline: &str, letters: &[DeadLetter]) -> rusqlite::Result<()> {
-    let mut insert = transaction.prepare_cached(
-        "INSERT INTO dead_letters (pipeline, destination, partition, label, sequence, ordinal, key, record, reason, attempts, at)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-         ON CONFLICT DO UPDATE SET label = excluded.label, key = excluded.key, record = excluded.record, reason = excluded.reason,
-             attempts = excluded.attempts, at = excluded.at",
-    )?;
-    let mut last: Option<(&Arc<Reason>, i64)> = None;
+    let mut insert = transaction.prepare_cached(&format!("{INSERT}excluded.attempts"))?;
+    each(transaction, pipeline, letters, |values| insert.execute(values).map(drop))
+}
+
+/// Removes dead letters that were sent again, but for those that are given up anew: these stay what they are, with what is new of them.
+pub(super) fn send_again(
+    transaction: &Transaction<'_>,
+    pipeline: &str,
+    letters: &[DeadLetter],
+    Replayed { ids }: &Replayed,
+) -> rusqlite::Result<()> {
+    let mut insert = transaction.prepare_cached(&format!("{INSERT}attempts + excluded.attempts RETURNING id"))?;
+    let mut kept = HashSet::new();
+    each(transaction, pipeline, letters, |values| {
+        kept.insert(insert.query_row(values, |row| row.get::<_, i64>(0))?);
+        Ok(())
+    })?;
+    let mut remove = transaction.prepare_cached("DELETE FROM dead_letters WHERE id = ?")?;
+    for id in ids.iter().filter(|id| !kept.contains(id)) {
+        remove.execute([id])?;
+    }
+    Ok(())
+}
+
+/// What writes a letter, up to how its attempts are counted where it is there already.
+const INSERT: &str =
+    "INSERT INTO dead_letters (pipeline, destination, processor, partition, label, sequence, ordinal, operation, key, before, record,
+         metadata, envelope, reason, at, attempts)
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+     ON CONFLICT DO UPDATE SET label = excluded.label, operation = excluded.operation, key = excluded.key, before = excluded.before,
+         record = excluded.record, metadata = excluded.metadata, envelope = excluded.envelope, reason = excluded.reason,
+         at = excluded.at, attempts = ";
+
+/// The columns of each letter in turn. What it shares with its neighbours is written where it does not stand yet.
+fn each(
+    transaction: &Transaction<'_>,
+    pipeline: &str,
+    letters: &[DeadLetter],
+    mut write: impl FnMut(&[&dyn ToSql]) -> rusqlite::Result<()>,
+) -> rusqlite::Result<()> {
+    let mut last_reason: Option<(&Arc<Reason>, &str, i64)> = None;
+    let mut last_envelope: Option<(&Arc<Batch>, &str, Envelope, Option<i64>)> = None;
     for letter in letters {
-        let DeadLetter { destination, partition, label, sequence, ordinal, key, record, reason, attempts, at } = letter;
+        let DeadLetter { partition, label, sequence, ordinal, record, whole, reason, attempts, at, .. } = letter;
+        let destination = letter.destination.as_deref().unwrap_or_default();
+        let processor = letter.processor.as_deref().unwrap_or_default();
         // Neighbours have one in common.
-        let id = match last {
-            Some((same, id)) if Arc::ptr_eq(same, reason) => id,
-            _ => reason_id(transaction, pipeline, reason)?,
+        let reason_id = match last_reason {
+            Some((same, of, id)) if Arc::ptr_eq(same, reason) && of == destination => id,
+            _ => reason_id(transaction, pipeline, destination, reason)?,
         };
-        last = Some((reason, id));
-        insert.execute(params![
+        last_reason = Some((reason, destination, reason_id));
+        let (own, envelope) = match (record.batch(), &last_envelope) {
+            (Some((batch, _)), Some((same, of, envelope, id))) if Arc::ptr_eq(same, batch) && *of == destination => {
+                (envelope.others(record)?, *id)
+            }
+            (batch, _) => {
+                let envelope = Envelope::of(record);
+                let id = envelopes::id(transaction, pipeline, destination, &envelope)?;
+                let own = envelope.others(record)?;
+                last_envelope = batch.map(|(batch, _)| (batch, destination, envelope, id));
+                (own, id)
+            }
+        };
+        let operation = whole.then(|| record.operation().name());
+        write(params![
             pipeline,
-            destination.as_deref().unwrap_or_default(),
+            destination,
+            processor,
             partition,
             label,
             *sequence as i64,
             ordinal,
-            key.as_deref(),
-            record.as_deref(),
-            id,
-            attempts,
-            at
+            operation,
+            record.key(),
+            record.before(),
+            record.after(),
+            own,
+            envelope,
+            reason_id,
+            at,
+            attempts
         ])?;
     }
     Ok(())
 }
 
 /// Where a reason stands, which is written where it does not stand yet.
-pub(super) fn reason_id(transaction: &Transaction<'_>, pipeline: &str, reason: &Reason) -> rusqlite::Result<i64> {
+pub(super) fn reason_id(
+    transaction: &Transaction<'_>,
+    pipeline: &str,
+    destination: &str,
+    reason: &Reason,
+) -> rusqlite::Result<i64> {
     let Reason { kind, code, message, connector } = reason;
-    let digest = digest(reason);
-    let mut find = transaction.prepare_cached("SELECT id FROM reasons WHERE pipeline = ? AND digest = ?")?;
-    if let Some(id) = find.query_row(params![pipeline, digest], |row| row.get(0)).optional()? {
+    let digest = digest([Some(kind), code.as_deref(), Some(message), connector.as_deref()]);
+    let mut find = transaction.prepare_cached("SELECT id FROM reasons WHERE pipeline = ? AND destination = ? AND digest = ?")?;
+    if let Some(id) = find.query_row(params![pipeline, destination, digest], |row| row.get(0)).optional()? {
         return Ok(id);
     }
-    let mut insert = transaction
-        .prepare_cached("INSERT INTO reasons (pipeline, digest, kind, code, message, connector) VALUES (?, ?, ?, ?, ?, ?)")?;
-    insert.insert(params![pipeline, digest, kind, code, message, connector])
+    let mut insert = transaction.prepare_cached(
+        "INSERT INTO reasons (pipeline, destination, digest, kind, code, message, connector) VALUES (?, ?, ?, ?, ?, ?, ?)",
+    )?;
+    insert.insert(params![pipeline, destination, digest, kind, code, message, connector])
 }
 
-/// Tells reasons apart.
-fn digest(reason: &Reason) -> [u8; 32] {
-    let Reason { kind, code, message, connector } = reason;
+/// Tells texts apart.
+pub(super) fn digest(parts: [Option<&str>; 4]) -> [u8; 32] {
     let mut digest = Sha256::new();
-    for part in [Some(kind), code.as_ref(), Some(message), connector.as_ref()] {
+    for part in parts {
         // Nobody's text has so many bytes.
         digest.update(part.map_or(u64::MAX, |text| text.len() as u64).to_le_bytes());
-        digest.update(part.map_or("", |text| text));
+        digest.update(part.unwrap_or_default());
     }
     digest.finalize().into()
 }
@@ -78,22 +145,32 @@ pub(super) fn reason(row: &Row<'_>, at: usize) -> rusqlite::Result<Reason> {
     Ok(Reason { kind: row.get(at)?, code: row.get(at + 1)?, message: row.get(at + 2)?, connector: row.get(at + 3)? })
 }
 
-/// What a pipeline's come to.
-pub(super) fn totals(connection: &Connection, pipeline: &str) -> rusqlite::Result<LetterTotals> {
-    let mut find = connection.prepare_cached("SELECT letters, bytes FROM dead_letter_totals WHERE pipeline = ?")?;
-    let found = find.query_row([pipeline], |row| {
-        let (letters, bytes): (i64, i64) = (row.get(0)?, row.get(1)?);
-        Ok(LetterTotals { letters: letters.max(0) as u64, bytes: bytes.max(0) as u64 })
-    });
-    Ok(found.optional()?.unwrap_or_default())
+/// What those of a destination come to; of none, those that were given up for all of them.
+pub(super) fn totals(connection: &Connection, pipeline: &str, destination: &str) -> rusqlite::Result<LetterTotals> {
+    let mut find =
+        connection.prepare_cached("SELECT letters, bytes FROM dead_letter_totals WHERE pipeline = ? AND destination = ?")?;
+    Ok(find.query_row([pipeline, destination], |row| row_of_totals(row, 0)).optional()?.unwrap_or_default())
+}
+
+fn row_of_totals(row: &Row<'_>, at: usize) -> rusqlite::Result<LetterTotals> {
+    let (letters, bytes): (i64, i64) = (row.get(at)?, row.get(at + 1)?);
+    Ok(LetterTotals { letters: letters.max(0) as u64, bytes: bytes.max(0) as u64 })
+}
+
+fn all_totals(connection: &Connection, pipeline: &str) -> rusqlite::Result<Vec<(String, LetterTotals)>> {
+    let mut rows = connection.prepare_cached(
+        "SELECT destination, letters, bytes FROM dead_letter_totals WHERE pipeline = ? AND bytes > 0 ORDER BY destination",
+    )?;
+    rows.query_map([pipeline], |row| Ok((row.get(0)?, row_of_totals(row, 1)?)))?.collect()
 }
 
 /// The columns that [`Shared::read`] reads.
-const COLUMNS: &str = "destination, partition, label, sequence, ordinal, key, record, attempts, at, reason, kind, code, message, connector, \
-     dead_letters.id, dead_letters.pipeline";
+const COLUMNS: &str = "dead_letters.destination, processor, partition, label, dead_letters.pipeline, dead_letters.id, sequence, ordinal, \
+     operation, key, before, record, dead_letters.metadata, attempts, at, reason, kind, code, message, connector, envelope, \
+     content_type, before_content_type, key_content_type, envelopes.metadata";
 
 /// Where they stand: the letters lead, so that their order does.
-const TABLES: &str = "dead_letters CROSS JOIN reasons ON reasons.id = reason";
+const TABLES: &str = "dead_letters CROSS JOIN reasons ON reasons.id = reason LEFT JOIN envelopes ON envelopes.id = envelope";
 
 /// Bytes of the letters that are read in one piece.
 const PIECE: usize = 8 << 20;
@@ -121,7 +198,7 @@ impl Condition {
         let text = |text: &Option<String>| text.clone().map(Value::from);
         let mut condition = Self(led.to_owned(), Vec::new());
         condition.and(plus, "dead_letters.pipeline = ?", text(pipeline));
-        condition.and(plus, "destination = ?", text(destination));
+        condition.and(plus, "dead_letters.destination = ?", text(destination));
         condition.and(plus, "reason IN (SELECT id FROM reasons WHERE kind = ?)", text(kind));
         condition.and(plus, "at >= ?", text(since));
         condition.and(plus, "at < ?", text(before));
@@ -164,22 +241,24 @@ fn to_replay(
     pipeline: &str,
     filter: &LetterFilter,
     after: &ReplayPlace,
+    upto: i64,
     most: u32,
 ) -> rusqlite::Result<Vec<KeptLetter>> {
-    let (query, values) = replayed(pipeline, filter, after, most);
+    let (query, values) = replayed(pipeline, filter, after, upto, most);
     read(connection, &query, values, PIECE)
 }
 
-fn replayed(pipeline: &str, filter: &LetterFilter, after: &ReplayPlace, most: u32) -> (String, Vec<Value>) {
-    let order = "partition, sequence, ordinal, destination";
-    let led = format!("dead_letters.pipeline = ? AND ({order}) > (?, ?, ?, ?)");
+fn replayed(pipeline: &str, filter: &LetterFilter, after: &ReplayPlace, upto: i64, most: u32) -> (String, Vec<Value>) {
+    let order = "partition, sequence, ordinal, dead_letters.destination, processor";
+    let led = format!("dead_letters.pipeline = ? AND ({order}) > (?, ?, ?, ?, ?) AND +dead_letters.id <= ?");
     let filter = LetterFilter { pipeline: None, ..filter.clone() };
     let Condition(condition, filtered) = Condition::in_order(&led, &filter);
     let query = format!("SELECT {COLUMNS} FROM {TABLES} WHERE {condition} ORDER BY {order} LIMIT ?");
     let text = |text: &str| Value::from(text.to_owned());
-    let (partition, sequence, ordinal, destination) = after.parts();
-    let led = [text(pipeline), text(partition), sequence.into(), ordinal.into(), text(destination)];
-    (query, led.into_iter().chain(filtered).chain([most.into()]).collect())
+    let (partition, sequence, ordinal, destination, processor) = after.parts();
+    let place = [text(partition), sequence.into(), ordinal.into(), text(destination), text(processor)];
+    let led = [text(pipeline)].into_iter().chain(place).chain([upto.into()]);
+    (query, led.chain(filtered).chain([most.into()]).collect())
 }
 
 /// How many there are.
@@ -218,8 +297,7 @@ fn read(connection: &Connection, query: &str, values: Vec<Value>, most: usize) -
     let (mut shared, mut letters, mut bytes) = (Shared::default(), Vec::new(), 0_usize);
     while let Some(row) = rows.next()? {
         let kept = shared.read(row)?;
-        let DeadLetter { key, record, .. } = &kept.letter;
-        bytes += key.as_ref().map_or(0, Bytes::len) + record.as_ref().map_or(0, Bytes::len);
+        bytes += kept.letter.record.bytes();
         letters.push(kept);
         if bytes >= most {
             break;
@@ -232,40 +310,62 @@ fn read(connection: &Connection, query: &str, values: Vec<Value>, most: usize) -
 #[derive(Default)]
 struct Shared {
     reasons: HashMap<i64, Arc<Reason>>,
-    /// Destination, partition, label and pipeline of the last one.
-    texts: [Arc<str>; 4],
+    envelopes: HashMap<i64, Arc<Envelope>>,
+    /// Destination, processor, partition, label and pipeline of the last one.
+    texts: [Arc<str>; 5],
 }
 
 impl Shared {
     /// The letter in a row of [`COLUMNS`].
     fn read(&mut self, row: &Row<'_>) -> rusqlite::Result<KeptLetter> {
-        for (at, text) in [0, 1, 2, 15].into_iter().zip(&mut self.texts) {
+        for (at, text) in self.texts.iter_mut().enumerate() {
             let found = row.get_ref(at)?.as_str()?;
             if **text != *found {
                 *text = found.into();
             }
         }
-        let [destination, partition, label, pipeline] = self.texts.clone();
+        let [destination, processor, partition, label, pipeline] = self.texts.clone();
+        let named = |text: Arc<str>| (!text.is_empty()).then_some(text);
         let bytes = |index| Ok::<_, rusqlite::Error>(row.get::<_, Option<Vec<u8>>>(index)?.map(Bytes::from));
-        let sequence: i64 = row.get(3)?;
-        let id: i64 = row.get(9)?;
+        let sequence: i64 = row.get(6)?;
+        let operation: Option<String> = row.get(8)?;
+        let id: i64 = row.get(15)?;
         let reason = match self.reasons.get(&id) {
             Some(reason) => reason.clone(),
-            None => self.reasons.entry(id).or_insert(Arc::new(reason(row, 10)?)).clone(),
+            None => self.reasons.entry(id).or_insert(Arc::new(reason(row, 16)?)).clone(),
+        };
+        let envelope = match row.get::<_, Option<i64>>(20)? {
+            None => None,
+            Some(id) => Some(match self.envelopes.get(&id) {
+                Some(envelope) => envelope.clone(),
+                None => self.envelopes.entry(id).or_insert(Arc::new(Envelope::read(row, 21)?)).clone(),
+            }),
+        };
+        let own: Option<String> = row.get(12)?;
+        let metadata = envelope.as_deref().map(Envelope::metadata).unwrap_or_default();
+        let own = own.as_deref().map(envelopes::pairs).transpose()?.unwrap_or_default();
+        let entity = Entity {
+            operation: operation.as_deref().and_then(Operation::named).unwrap_or_default(),
+            key: bytes(9)?,
+            before: bytes(10)?,
+            after: bytes(11)?,
+            metadata: metadata.iter().cloned().chain(own).collect(),
+            content_types: envelope.map(|envelope| envelope.content_types().clone()).unwrap_or_default(),
         };
         let letter = DeadLetter {
-            destination: (!destination.is_empty()).then_some(destination),
+            destination: named(destination),
+            processor: named(processor),
             partition,
             label,
             sequence: sequence as u64,
-            ordinal: row.get(4)?,
-            key: bytes(5)?,
-            record: bytes(6)?,
+            ordinal: row.get(7)?,
+            record: Record::from(entity),
+            whole: operation.is_some(),
             reason,
-            attempts: row.get(7)?,
-            at: row.get(8)?,
+            attempts: row.get(13)?,
+            at: row.get(14)?,
         };
-        Ok(KeptLetter { id: row.get(14)?, pipeline, letter })
+        Ok(KeptLetter { id: row.get(5)?, pipeline, letter })
     }
 }
 
@@ -281,9 +381,16 @@ impl LetterStore for SqliteStore {
         self.on("read", move |connection| count(connection, &filter)).await
     }
 
-    async fn letter_totals(&self, pipeline: &str) -> Result<LetterTotals, StoreError> {
+    async fn letter_totals(&self, pipeline: &str) -> Result<Vec<(String, LetterTotals)>, StoreError> {
         let pipeline = pipeline.to_owned();
-        self.on("read", move |connection| totals(connection, &pipeline)).await
+        self.on("read", move |connection| all_totals(connection, &pipeline)).await
+    }
+
+    async fn last_letter(&self) -> Result<i64, StoreError> {
+        let last = |connection: &mut Connection| {
+            connection.query_row("SELECT coalesce(max(id), 0) FROM dead_letters", [], |row| row.get(0))
+        };
+        self.on("read", last).await
     }
 
     async fn letters_to_replay(
@@ -291,10 +398,11 @@ impl LetterStore for SqliteStore {
         pipeline: &str,
         filter: &LetterFilter,
         after: &ReplayPlace,
+        upto: i64,
         most: u32,
     ) -> Result<Vec<KeptLetter>, StoreError> {
         let (pipeline, filter, after) = (pipeline.to_owned(), filter.clone(), after.clone());
-        self.on("read", move |connection| to_replay(connection, &pipeline, &filter, &after, most)).await
+        self.on("read", move |connection| to_replay(connection, &pipeline, &filter, &after, upto, most)).await
     }
 
     async fn remove_letters(&self, filter: &LetterFilter) -> Result<u64, StoreError> {
@@ -330,7 +438,7 @@ mod tests {
         let all = LetterFilter { pipeline, destination, kind, since: text("2026"), before: text("2027"), id: None };
         let some = LetterFilter { pipeline: text("p"), ..LetterFilter::default() };
         for filter in [LetterFilter::default(), some, all] {
-            for (query, values) in [numbered(&filter, 7, 50), replayed("p", &filter, &ReplayPlace::default(), 50)] {
+            for (query, values) in [numbered(&filter, 7, 50), replayed("p", &filter, &ReplayPlace::default(), 99, 50)] {
                 let mut plan = connection.prepare(&format!("EXPLAIN QUERY PLAN {query}")).unwrap();
                 let plan = plan.query_map(params_from_iter(values), |row| row.get::<_, String>(3)).unwrap();
                 let plan: Vec<String> = plan.map(Result::unwrap).collect();

@@ -5,6 +5,7 @@
 //! is delivered twice bears the same keys.
 
 mod cuts;
+mod envelopes;
 mod letters;
 mod pipelines;
 mod schema;
@@ -12,12 +13,14 @@ mod schema;
 mod tests;
 
 use std::{
+    collections::BTreeMap,
+    fs,
     path::Path,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, atomic::Ordering::Relaxed},
 };
 
 use async_trait::async_trait;
-use rusqlite::{Connection, OpenFlags, Row, Transaction, params};
+use rusqlite::{Connection, ErrorCode, OpenFlags, Row, Transaction, params};
 
 use self::schema::FORMAT;
 use super::{Checkpoint, DeadLetter, Keeping, LetterTotals, Settled, Store, StoreError, StoredCut, line, tokens};
@@ -37,8 +40,14 @@ impl SqliteStore {
     /// Opens a file, and makes it where it does not exist. Blocks.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         let name: Arc<str> = path.display().to_string().into();
-        let failed_to =
-            |doing, cause: rusqlite::Error| StoreError::Engine { doing, path: name.to_string(), cause: cause.to_string() };
+        // A pipe would be waited for, and a folder has no better words.
+        match fs::metadata(path) {
+            Ok(found) if !found.is_file() => {
+                return Err(StoreError::NoStore { path: name.to_string(), cause: "not a regular file".into() });
+            }
+            _ => {}
+        }
+        let failed_to = |doing, cause: rusqlite::Error| failed(doing, &name, &cause);
         let failed = |cause| failed_to("open", cause);
         let mut connection = Connection::open(path).map_err(failed)?;
         connection.pragma_update(None, "journal_mode", "WAL").map_err(failed)?;
@@ -58,12 +67,11 @@ impl SqliteStore {
 
     /// Opens a file to be looked at, whoever else uses it; `None` where there is none, or it is of another format. Blocks.
     pub fn look(path: &Path) -> Result<Option<Self>, StoreError> {
-        if !path.exists() {
+        if !fs::metadata(path).is_ok_and(|found| found.is_file()) {
             return Ok(None);
         }
         let name: Arc<str> = path.display().to_string().into();
-        let failed =
-            |cause: rusqlite::Error| StoreError::Engine { doing: "read", path: name.to_string(), cause: cause.to_string() };
+        let failed = |cause: rusqlite::Error| failed("read", &name, &cause);
         let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(failed)?;
         let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(failed)?;
         Ok((found == FORMAT).then(|| Self { connection: Arc::new(Mutex::new(connection)), path: name.clone() }))
@@ -76,13 +84,28 @@ impl SqliteStore {
         work: impl FnOnce(&mut Connection) -> rusqlite::Result<R> + Send + 'static,
     ) -> Result<R, StoreError> {
         let connection = self.connection.clone();
-        let failed = |cause: String| StoreError::Engine { doing, path: self.path.to_string(), cause };
         let done = tokio::task::spawn_blocking(move || {
             let mut connection = connection.lock().unwrap_or_else(PoisonError::into_inner);
             work(&mut connection)
         });
-        done.await.map_err(|error| failed(error.to_string()))?.map_err(|error| failed(error.to_string()))
+        let ended = |error: tokio::task::JoinError| {
+            let path = self.path.to_string();
+            StoreError::Engine { doing, path, cause: error.to_string(), passes: false }
+        };
+        done.await.map_err(ended)?.map_err(|error| failed(doing, &self.path, &error))
     }
+}
+
+/// What the engine said, in the store's words.
+fn failed(doing: &'static str, path: &str, cause: &rusqlite::Error) -> StoreError {
+    use ErrorCode::{CannotOpen, DatabaseBusy, DatabaseLocked, DiskFull, NotADatabase, OutOfMemory, ReadOnly, SystemIoFailure};
+    let (path, code) = (path.to_owned(), cause.sqlite_error_code());
+    if code == Some(NotADatabase) {
+        return StoreError::NoStore { path, cause: "it holds something else".into() };
+    }
+    let passing = [CannotOpen, DatabaseBusy, DatabaseLocked, DiskFull, OutOfMemory, ReadOnly, SystemIoFailure];
+    let passes = code.is_some_and(|code| passing.contains(&code));
+    StoreError::Engine { doing, path, cause: cause.to_string(), passes }
 }
 
 #[async_trait]
@@ -98,7 +121,7 @@ impl Store for SqliteStore {
         .await
     }
 
-    async fn settle_within(&self, pipeline: &str, settled: Settled, keeping: &Keeping) -> Result<(), StoreError> {
+    async fn settle_within(&self, pipeline: &str, settled: Arc<Settled>, keeping: &Keeping) -> Result<(), StoreError> {
         let (pipeline, keeping) = (pipeline.to_owned(), keeping.clone());
         let settled = self.on("write to", move |connection| match settled.dead_letters.is_empty() {
             true => settle(connection, &pipeline, &settled, &keeping),
@@ -173,25 +196,38 @@ fn settle(
     settled: &Settled,
     keeping: &Keeping,
 ) -> rusqlite::Result<Result<(), StoreError>> {
-    let Settled { checkpoint, dead_letters } = settled;
+    let Settled { checkpoint, dead_letters, replayed, copied } = settled;
     let transaction = connection.transaction()?;
-    if !dead_letters.is_empty() {
-        letters::give_up(&transaction, pipeline, dead_letters)?;
-        if let Some(most) = keeping.max_bytes {
-            let LetterTotals { bytes, .. } = letters::totals(&transaction, pipeline)?;
-            if bytes > most {
-                return Ok(Err(StoreError::DeadLettersFull { pipeline: pipeline.into(), bytes, most: Size::from_bytes(most) }));
-            }
+    let mut before = BTreeMap::new();
+    for letter in dead_letters {
+        let destination = letter.destination.as_deref().unwrap_or_default();
+        if !before.contains_key(destination) {
+            before.insert(destination, letters::totals(&transaction, pipeline, destination)?.bytes);
+        }
+    }
+    match replayed {
+        Some(replayed) => letters::send_again(&transaction, pipeline, dead_letters, replayed)?,
+        None => letters::give_up(&transaction, pipeline, dead_letters)?,
+    }
+    for (destination, before) in before {
+        let Some(most) = keeping.max_bytes else { break };
+        let LetterTotals { bytes, .. } = letters::totals(&transaction, pipeline, destination)?;
+        // What takes no more than before has room, also where the bound was made narrower.
+        if bytes > most && bytes > before {
+            let destination = (!destination.is_empty()).then(|| destination.to_owned());
+            let (pipeline, most) = (pipeline.to_owned(), Size::from_bytes(most));
+            return Ok(Err(StoreError::DeadLettersFull { pipeline, destination, bytes, most }));
         }
     }
     if let Some(checkpoint) = checkpoint {
         move_to(&transaction, pipeline, checkpoint)?;
     }
     // Before they are given up for good: one that is copied twice is no loss.
-    if let Some(path) = keeping.copy_to.as_ref().filter(|_| !dead_letters.is_empty())
-        && let Err(cause) = line::append(path, pipeline, dead_letters)
-    {
-        return Ok(Err(StoreError::Copy { path: path.clone(), cause }));
+    if let Some(path) = keeping.copy_to.as_ref().filter(|_| !dead_letters.is_empty() && !copied.load(Relaxed)) {
+        if let Err(cause) = line::append(path, pipeline, dead_letters) {
+            return Ok(Err(StoreError::Copy { path: path.clone(), cause }));
+        }
+        copied.store(true, Relaxed);
     }
     transaction.commit()?;
     Ok(Ok(()))

@@ -76,7 +76,7 @@ impl One {
     ) -> Result<R, StoreError> {
         let (inner, path) = (self.inner.clone(), self.path.clone());
         let name = self.path.display().to_string();
-        let failed = move |cause: String| StoreError::Engine { doing, path: name.clone(), cause };
+        let failed = move |cause: String| StoreError::Engine { doing, path: name.clone(), cause, passes: true };
         let wanted = Arc::new(());
         let waits = Arc::downgrade(&wanted);
         let answer = failed.clone();
@@ -100,7 +100,7 @@ impl One {
 
 /// Opens a file, and makes it where it does not exist. Blocks.
 fn open(path: &Path) -> Result<Open, StoreError> {
-    let failed = |cause: String| StoreError::Engine { doing: "open", path: path.display().to_string(), cause };
+    let failed = |cause: String| StoreError::Engine { doing: "open", path: path.display().to_string(), cause, passes: true };
     if let Some(folder) = path.parent() {
         durable_folder(folder).map_err(|error| failed(error.to_string()))?;
     }

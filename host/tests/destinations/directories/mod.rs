@@ -51,7 +51,7 @@ async fn answers(trial: &Trial, files: &Value, verbs: &[&str]) -> Vec<String> {
     assert_eq!(ran.error, "", "{}", trial.log());
     let letters = trial.dead_letters().await;
     let letters: BTreeMap<&[u8], &str> =
-        letters.iter().filter_map(|letter| Some((&**letter.record.as_ref()?, &*letter.reason.message))).collect();
+        letters.iter().filter_map(|letter| Some((letter.record.after()?, &*letter.reason.message))).collect();
     records.iter().map(|record| letters[record.as_bytes()].to_owned()).collect()
 }
 
