@@ -58,6 +58,7 @@
 //! - What it answers: [`Receipt`], and [`Failure`]; a processor: [`Processed`].
 //! - What a bulk destination is handed and answers: [`Lines`], [`Upload`] and [`Staged`], [`Uploaded`], [`Job`], [`UploadStatus`], [`Found`]; what helps with
 //!   files and reports: [`csv`], [`gzip`], [`Rows`].
+//! - Whether its far side is there: [`Probe`].
 //! - What it can ask of the host: [`Context`], [`progress`], [`follow_ups`], [`state`], [`tokens`], [`metrics`].
 //! - What it logs: events of [`tracing`], with their fields and those of the spans around them, arrive in the host's log. A panic's message
 //!   goes to stderr, from where the host takes it into its error. (`#[tracing::instrument]` alone asks for `tracing` among the
@@ -82,6 +83,7 @@ mod log;
 pub mod metrics;
 mod panics;
 pub mod parameters;
+mod probe;
 mod processed;
 mod processor;
 pub mod progress;
@@ -104,6 +106,7 @@ pub use descriptor::{Action, Descriptor, Order, Redelivery};
 pub use destination::Destination;
 pub use failure::{Failure, FailureKind};
 pub use parameters::{Parameters, Problem, Settings};
+pub use probe::Probe;
 pub use processed::{Output, Processed, ProcessedBuilder, Step};
 pub use processor::Processor;
 pub use receipt::{Answerable, Receipt, ReceiptBuilder};
@@ -132,7 +135,7 @@ pub mod __private {
         descriptor::Package,
         parameters::Problem,
         processed::{Change, Parts},
-        session::{BulkSession, FoundParts, ProcessorSession, Request, Session, check, describe},
+        session::{BulkSession, FoundParts, ProcessorSession, Request, Session, check, describe, reachable},
     };
 
     /// Holds a type to what is exported of it, natively too.
@@ -140,6 +143,9 @@ pub mod __private {
 
     /// Holds a type to what is exported of it, natively too.
     pub const fn is_bulk<B: crate::BulkDestination>() {}
+
+    /// Holds a type to what is exported of it, natively too.
+    pub const fn is_probed<P: crate::Probe<C>, C>() {}
 
     /// Holds a type to what is exported of it, natively too.
     pub const fn is_processor<P: crate::Processor>() {}

@@ -3,8 +3,8 @@
 use std::cell::RefCell;
 
 use crate::{
-    Batch, BulkDestination, Context, Descriptor, Destination, Failure, Found, Job, Parameters, Problem, Processor, Settings,
-    Upload,
+    Batch, BulkDestination, Context, Descriptor, Destination, Failure, Found, Job, Parameters, Probe, Problem, Processor,
+    Settings, Upload,
     bindings::wharf::connector::types,
     bulk::{self, StatusParts},
     descriptor::Package,
@@ -27,12 +27,18 @@ pub fn check<C: Parameters>(check: impl FnOnce(&C) -> Vec<Problem>, settings: ty
     }
 }
 
-/// The settings, read for `open`.
+/// The settings, read for `open` or a probe.
 fn read<C: Parameters>(settings: types::Settings) -> Result<C, Failure> {
     C::read(&Settings::from_iter(settings)).map_err(|problems| {
         let problems: Vec<String> = problems.iter().map(Problem::to_string).collect();
         Failure::fatal(format!("settings that cannot be used: {}", problems.join("; ")))
     })
+}
+
+/// Whether the far side is there.
+pub fn reachable<P: Probe<C>, C: Parameters>(settings: types::Settings) -> Result<(), types::Failure> {
+    log::enter();
+    Ok(P::reachable(read(settings)?, Context::new())?)
 }
 
 /// A destination from `open` to `close`. The contract lends it to each call; one call runs at a time.

@@ -3,6 +3,7 @@
 pub mod far;
 pub mod issuer;
 pub mod page;
+pub mod web;
 
 use std::{
     collections::HashMap,

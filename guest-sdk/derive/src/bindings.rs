@@ -38,9 +38,15 @@ pub fn imports() -> TokenStream {
     }
 }
 
-/// For a component: the interfaces that `world` exports, with all else taken from `wharf-sdk`.
-pub fn exports(world: &str) -> TokenStream {
-    let contract = contract();
+/// For a component: the interfaces that `world` exports and the `optional` ones, with all else taken from `wharf-sdk`.
+pub fn exports(world: &str, optional: &[&str]) -> TokenStream {
+    let mut contract = contract();
+    let mut world = world;
+    if !optional.is_empty() {
+        let exports: String = optional.iter().map(|interface| format!("export {interface}; ")).collect();
+        contract.push_str(&format!("world exported {{ include {world}; {exports}}}\n"));
+        world = "exported";
+    }
     let with = IMPORTS.iter().map(|interface| {
         let key = format!("{PACKAGE}/{interface}@{VERSION}");
         let module = Ident::new(&interface.replace('-', "_"), Span::call_site());

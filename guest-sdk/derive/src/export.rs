@@ -2,52 +2,54 @@
 
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
-use syn::{parse::Parser as _, spanned::Spanned};
+use syn::{
+    parse::{ParseStream, Parser as _},
+    spanned::Spanned,
+};
 
 use crate::bindings;
 
 /// `export_destination!(MyDestination)`.
 pub fn destination(input: TokenStream) -> TokenStream {
     let example = "`export_destination!` takes the type that implements `Destination`, as in `export_destination!(Discard);`";
-    let destination = match exported(input, example) {
-        Ok(destination) => destination,
+    let given = match Given::parse(input, 1, example) {
+        Ok(given) => given,
         Err(refusal) => return refusal,
     };
+    let destination = &given.types[0];
     // Natively too, and where the type stands, so that the compiler points there.
     let checked = quote_spanned!(destination.span()=> const _: () = ::wharf_sdk::__private::is_destination::<#destination>(););
-    let held = quote!(<Exported as ::wharf_sdk::Destination>);
-    component(&destination, &[], "write-destination", &held, &write_session(), &checked)
+    let held = quote!(::wharf_sdk::Destination);
+    component(&given, &[], "write-destination", &held, &write_session(), &checked)
 }
 
 /// `export_bulk!(MyDestination)`.
 pub fn bulk(input: TokenStream) -> TokenStream {
     let example = "`export_bulk!` takes the type that implements `BulkDestination`, as in `export_bulk!(Leads);`";
-    let bulk = match exported(input, example) {
-        Ok(bulk) => bulk,
+    let given = match Given::parse(input, 1, example) {
+        Ok(given) => given,
         Err(refusal) => return refusal,
     };
+    let bulk = &given.types[0];
     let checked = quote_spanned!(bulk.span()=> const _: () = ::wharf_sdk::__private::is_bulk::<#bulk>(););
-    let held = quote!(<Exported as ::wharf_sdk::BulkDestination>);
-    component(&bulk, &[], "bulk-destination", &held, &bulk_session(&quote!(Exported)), &checked)
+    let held = quote!(::wharf_sdk::BulkDestination);
+    component(&given, &[], "bulk-destination", &held, &bulk_session(&quote!(Exported)), &checked)
 }
 
 /// `export_mixed!(Writes, Uploads)`.
 pub fn mixed(input: TokenStream) -> TokenStream {
     let example = "`export_mixed!` takes the type that implements `Destination` and the one that implements `BulkDestination`, as in \
                    `export_mixed!(Writes, Uploads);`";
-    let parse = syn::punctuated::Punctuated::<syn::Type, syn::Token![,]>::parse_terminated;
-    let given = match parse.parse2(input) {
+    let given = match Given::parse(input, 2, example) {
         Ok(given) => given,
-        Err(error) => return syn::Error::new(error.span(), example).to_compile_error(),
+        Err(refusal) => return refusal,
     };
-    let (Some(writes), Some(uploads), 2) = (given.first(), given.last(), given.len()) else {
-        return syn::Error::new(given.span(), example).to_compile_error();
-    };
+    let (writes, uploads) = (&given.types[0], &given.types[1]);
     let checked = [
         quote_spanned!(writes.span()=> const _: () = ::wharf_sdk::__private::is_destination::<#writes>();),
         quote_spanned!(uploads.span()=> const _: () = ::wharf_sdk::__private::is_bulk::<#uploads>();),
     ];
-    let held = quote!(<Exported as ::wharf_sdk::Destination>);
+    let held = quote!(::wharf_sdk::Destination);
     let (write, bulk) = (write_session(), bulk_session(&quote!(ExportedBulk)));
     // Each has a module of its own: both name their session so.
     let session = quote! {
@@ -61,7 +63,7 @@ pub fn mixed(input: TokenStream) -> TokenStream {
             #bulk
         }
     };
-    component(writes, &[("ExportedBulk", uploads)], "mixed-destination", &held, &session, &quote!(#(#checked)*))
+    component(&given, &[("ExportedBulk", uploads)], "mixed-destination", &held, &session, &quote!(#(#checked)*))
 }
 
 fn write_session() -> TokenStream {
@@ -165,12 +167,13 @@ fn bulk_session(exported: &TokenStream) -> TokenStream {
 /// `export_processor!(MyProcessor)`.
 pub fn processor(input: TokenStream) -> TokenStream {
     let example = "`export_processor!` takes the type that implements `Processor`, as in `export_processor!(Select);`";
-    let processor = match exported(input, example) {
-        Ok(processor) => processor,
+    let given = match Given::parse(input, 1, example) {
+        Ok(given) => given,
         Err(refusal) => return refusal,
     };
+    let processor = &given.types[0];
     let checked = quote_spanned!(processor.span()=> const _: () = ::wharf_sdk::__private::is_processor::<#processor>(););
-    let held = quote!(<Exported as ::wharf_sdk::Processor>);
+    let held = quote!(::wharf_sdk::Processor);
     let session = quote! {
         use exports::wharf::connector::processor;
 
@@ -213,23 +216,69 @@ pub fn processor(input: TokenStream) -> TokenStream {
             }
         }
     };
-    component(&processor, &[], "record-processor", &held, &session, &checked)
+    component(&given, &[], "record-processor", &held, &session, &checked)
 }
 
-fn exported(input: TokenStream, example: &str) -> Result<syn::Type, TokenStream> {
-    syn::parse2(input).map_err(|error| syn::Error::new(error.span(), example).to_compile_error())
+/// What a macro is given: so many types, and behind them the name of what is optional and exported too.
+struct Given {
+    types: Vec<syn::Type>,
+    probe: Option<syn::Ident>,
 }
 
-/// A component of `world`: what every connector exports, of `exported` seen as `held`, and its `session`, which may name further types.
+impl Given {
+    fn parse(input: TokenStream, types: usize, example: &str) -> Result<Self, TokenStream> {
+        let parse = |input: ParseStream<'_>| {
+            let mut given = Self { types: vec![input.parse()?], probe: None };
+            while !input.is_empty() {
+                input.parse::<syn::Token![,]>()?;
+                match given.types.len() {
+                    _ if input.is_empty() => break,
+                    so_many if so_many < types => given.types.push(input.parse()?),
+                    _ => {
+                        let optional: syn::Ident = input.parse()?;
+                        if optional != "probe" || given.probe.is_some() {
+                            return Err(syn::Error::new(optional.span(), ""));
+                        }
+                        given.probe = Some(optional);
+                    }
+                }
+            }
+            if given.types.len() == types { Ok(given) } else { Err(input.error("")) }
+        };
+        parse.parse2(input).map_err(|error| {
+            let example = format!("{example} `probe` may stand behind it, where it implements `Probe` too.");
+            syn::Error::new(error.span(), example).to_compile_error()
+        })
+    }
+}
+
+/// A component of `world`: what every connector exports, of the first type as it implements the trait `held`, and its `session`, which may
+/// name further types.
 fn component(
-    exported: &syn::Type,
+    Given { types, probe }: &Given,
     further: &[(&str, &syn::Type)],
     world: &str,
     held: &TokenStream,
     session: &TokenStream,
     checked: &TokenStream,
 ) -> TokenStream {
-    let bindings = bindings::exports(world);
+    let exported = &types[0];
+    let bindings = bindings::exports(world, if probe.is_some() { &["probe"] } else { &[] });
+    // Natively too, and where it is asked for.
+    let checked_probe = probe.as_ref().map(|probe| {
+        let config = quote!(<__WharfExported as #held>::Config);
+        quote_spanned!(probe.span()=> const _: () = ::wharf_sdk::__private::is_probed::<__WharfExported, #config>();)
+    });
+    let held = quote!(<Exported as #held>);
+    let probe = probe.as_ref().map(|_| {
+        quote! {
+            impl exports::wharf::connector::probe::Guest for Component {
+                fn reachable(settings: types::Settings) -> ::std::result::Result<(), types::Failure> {
+                    sdk::reachable::<Exported, #held::Config>(settings)
+                }
+            }
+        }
+    });
     let name = |name: &str| syn::Ident::new(name, proc_macro2::Span::call_site());
     let inside = further.iter().map(|(inner, _)| {
         let (inner, outer) = (name(inner), name(&format!("__Wharf{inner}")));
@@ -276,6 +325,8 @@ fn component(
 
                 #session
 
+                #probe
+
                 export!(Component);
             }
         }
@@ -285,5 +336,6 @@ fn component(
         #(#outside)*
 
         #checked
+        #checked_probe
     }
 }

@@ -16,6 +16,8 @@ mod parameters;
 /// Name and version of the connector are those of the crate, without `wharf-` in front, and so are summary and author, where the
 /// descriptor does not say otherwise. On other targets than WebAssembly it exports nothing, so that native tests can use several
 /// connectors at once.
+///
+/// What is optional is named behind the type: `export_destination!(MyDestination, probe);` exports its `Probe` too.
 #[proc_macro]
 pub fn export_destination(input: TokenStream) -> TokenStream {
     export::destination(input.into()).into()
@@ -39,7 +41,7 @@ pub fn export_mixed(input: TokenStream) -> TokenStream {
 }
 
 /// Makes a type that implements `Processor` the one that this component exports: `export_processor!(MyProcessor);`, once, at the root
-/// of the crate. Name, version, summary and author come of the crate as with `export_destination!`.
+/// of the crate. Name, version, summary and author come of the crate as with `export_destination!`, and `probe` is named in the same way.
 #[proc_macro]
 pub fn export_processor(input: TokenStream) -> TokenStream {
     export::processor(input.into()).into()

@@ -7,7 +7,7 @@ use super::{
     bench::{self, Bench},
 };
 use crate::{
-    BulkDestination, Failure, Parameters, Problem, Span,
+    BulkDestination, Failure, Parameters, Probe, Problem, Span,
     bindings::wharf::connector::types,
     bulk::{HANDLE, Parts, StatusParts},
     session::{self, FoundParts, Request},
@@ -256,6 +256,16 @@ impl<B: BulkDestination> BulkHarness<B> {
         let answer = answer.map_err(Failure::from)?;
         self.bench.call(|| session.close())?;
         Ok(answer)
+    }
+}
+
+impl<T: BulkDestination + Probe<T::Config>> BulkHarness<T> {
+    /// Whether the far side is there, by the connector's own word.
+    ///
+    /// # Errors
+    /// Where it is not, or the settings are wrong.
+    pub fn reachable(&self) -> Result<(), NotOpened> {
+        self.bench.try_open(&T::Config::declare(), self.check(), session::reachable::<T, T::Config>)
     }
 }
 

@@ -67,7 +67,7 @@ pub use serde_json::Value as Json;
 pub(crate) use batch::Columns;
 pub(crate) use host::Host;
 
-use crate::{Destination, Failure, Parameters, Problem, session};
+use crate::{Destination, Failure, Parameters, Probe, Problem, session};
 use bench::Bench;
 
 /// Why a session did not open.
@@ -142,6 +142,16 @@ impl<D: Destination> Harness<D> {
     pub fn try_open(&self) -> Result<Session<'_, D>, NotOpened> {
         let session = self.bench.try_open(&D::Config::declare(), self.check(), session::Session::open)?;
         Ok(Session { harness: self, session })
+    }
+}
+
+impl<T: Destination + Probe<T::Config>> Harness<T> {
+    /// Whether the far side is there, by the connector's own word.
+    ///
+    /// # Errors
+    /// Where it is not, or the settings are wrong.
+    pub fn reachable(&self) -> Result<(), NotOpened> {
+        self.bench.try_open(&T::Config::declare(), self.check(), session::reachable::<T, T::Config>)
     }
 }
 

@@ -6,7 +6,7 @@ use super::{
     Json, NotOpened, ProcessBreach, Processing, TestBatch,
     bench::{self, Bench},
 };
-use crate::{Failure, Parameters, Problem, Processor, session};
+use crate::{Failure, Parameters, Probe, Problem, Processor, session};
 
 /// A host for one processor under test: settings, context and grants, and afterwards what the processor left with it.
 ///
@@ -94,6 +94,16 @@ impl<P: Processor> ProcessorHarness<P> {
     pub fn try_open(&self) -> Result<ProcessorSession<'_, P>, NotOpened> {
         let session = self.bench.try_open(&P::Config::declare(), self.check(), session::ProcessorSession::open)?;
         Ok(ProcessorSession { harness: self, session })
+    }
+}
+
+impl<T: Processor + Probe<T::Config>> ProcessorHarness<T> {
+    /// Whether the far side is there, by the connector's own word.
+    ///
+    /// # Errors
+    /// Where it is not, or the settings are wrong.
+    pub fn reachable(&self) -> Result<(), NotOpened> {
+        self.bench.try_open(&T::Config::declare(), self.check(), session::reachable::<T, T::Config>)
     }
 }
 

@@ -2,53 +2,107 @@
 
 use std::path::Path;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{
-    Output, SETTLED, loader,
+    Checked, SETTLED, STOPPED, graph, loader,
     report::{self, Refusal},
 };
 use crate::{
     clock::Clock,
     config,
-    connector::{Connector, Processor},
-    plan::{Plan, PlanError, PlannedPipeline, plan},
-    runtime,
+    connector::{Connector, ProbeError, Processor},
+    plan::{PlanError, PlannedPipeline, plan},
+    runtime::{self, Probed, Reached, StartError},
     sandbox::output::printable,
     store::{DataDir, SqliteStore},
 };
 
-/// Checks a pipeline file.
-pub async fn check(pipeline: &Path, output: Output) -> Result<u8, Refusal> {
+/// Checks a pipeline file, and asks whether the far sides are there where that is wanted.
+pub async fn check(pipeline: &Path, probe: bool, output: Checked) -> Result<u8, Refusal> {
+    if probe && output == Checked::Dot {
+        let hint = "ask for one of them at a time; `--probe` goes with `--output text` and `--output json`";
+        return Err(Refusal::with_hint("a graph does not show what `--probe` finds".into(), Some(hint.into())));
+    }
     let clock = Clock::system();
     let file = config::load(pipeline, &config::environment).map_err(|error| Refusal::from(vec![PlanError::from(error)]))?;
     let loader = loader(&clock, file.process)?;
-    let Plan { pipelines, mut remarks, data_dir, .. } = plan(file, &loader, &runtime::run_id(&clock)).await?;
-    remarks.extend(recognised(&pipelines, &data_dir).await?);
-    if output == Output::Json {
-        let part =
-            |id: &str, connector: &Connector| json!({"id": id, "connector": connector.title(), "digest": connector.digest});
-        let processors = |processors: &[Processor]| -> Vec<_> {
-            processors.iter().map(|processor| part(&processor.id, &processor.connector)).collect()
-        };
-        let pipelines: Vec<_> = pipelines
-            .iter()
-            .map(|pipeline| {
-                let destinations = pipeline.destinations.iter().map(|destination| {
-                    let chain = &destination.processors;
-                    let mut destination = part(&destination.id, &destination.connector);
-                    destination["processors"] = processors(chain).into();
-                    destination
-                });
-                let destinations: Vec<_> = destinations.collect();
-                json!({"id": *pipeline.id, "processors": processors(&pipeline.processors), "destinations": destinations})
-            })
-            .collect();
-        report::print(&json!({"pipelines": pipelines, "remarks": remarks}));
-        return Ok(SETTLED);
+    let plan = plan(file, &loader, &runtime::run_id(&clock)).await?;
+    let mut remarks = plan.remarks.clone();
+    remarks.extend(recognised(&plan.pipelines, &plan.data_dir).await?);
+    let probed = if probe {
+        let (probed, remark) = runtime::probe(&plan).await.map_err(refused)?;
+        remarks.extend(remark);
+        probed
+    } else {
+        Vec::new()
+    };
+    match output {
+        Checked::Dot => {
+            for remark in remarks {
+                tracing::warn!("{}", printable(&remark, false));
+            }
+            report::print_text(&graph::dot(&plan.pipelines));
+        }
+        Checked::Json => report::print(&json(&plan.pipelines, &remarks, &probed)),
+        Checked::Text => report::print_text(&text(&plan.pipelines, &remarks, &probed)),
     }
+    let unreached = probed.iter().any(|probed| matches!(probed.reached, Reached::Not(_)));
+    Ok(if unreached { STOPPED } else { SETTLED })
+}
+
+fn json(pipelines: &[PlannedPipeline], remarks: &[String], probed: &[Probed]) -> Value {
+    let asked = |pipeline: &str, destination: Option<&str>, processor: Option<&str>| {
+        let is = |probed: &&Probed| {
+            let whose = (&*probed.pipeline, probed.destination.as_deref(), probed.processor.as_deref());
+            whose == (pipeline, destination, processor)
+        };
+        probed.iter().find(is).map(|probed| answer(&probed.reached))
+    };
+    let part = |id: &str, connector: &Connector, probe: Option<Value>| {
+        let mut part = json!({"id": id, "connector": connector.title(), "digest": connector.digest});
+        if let Some(probe) = probe {
+            part["probe"] = probe;
+        }
+        part
+    };
+    let processors = |pipeline: &str, destination: Option<&str>, processors: &[Processor]| -> Vec<_> {
+        let one =
+            |processor: &Processor| part(&processor.id, &processor.connector, asked(pipeline, destination, Some(&processor.id)));
+        processors.iter().map(one).collect()
+    };
+    let pipelines: Vec<_> = pipelines
+        .iter()
+        .map(|pipeline| {
+            let id = &*pipeline.id;
+            let destinations = pipeline.destinations.iter().map(|destination| {
+                let mut told = part(&destination.id, &destination.connector, asked(id, Some(&destination.id), None));
+                told["processors"] = processors(id, Some(&destination.id), &destination.processors).into();
+                told
+            });
+            let destinations: Vec<_> = destinations.collect();
+            json!({"id": id, "processors": processors(id, None, &pipeline.processors), "destinations": destinations})
+        })
+        .collect();
+    json!({"pipelines": pipelines, "remarks": remarks})
+}
+
+/// What came of asking, for a program.
+fn answer(reached: &Reached) -> Value {
+    match reached {
+        Reached::NoProbe => json!({"state": "none"}),
+        Reached::There(took) => json!({"state": "reachable", "seconds": took.as_secs_f64()}),
+        Reached::Not(ProbeError::Failed(failure)) => {
+            json!({"state": "unreachable", "kind": failure.kind.name(), "code": failure.code, "why": failure.message})
+        }
+        Reached::Not(error) => json!({"state": "unreachable", "kind": null, "code": null, "why": error.to_string()}),
+    }
+}
+
+fn text(pipelines: &[PlannedPipeline], remarks: &[String], probed: &[Probed]) -> String {
+    let mut text = String::new();
     for remark in remarks {
-        report::print_text(&format!("note: {}\n", printable(&remark, false)));
+        text.push_str(&format!("note: {}\n", printable(remark, false)));
     }
     for pipeline in pipelines {
         let through = |processors: &[Processor]| match processors {
@@ -68,9 +122,26 @@ pub async fn check(pipeline: &Path, output: Output) -> Result<u8, Refusal> {
             .collect();
         let through = through(&pipeline.processors);
         let comma = if through.is_empty() { "" } else { "," };
-        report::print_text(&format!("{}: ready{comma}{through}, to {}\n", pipeline.id, destinations.join(", ")));
+        text.push_str(&format!("{}: ready{comma}{through}, to {}\n", pipeline.id, destinations.join(", ")));
+        for Probed { destination, processor, reached, .. } in probed.iter().filter(|probed| probed.pipeline == pipeline.id) {
+            let whose = match (destination, processor) {
+                (Some(destination), Some(processor)) => format!("{processor} of {destination}"),
+                (Some(one), None) | (None, Some(one)) => one.to_string(),
+                (None, None) => continue,
+            };
+            let told = match reached {
+                Reached::NoProbe => "has no probe: whether its far side is there is not known".to_owned(),
+                Reached::There(took) => format!("reachable ({:.3} s)", took.as_secs_f64()),
+                Reached::Not(error) => format!("NOT reachable: {error}"),
+            };
+            text.push_str(&format!("  {whose}: {}\n", printable(&told, false)));
+        }
     }
-    Ok(SETTLED)
+    text
+}
+
+fn refused(error: StartError) -> Refusal {
+    Refusal::with_hint(error.to_string(), Some(error.hint())).at(error.place())
 }
 
 /// Holds what the pipelines read against the checkpoints that there are. A host may be running on them.
@@ -79,9 +150,7 @@ async fn recognised(pipelines: &[PlannedPipeline], data_dir: &Path) -> Result<Ve
     let looked = tokio::task::spawn_blocking(move || SqliteStore::look(&path)).await;
     match looked.map_err(|error| Refusal::new(error.to_string()))? {
         Ok(None) => Ok(Vec::new()),
-        Ok(Some(store)) => runtime::recognised(&store, pipelines, data_dir)
-            .await
-            .map_err(|error| Refusal::with_hint(error.to_string(), Some(error.hint())).at(error.place())),
+        Ok(Some(store)) => runtime::recognised(&store, pipelines, data_dir).await.map_err(refused),
         Err(error) => Ok(vec![format!("whether the checkpoints are of these sources is not known: {error}")]),
     }
 }

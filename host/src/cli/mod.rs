@@ -3,6 +3,7 @@
 mod check;
 mod checkpoints;
 mod dead_letters;
+mod graph;
 mod inspect;
 mod logging;
 mod operate;
@@ -57,9 +58,13 @@ enum Command {
     Check {
         /// The pipeline file.
         pipeline: PathBuf,
+        /// Asks each destination, too, whether its far side is there and takes the credentials, where its component can be asked. Exit code 1
+        /// where one is not.
+        #[arg(long)]
+        probe: bool,
         /// What to print on standard output.
         #[arg(long, value_enum, default_value_t)]
-        output: Output,
+        output: Checked,
     },
     /// Tells what a component is: who made it, its settings, guarantees, requests, imports and exports.
     Inspect {
@@ -93,10 +98,33 @@ enum Output {
     Json,
 }
 
+/// What to print of pipelines that were checked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum Checked {
+    /// For a person.
+    #[default]
+    Text,
+    /// For a program: one JSON document, and nothing else on standard output.
+    Json,
+    /// The pipelines as a graph, in the language of Graphviz: `wharf check FILE --output dot | dot -Tsvg`.
+    Dot,
+}
+
+impl Checked {
+    /// For whom a refusal is printed.
+    fn output(self) -> Output {
+        match self {
+            Self::Json => Output::Json,
+            Self::Text | Self::Dot => Output::Text,
+        }
+    }
+}
+
 impl Command {
     fn output(&self) -> Output {
         match self {
-            Self::Run { output, .. } | Self::Check { output, .. } | Self::Inspect { output, .. } => *output,
+            Self::Run { output, .. } | Self::Inspect { output, .. } => *output,
+            Self::Check { output, .. } => output.output(),
             Self::DeadLetters { command } => command.output(),
             Self::Checkpoints { command } => command.output(),
             Self::Schema => Output::Json,
@@ -132,7 +160,7 @@ pub fn main() -> ExitCode {
     let done = runtime.block_on(async {
         match command {
             Command::Run { pipeline, data_dir, output } => run::run(&pipeline, data_dir, output, &logging).await,
-            Command::Check { pipeline, output } => check::check(&pipeline, output).await,
+            Command::Check { pipeline, probe, output } => check::check(&pipeline, probe, output).await,
             Command::Inspect { component, output } => inspect::inspect(&component, output).await,
             Command::DeadLetters { command } => command.run().await,
             Command::Checkpoints { command } => command.run().await,

@@ -112,6 +112,9 @@ pub struct Times {
     /// Checking the settings.
     #[serde(deserialize_with = "time")]
     pub check: Interval,
+    /// Asking whether the far side is there, where the component can be asked.
+    #[serde(deserialize_with = "time")]
+    pub probe: Interval,
     /// Opening a session.
     #[serde(deserialize_with = "time")]
     pub open: Interval,
@@ -153,6 +156,7 @@ impl Default for Times {
         Self {
             describe: secs(10),
             check: secs(10),
+            probe: secs(30),
             open: secs(60),
             write: secs(60),
             process: secs(60),

@@ -158,12 +158,40 @@ pub enum OpenError {
     /// The connector said why.
     #[error("open failed: {0}")]
     Failed(Failure),
+    /// The connector was asked before whether its far side is there, and said why it is not.
+    #[error("the far side is not there: {0}")]
+    Unreachable(Failure),
     /// The component could not be asked.
     #[error(transparent)]
     Loading(#[from] Loading),
     /// A granted directory is gone.
     #[error(transparent)]
     Directory(#[from] DirectoryError),
+}
+
+/// Why a far side is not known to be there.
+#[derive(Debug, Error)]
+pub enum ProbeError {
+    /// The connector says that it is not, and why.
+    #[error("{0}")]
+    Failed(Failure),
+    /// The component could not be asked.
+    #[error(transparent)]
+    Loading(#[from] Loading),
+    /// A granted directory is gone.
+    #[error(transparent)]
+    Directory(#[from] DirectoryError),
+}
+
+impl From<ProbeError> for OpenError {
+    /// A session that is not worth opening, or could not be.
+    fn from(error: ProbeError) -> Self {
+        match error {
+            ProbeError::Failed(failure) => Self::Unreachable(failure),
+            ProbeError::Loading(loading) => Self::Loading(loading),
+            ProbeError::Directory(directory) => Self::Directory(directory),
+        }
+    }
 }
 
 impl From<Ended> for OpenError {
@@ -392,6 +420,32 @@ impl Connector {
         let standing = Standing::bare(&self.engine, &self.clock, limits.clone(), scope.before(self.title()), redactor)?;
         let problems = self.component.check(standing, &settings).await?;
         Ok(if problems.is_empty() { Ok(settings) } else { Err(problems) })
+    }
+
+    /// Whether it can be asked if its far side is there.
+    pub fn can_be_probed(&self) -> bool {
+        self.outline.offers("probe")
+    }
+
+    /// Asks whether the far side is there and takes the credentials, in an instance with its grants that lives no longer. `None` where the
+    /// component cannot be asked.
+    ///
+    /// # Errors
+    /// Where the far side is not there, or the component ended its instance.
+    pub async fn probe(&self, opening: &Opening) -> Option<Result<(), ProbeError>> {
+        if !self.can_be_probed() {
+            return None;
+        }
+        let Opening { settings, grants, limits, scope, usage } = opening;
+        let host = match Host::new(scope.clone(), limits, grants, usage.clone(), &self.clock) {
+            Ok(host) => host,
+            Err(error) => return Some(Err(error.into())),
+        };
+        let standing = Standing { engine: &self.engine, host, limits: limits.clone() };
+        Some(match self.component.probe(standing, settings).await {
+            Ok(answer) => answer.map_err(ProbeError::Failed),
+            Err(error) => Err(error.into()),
+        })
     }
 
     /// Starts an instance with its grants and opens a session in it.

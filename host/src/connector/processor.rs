@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
-use super::{Connector, OpenError, Opening, Room, Standing, v0_1};
+use super::{Connector, OpenError, Opening, ProbeError, Room, Standing, v0_1};
 use crate::{
     record::{Batch, Chooser, ColumnFull, Condition, Derived, Failure, ProcessBounds, ProcessBreach, Processed, Selection},
     sandbox::{Ended, Host},
@@ -58,6 +58,14 @@ impl Processor {
     /// Where the processor does not open, or its instance ended.
     pub async fn open(&self) -> Result<ProcessorSession, OpenError> {
         self.connector.open_processor(&self.opening).await
+    }
+
+    /// Asks whether the far side is there, where it has one that it can be asked for.
+    ///
+    /// # Errors
+    /// Where the far side is not there, or the component ended its instance.
+    pub async fn probe(&self) -> Result<(), ProbeError> {
+        self.connector.probe(&self.opening).await.unwrap_or(Ok(()))
     }
 
     /// What picks the records that it is given; `None` where it is given all of them.

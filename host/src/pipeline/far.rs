@@ -39,6 +39,16 @@ pub trait Far: Send + Sync + 'static {
     /// The bound of an instance's memory, in words.
     fn memory(&self) -> String;
 
+    /// Whether it can be asked if the far side is there.
+    fn can_be_probed(&self) -> bool {
+        false
+    }
+
+    /// Asks whether the far side is there.
+    async fn probe(&self) -> Result<(), OpenError> {
+        Ok(())
+    }
+
     /// Opens a session for one of so many lanes.
     async fn open(&self, lane: u32, lanes: u32) -> Result<Box<dyn FarSession>, OpenError>;
 
@@ -115,6 +125,14 @@ impl Far for Destination {
 
     fn memory(&self) -> String {
         self.opening.limits.memory.to_string()
+    }
+
+    fn can_be_probed(&self) -> bool {
+        self.connector.can_be_probed()
+    }
+
+    async fn probe(&self) -> Result<(), OpenError> {
+        Ok(self.connector.probe(&self.opening).await.transpose()?.unwrap_or_default())
     }
 
     async fn open(&self, lane: u32, lanes: u32) -> Result<Box<dyn FarSession>, OpenError> {

@@ -168,7 +168,7 @@ pub struct Ended {
 impl Pipeline {
     /// Counters for this pipeline, to be read while it runs.
     pub fn progress(&self) -> Arc<Progress> {
-        Arc::new(Progress::new(self.id.clone(), self.outlets.iter().map(|outlet| outlet.id.clone())))
+        Arc::new(Progress::new(self.id.clone(), self.outlets.iter().map(|outlet| (outlet.id.clone(), outlet.delivery.lanes))))
     }
 
     /// Runs until the source ends, something fails, or it is asked to stop; what is in flight then is finished where it can be.
@@ -244,6 +244,7 @@ impl Pipeline {
             stop,
             cancelled,
             tolerance,
+            clock: keeper.clock.clone(),
         };
         // What calls components does so on a thread of its own.
         let mut reader = if calls { crate::sandbox::thread::spawn(reader.run()) } else { tokio::spawn(reader.run()) };

@@ -1,7 +1,10 @@
 //! Where a pipeline's records go, and how they are delivered there.
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
@@ -15,7 +18,7 @@ use super::{
 };
 use crate::{
     config::{Isolation, OnUnknown},
-    connector::{Connector, Opening, Processor, descriptor::Order},
+    connector::{Connector, OpenError, Opening, Processor, descriptor::Order},
     record::format::Format,
 };
 
@@ -95,6 +98,8 @@ pub struct Outlet {
     pub processors: Vec<Processor>,
     /// Whether it takes any.
     pub gate: Gate,
+    /// Whether the far side was there once in this run, or cannot be asked for.
+    reached: Arc<AtomicBool>,
     /// How many more records may be given up, by all lanes together.
     pub(super) tolerance: Arc<Mutex<Tolerance>>,
     /// Starts what its lanes run.
@@ -107,12 +112,14 @@ impl Outlet {
         // What a best-effort destination misses is no reason to stop.
         let (window, tolerance) = if delivery.best_effort { (0, 0) } else { delivery.tolerance };
         let tolerance = Arc::new(Mutex::new(Tolerance::new(window, tolerance)));
+        let reached = Arc::new(AtomicBool::new(!far.can_be_probed()));
         Self {
             id,
             far,
             delivery: Arc::new(delivery),
             processors: Vec::new(),
             gate: Gate::default(),
+            reached,
             tolerance,
             start: |run| tokio::spawn(run),
         }
@@ -123,6 +130,20 @@ impl Outlet {
         let (records, bytes) = self.delivery.most;
         let bounds = self.far.bounds();
         Bounds { records: bounds.records.min(records).max(1), bytes: bounds.bytes.min(bytes), largest: bounds.largest }
+    }
+
+    /// Whether the far side was there once in this run, or cannot be asked for.
+    pub(super) fn is_reached(&self) -> bool {
+        self.reached.load(Relaxed)
+    }
+
+    /// Asks whether the far side is there, where it was not yet.
+    pub(super) async fn reach(&self) -> Result<(), OpenError> {
+        if !self.is_reached() {
+            self.far.probe().await?;
+            self.reached.store(true, Relaxed);
+        }
+        Ok(())
     }
 
     /// How many more records may be given up.

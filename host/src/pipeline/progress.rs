@@ -1,8 +1,11 @@
 //! Counters that a running pipeline turns and anybody may read.
 
-use std::sync::{
-    Arc, Mutex, PoisonError,
-    atomic::{AtomicU64, Ordering::Relaxed},
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
 };
 
 /// How far a pipeline is. Counts are of records from the source, in this run.
@@ -12,6 +15,8 @@ pub struct Progress {
     pub pipeline: Arc<str>,
     read: AtomicU64,
     carried: AtomicU64,
+    /// Since when the portion is read that is on its way to all destinations.
+    processing: Moment,
     destinations: Vec<DestinationProgress>,
 }
 
@@ -28,6 +33,32 @@ pub struct DestinationProgress {
     retries: AtomicU64,
     bytes: AtomicU64,
     paused: Mutex<Option<Arc<str>>>,
+    waiting: Mutex<Option<Arc<str>>>,
+    /// Since when the portion is read that its own processors have in hand.
+    processing: Moment,
+    /// Since when the oldest portion is read that is not dealt with, for each lane.
+    oldest: Box<[Moment]>,
+}
+
+/// A moment by the clock's elapsed time, or none.
+#[derive(Debug)]
+struct Moment(AtomicU64);
+
+impl Default for Moment {
+    fn default() -> Self {
+        Self(AtomicU64::new(u64::MAX))
+    }
+}
+
+impl Moment {
+    fn set(&self, at: Option<Duration>) {
+        self.0.store(at.map_or(u64::MAX, |at| at.as_millis() as u64), Relaxed);
+    }
+
+    fn get(&self) -> Option<Duration> {
+        let millis = self.0.load(Relaxed);
+        (millis != u64::MAX).then(|| Duration::from_millis(millis))
+    }
 }
 
 /// The same at one moment. For each destination read + carried = delivered + filtered + dead-lettered + pending.
@@ -64,12 +95,16 @@ pub struct DestinationCounts {
     pub bytes: u64,
     /// Why it takes no records, where it is paused.
     pub paused: Option<Arc<str>>,
+    /// Why what it is to get waits, where its far side is down.
+    pub waiting: Option<Arc<str>>,
+    /// When the oldest record was read that it has not dealt with, by the clock's elapsed time, to the millisecond.
+    pub oldest: Option<Duration>,
 }
 
 impl Progress {
-    /// Nothing yet.
-    pub fn new(pipeline: Arc<str>, destinations: impl IntoIterator<Item = Arc<str>>) -> Self {
-        let destinations = destinations.into_iter().map(|id| DestinationProgress {
+    /// Nothing yet, for destinations of so many lanes each.
+    pub fn new(pipeline: Arc<str>, destinations: impl IntoIterator<Item = (Arc<str>, u32)>) -> Self {
+        let destinations = destinations.into_iter().map(|(id, lanes)| DestinationProgress {
             id,
             delivered: AtomicU64::new(0),
             filtered: AtomicU64::new(0),
@@ -79,13 +114,22 @@ impl Progress {
             retries: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
             paused: Mutex::default(),
+            waiting: Mutex::default(),
+            processing: Moment::default(),
+            oldest: (0..lanes).map(|_| Moment::default()).collect(),
         });
-        Self { pipeline, read: AtomicU64::new(0), carried: AtomicU64::new(0), destinations: destinations.collect() }
+        let (read, carried, processing) = (AtomicU64::new(0), AtomicU64::new(0), Moment::default());
+        Self { pipeline, read, carried, processing, destinations: destinations.collect() }
     }
 
     pub(super) fn read(&self, new: u64, again: u64) {
         self.read.fetch_add(new, Relaxed);
         self.carried.fetch_add(again, Relaxed);
+    }
+
+    /// A portion that was read then is on its way to all destinations, or none is.
+    pub(super) fn processes(&self, read_at: Option<Duration>) {
+        self.processing.set(read_at);
     }
 
     /// Dropped on purpose on the way to all destinations.
@@ -104,6 +148,7 @@ impl Progress {
         let (read, carried) = (self.read.load(Relaxed), self.carried.load(Relaxed));
         let with_pending = |counts: DestinationCounts| DestinationCounts {
             pending: (read + carried).saturating_sub(counts.delivered + counts.filtered + counts.dead_lettered),
+            oldest: earlier(self.processing.get(), counts.oldest),
             ..counts
         };
         Counts { read, carried, destinations: destinations.into_iter().map(with_pending).collect() }
@@ -139,9 +184,23 @@ impl DestinationProgress {
 
     /// It pauses, or goes on.
     pub(super) fn pause(&self, why: Option<&str>) {
-        let mut paused = self.paused.lock().unwrap_or_else(PoisonError::into_inner);
-        if paused.as_deref() != why {
-            *paused = why.map(Arc::from);
+        say(&self.paused, why);
+    }
+
+    /// Its far side is down, or there again.
+    pub(super) fn waits(&self, why: Option<&str>) {
+        say(&self.waiting, why);
+    }
+
+    /// A portion that was read then is with its own processors, or none is.
+    pub(super) fn processes(&self, read_at: Option<Duration>) {
+        self.processing.set(read_at);
+    }
+
+    /// When the oldest portion was read that a lane has not dealt with.
+    pub(super) fn holds(&self, lane: u32, read_at: Option<Duration>) {
+        if let Some(oldest) = self.oldest.get(lane as usize) {
+            oldest.set(read_at);
         }
     }
 
@@ -160,7 +219,24 @@ impl DestinationProgress {
             unknown: self.unknown.load(Relaxed),
             retries: self.retries.load(Relaxed),
             bytes: self.bytes.load(Relaxed),
-            paused: self.paused.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            paused: said(&self.paused).clone(),
+            waiting: said(&self.waiting).clone(),
+            oldest: self.oldest.iter().chain([&self.processing]).filter_map(Moment::get).min(),
         }
+    }
+}
+
+fn earlier(one: Option<Duration>, other: Option<Duration>) -> Option<Duration> {
+    one.into_iter().chain(other).min()
+}
+
+fn said(what: &Mutex<Option<Arc<str>>>) -> MutexGuard<'_, Option<Arc<str>>> {
+    what.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn say(what: &Mutex<Option<Arc<str>>>, why: Option<&str>) {
+    let mut said = said(what);
+    if said.as_deref() != why {
+        *said = why.map(Arc::from);
     }
 }

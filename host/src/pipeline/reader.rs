@@ -14,6 +14,7 @@ use super::{
     tolerance::Tolerance,
 };
 use crate::{
+    clock::Clock,
     source::{Portion, Source, SourceError},
     store::DeadLetter,
 };
@@ -54,6 +55,7 @@ pub(super) struct Reader {
     pub cancelled: watch::Receiver<bool>,
     /// Of so many records, how many may be unreadable.
     pub tolerance: (u32, u32),
+    pub clock: Clock,
 }
 
 impl Reader {
@@ -86,6 +88,8 @@ impl Reader {
             exceeded =
                 too_many.map(|reason| PipelineError::TooMany { window: self.tolerance.0, tolerance: self.tolerance.1, reason });
             self.count(&portion);
+            let read_at = self.clock.elapsed();
+            self.progress.processes(Some(read_at));
             to.insert(portion.partition.to_string(), portion.next);
             let (portion, letters) = match self.processed(portion).await {
                 Ok(processed) => processed,
@@ -100,8 +104,9 @@ impl Reader {
             let Ok(number) = numbered.await else { break None };
             for sender in &self.senders {
                 // The channel is as long as the window: it is full only where its worker has ended.
-                let _ended = sender.try_send(Handed { number, portion: portion.clone(), letters: Vec::new() });
+                let _ended = sender.try_send(Handed { number, portion: portion.clone(), letters: Vec::new(), read_at });
             }
+            self.progress.processes(None);
         };
         if let Some(stage) = &mut self.stage {
             stage.close().await;

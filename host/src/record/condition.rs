@@ -1,6 +1,6 @@
 //! Which records a processor is given: conditions on metadata or on a value of the record.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use super::{Batch, Pointer, Selection, json::Checker};
 
@@ -40,6 +40,55 @@ impl Test {
         match self {
             Self::Exists(exists) => value.is_some() == *exists,
             Self::OneOf(texts) => value.is_some_and(|value| texts.iter().any(|text| text.as_bytes() == value)),
+        }
+    }
+}
+
+/// In words for a person, such as `/type is one of ["order", "visit"] and not (/user exists)`.
+impl fmt::Display for Condition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let joined = |f: &mut fmt::Formatter<'_>, conditions: &[Self], word: &str| {
+            for (index, condition) in conditions.iter().enumerate() {
+                if index > 0 {
+                    write!(f, " {word} ")?;
+                }
+                match condition {
+                    Self::All(_) | Self::Any(_) => write!(f, "({condition})")?,
+                    Self::Not(_) | Self::Of(..) => condition.fmt(f)?,
+                }
+            }
+            Ok(())
+        };
+        match self {
+            Self::All(conditions) => joined(f, conditions, "and"),
+            Self::Any(conditions) => joined(f, conditions, "or"),
+            Self::Not(condition) => write!(f, "not ({condition})"),
+            Self::Of(looked, test) => write!(f, "{looked} {test}"),
+        }
+    }
+}
+
+impl fmt::Display for Looked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Metadata(name) => write!(f, "metadata {name}"),
+            Self::Pointer(pointer) => match pointer.to_string() {
+                root if root.is_empty() => f.write_str("the record"),
+                pointer => f.write_str(&pointer),
+            },
+        }
+    }
+}
+
+impl fmt::Display for Test {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exists(true) => f.write_str("exists"),
+            Self::Exists(false) => f.write_str("does not exist"),
+            Self::OneOf(texts) => match texts.as_slice() {
+                [text] => write!(f, "is {text:?}"),
+                texts => write!(f, "is one of {texts:?}"),
+            },
         }
     }
 }
@@ -168,6 +217,13 @@ mod tests {
         assert_eq!(chosen(of("meta:collection", Test::Exists(false))), [2, 4]);
         assert_eq!(chosen(of("meta:none", Test::Exists(true))), none);
         assert_eq!(chosen(of("meta:none", Test::Exists(false))), [0, 1, 2, 3, 4]);
+    }
+
+    #[test]
+    fn conditions_are_told_in_words() {
+        let some = Condition::Any(vec![of("/type", is(&["a", "b"])), of("meta:collection", Test::Exists(false))]);
+        let told = Condition::All(vec![some, Condition::Not(Box::new(of("", is(&["x"]))))]).to_string();
+        assert_eq!(told, r#"(/type is one of ["a", "b"] or metadata collection does not exist) and not (the record is "x")"#);
     }
 
     #[test]

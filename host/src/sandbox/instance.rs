@@ -29,6 +29,8 @@ pub enum Call {
     Describe,
     /// Do these settings make sense?
     Check,
+    /// Is the far side there?
+    Probe,
     /// Make ready.
     Open,
     /// Take these records.
@@ -59,6 +61,7 @@ impl Call {
         match self {
             Self::Describe => "describe",
             Self::Check => "check",
+            Self::Probe => "probe",
             Self::Open => "open",
             Self::Write => "write",
             Self::Process => "process",
@@ -78,6 +81,7 @@ impl Call {
         match self {
             Self::Describe => times.describe,
             Self::Check => times.check,
+            Self::Probe => times.probe,
             Self::Open => times.open,
             Self::Write => times.write,
             Self::Process => times.process,

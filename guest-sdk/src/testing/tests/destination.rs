@@ -3,7 +3,7 @@
 use std::cell::Cell;
 
 use crate::{
-    Batch, Context, Descriptor, Destination, Failure, FailureKind, Operation, Problem, Receipt, Span,
+    Batch, Context, Descriptor, Destination, Failure, FailureKind, Operation, Probe, Problem, Receipt, Span,
     follow_ups::{FollowUps, On},
     metrics, progress, state,
     testing::{Breach, Fate, Harness, NotOpened, batch, deletion, record},
@@ -46,9 +46,26 @@ impl Destination for Calls {
     }
 }
 
+impl Probe<()> for Calls {
+    fn reachable((): (), context: Context) -> Result<(), Failure> {
+        match context.pipeline().as_str() {
+            "broken" => Err(Failure::transient("look for it: nobody is there")),
+            _ => Ok(()),
+        }
+    }
+}
+
 fn writing(write: Write) -> Harness<Calls> {
     WRITE.set(write);
     Harness::new()
+}
+
+#[test]
+fn a_far_side_can_be_asked_for_before_anything_is_opened() {
+    assert_eq!(Harness::<Calls>::new().reachable(), Ok(()));
+    let broken = Harness::<Calls>::new().context("pipeline", "broken");
+    let failure = Failure::transient("look for it: nobody is there");
+    assert_eq!(broken.reachable(), Err(NotOpened::Failure(failure)));
 }
 
 #[test]

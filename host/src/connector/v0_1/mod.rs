@@ -15,6 +15,7 @@ use wasmtime::component::{InstancePre, Linker};
 
 use crate::{
     connector::{Loading, Standing, binary::Outline, settings::Problem},
+    record::Failure,
     sandbox::{Call, Ended, Engine, Host, Instance, files, http, output::bounded, sockets, timely},
 };
 
@@ -75,6 +76,19 @@ mod uploading {
     });
 }
 
+/// What a connector offers that can be asked whether its far side is there.
+#[allow(missing_docs, reason = "generated; the contract's own comments stand in wit/")]
+mod probing {
+    wasmtime::component::bindgen!({
+        path: "../wit",
+        inline: "package wharf:host; world probing { export wharf:connector/probe@0.1.0; }",
+        world: "wharf:host/probing",
+        exports: { default: async },
+        ownership: Borrowing { duplicate_if_necessary: true },
+        with: { "wharf:connector/types@0.1.0": super::bindings::wharf::connector::types },
+    });
+}
+
 /// What components of this version can import, linked once for an engine: the contract, all of WASI 0.2, and HTTP. What is not
 /// granted answers so at run time.
 pub fn linker(engine: &Engine) -> wasmtime::Result<Linker<Host>> {
@@ -117,6 +131,10 @@ impl Component {
             let store = instance.store().ok_or(Loading::Gone)?;
             processing::Processing::new(store, &exports).map_err(Loading::Exports)?;
         }
+        if outline.offers("probe") {
+            let store = instance.store().ok_or(Loading::Gone)?;
+            probing::Probing::new(store, &exports).map_err(Loading::Exports)?;
+        }
         let described = described::Described::new(instance.store().ok_or(Loading::Gone)?, &exports).map_err(Loading::Exports)?;
         let guest = described.wharf_connector_connector();
         Ok(instance.call(Call::Describe, 0, async |store| guest.call_describe(store).await).await?)
@@ -138,6 +156,17 @@ impl Component {
             hint: None,
         });
         Ok(problems.collect())
+    }
+
+    /// Starts an instance with its grants and asks whether the far side is there. For a component that exports `probe`.
+    pub async fn probe(&self, standing: Standing<'_>, settings: &[(String, String)]) -> Result<Result<(), Failure>, Loading> {
+        let redactor = standing.host.scope.redactor().clone();
+        let (mut instance, exports) = self.start(standing, Call::Probe).await?;
+        let probing = probing::Probing::new(instance.store().ok_or(Loading::Gone)?, &exports).map_err(Loading::Exports)?;
+        let guest = probing.wharf_connector_probe();
+        let settings = borrowed(settings);
+        let answer = instance.call(Call::Probe, 0, async |store| guest.call_reachable(store, &settings).await).await?;
+        Ok(answer.map_err(|failure| session::failed(failure, &redactor)))
     }
 
     async fn start(&self, standing: Standing<'_>, call: Call) -> Result<(Instance, wasmtime::component::Instance), Ended> {

@@ -24,6 +24,15 @@ pub(in crate::pipeline) struct Dealt {
     pub derived: Option<Batch>,
 }
 
+/// When a portion came, by the clock's elapsed time.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Times {
+    /// From the source.
+    pub read: Duration,
+    /// To the lane.
+    pub taken: Duration,
+}
+
 /// What became of the records of one portion so far.
 #[derive(Debug)]
 pub(super) struct Account {
@@ -31,8 +40,7 @@ pub(super) struct Account {
     pub portion: Arc<Portion>,
     /// What of it is the lane's own.
     pub batch: Option<Arc<Batch>>,
-    /// When it came, by the clock's elapsed time.
-    pub since: Duration,
+    pub times: Times,
     /// Counted within the cut.
     settled: SpanSet,
     dead_letters: Vec<DeadLetter>,
@@ -47,10 +55,10 @@ impl Account {
         (number, portion): (u64, Arc<Portion>),
         batch: Option<Arc<Batch>>,
         dead_letters: Vec<DeadLetter>,
-        since: Duration,
+        times: Times,
     ) -> Self {
         let (settled, suspects) = Default::default();
-        Self { number, portion, batch, since, settled, dead_letters, suspects, logged: 0 }
+        Self { number, portion, batch, times, settled, dead_letters, suspects, logged: 0 }
     }
 
     /// Records of a part are dealt with.

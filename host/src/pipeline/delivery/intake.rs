@@ -4,7 +4,13 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::sync::mpsc;
 
-use super::{DestinationError, Lane, Left, account::Account, letter::Why, parts::Part, share};
+use super::{
+    DestinationError, Lane, Left,
+    account::{Account, Times},
+    letter::Why,
+    parts::Part,
+    share,
+};
 use crate::{
     pipeline::{Delivery, stage::Handed},
     record::{Outcome, Span, Verdict, format::shape},
@@ -24,14 +30,16 @@ impl Lane {
     }
 
     pub(super) fn take(&mut self, handed: Handed) -> Result<(), Left> {
-        let Handed { number, portion, letters } = handed;
+        let Handed { number, portion, letters, read_at } = handed;
         let Delivery { lanes, ordered, .. } = *self.outlet.delivery;
         let own = |batch| share::share(&self.progress.pipeline, batch, number, (self.which.lane, lanes), ordered);
         let batch =
             portion.batch.as_ref().map(own).transpose().map_err(|full| DestinationError::Worker(full.to_string()))?.flatten();
         let batch = batch.map(Arc::new);
         self.judged_at = None;
-        self.accounts.push_back(Account::new((number, portion), batch.clone(), letters, self.clock.elapsed()));
+        let times = Times { read: read_at, taken: self.clock.elapsed() };
+        self.accounts.push_back(Account::new((number, portion), batch.clone(), letters, times));
+        self.notes_oldest();
         let Some(batch) = batch else { return Ok(()) };
         let shaped = shape(&batch, &self.outlet.delivery.format);
         let whole = Part::whole(&shaped.batch);

@@ -144,6 +144,8 @@ pub(super) struct Lane {
     resumed: u64,
     /// How often in a row the far side was down.
     down: u32,
+    /// How often the far side was not there before there was anything to deliver.
+    unreached: u32,
     /// How often in a row an instance ended as it was opened.
     opens: u32,
     /// Whether credentials were renewed since anything came through.
@@ -175,6 +177,7 @@ impl Lane {
             last: None,
             resumed: 0,
             down: 0,
+            unreached: 0,
             opens: 0,
             renewed: false,
             exceeded: None,
@@ -184,6 +187,12 @@ impl Lane {
 
     fn counts(&self) -> &DestinationProgress {
         self.progress.destination(self.which.destination)
+    }
+
+    /// Has everybody see when the oldest portion was read that is not dealt with.
+    fn notes_oldest(&self) {
+        let oldest = self.accounts.front().map(|account| account.times.read);
+        self.counts().holds(self.which.lane, oldest);
     }
 
     fn account(&mut self, number: u64) -> Option<&mut Account> {

@@ -20,6 +20,7 @@ impl Lane {
                 tracing::error!(%pipeline, %connector, hint, "destination {destination} pauses, and is not tried again by itself: {error}")
             }
         }
+        self.counts().waits(None);
         self.counts().pause(Some(&error.to_string()));
         self.session = None;
         self.renewed = false;

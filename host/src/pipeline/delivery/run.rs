@@ -89,6 +89,14 @@ impl Lane {
                     Some(judged)
                 }
                 Next::Empty if !*more => return Ok(false),
+                // One asks for all.
+                Next::Empty if self.which.lane == 0 && !self.outlet.is_reached() => {
+                    if self.rest <= now {
+                        self.reach_ahead().await?;
+                        return Ok(true);
+                    }
+                    Some(self.rest)
+                }
                 Next::Empty => None,
             },
         };
@@ -156,6 +164,10 @@ impl Lane {
                 self.dealt.note(&account);
                 dealt.send((self.which.column, account.report())).await?;
             }
+        }
+        // What a lane that failed leaves behind grows older.
+        if !all {
+            self.notes_oldest();
         }
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{DestinationError, Lane, Left, RETRIES, parts::Part};
+use super::{DestinationError, Lane, Left, RETRIES, Stopping, parts::Part};
 use crate::{
     config::Isolation,
     connector::{Loading, OpenError},
@@ -15,7 +15,15 @@ impl Lane {
         if self.session.is_some() {
             return Ok(Some(part));
         }
-        let error = match self.outlet.far.open(self.which.lane, self.outlet.delivery.lanes).await {
+        let opened = match self.reach().await {
+            None => {
+                self.queue.put(number, part, Duration::ZERO);
+                return Err(Left::Asked);
+            }
+            Some(Ok(())) => self.outlet.far.open(self.which.lane, self.outlet.delivery.lanes).await,
+            Some(Err(error)) => Err(error),
+        };
+        let error = match opened {
             Ok(session) => {
                 self.session = Some(session);
                 self.opens = 0;
@@ -23,9 +31,13 @@ impl Lane {
             }
             Err(error) => error,
         };
+        let before = match &error {
+            OpenError::Unreachable(_) => "the far side is not there: ",
+            _ => "open failed: ",
+        };
         match error {
-            OpenError::Failed(failure) => {
-                let message = format!("open failed: {}", failure.message);
+            OpenError::Failed(failure) | OpenError::Unreachable(failure) => {
+                let message = format!("{before}{}", failure.message);
                 // What is wrong with the settings is wrong with no record.
                 let kind = if failure.kind == FailureKind::Rejected { FailureKind::Fatal } else { failure.kind };
                 let failure = Arc::new(Failure { message, kind, ..failure });
@@ -56,6 +68,45 @@ impl Lane {
                 Err(error.into())
             }
         }
+    }
+
+    /// Asks whether the far side is there, where it can be asked and was not there yet in this run. `None` where it is asked to stop meanwhile.
+    async fn reach(&mut self) -> Option<Result<(), OpenError>> {
+        if self.outlet.is_reached() {
+            return Some(Ok(()));
+        }
+        let reached = tokio::select! {
+            biased;
+            reached = self.outlet.reach() => reached,
+            // The sender outlives every lane.
+            _asked = self.inlet.stop.wait_for(|stop| *stop != Stopping::No) => return None,
+        };
+        if reached.is_ok() {
+            self.unreached = 0;
+            self.counts().waits(None);
+            let (pipeline, destination) = (&self.progress.pipeline, &self.outlet.id);
+            tracing::debug!(%pipeline, %destination, "the far side is there");
+        }
+        Some(reached)
+    }
+
+    /// The same before there is anything to deliver, so that whoever looks at the run sees what it waits for. What is to be done about it is
+    /// found out with the first record.
+    pub(super) async fn reach_ahead(&mut self) -> Result<(), Left> {
+        let error = match self.reach().await {
+            None => return Err(Left::Asked),
+            Some(Ok(())) => return Ok(()),
+            Some(Err(error)) => error,
+        };
+        self.unreached += 1;
+        let wait = self.outlet.delivery.outage.wait(self.unreached, &self.clock);
+        self.rest = self.clock.elapsed() + wait;
+        self.counts().waits(Some(&error.to_string()));
+        if tracing::enabled!(tracing::Level::WARN) && self.log.admits() {
+            let connector = self.outlet.far.title();
+            tracing::warn!(pipeline = %self.progress.pipeline, destination = %self.outlet.id, %connector, ?wait, "waits for destination {}: {error}", self.outlet.id);
+        }
+        Ok(())
     }
 
     /// Tells the connector which cuts are settled. Best effort: where each batch has an instance of its own, that is gone by then.

@@ -155,6 +155,9 @@ impl Lane {
             self.convict(u64::MAX);
         }
         self.suspicion.came_through();
+        if self.down > 0 {
+            self.counts().waits(None);
+        }
         (self.down, self.renewed, self.works, self.opens) = (0, false, true, 0);
     }
 
@@ -233,7 +236,7 @@ impl Lane {
         }
         let policy = self.outlet.delivery.outage;
         let now = self.clock.elapsed();
-        let age = self.account(number).map_or(Duration::ZERO, |account| now.saturating_sub(account.since));
+        let age = self.account(number).map_or(Duration::ZERO, |account| now.saturating_sub(account.times.taken));
         let (attempts, singled) = (part.attempts, part.singled);
         if policy.is_over(self.down, age) {
             if policy.then == Then::Stop {
@@ -253,6 +256,7 @@ impl Lane {
         }
         let wait = policy.wait(self.down, &self.clock);
         self.rest = now + wait;
+        self.counts().waits(Some(&failure.to_string()));
         self.tells_again(part, Span::new(0, part.batch.count()), wait, failure);
         again.extend(failed.into_iter().map(|(records, _)| Again { records, attempts, singled, wait: Duration::ZERO }));
         Ok(())
@@ -271,7 +275,7 @@ impl Lane {
         }
         let policy = self.outlet.delivery.retry;
         let now = self.clock.elapsed();
-        let age = self.account(number).map_or(Duration::ZERO, |account| now.saturating_sub(account.since));
+        let age = self.account(number).map_or(Duration::ZERO, |account| now.saturating_sub(account.times.taken));
         let attempts = part.attempts + 1;
         let over = policy.is_over(attempts, age);
         let mut end = Ok(());

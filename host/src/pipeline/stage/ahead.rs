@@ -1,6 +1,6 @@
 //! A destination's own processors, on the way to its lanes.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use tokio::sync::mpsc;
 
@@ -23,6 +23,8 @@ pub(in crate::pipeline) struct Handed {
     pub portion: Arc<Portion>,
     /// What the destination's own processors gave up of it.
     pub letters: Vec<DeadLetter>,
+    /// When it was read, by the clock's elapsed time.
+    pub read_at: Duration,
 }
 
 /// Hands portions through a destination's own processors on their way to its lanes.
@@ -32,7 +34,8 @@ pub(in crate::pipeline) async fn ahead(
     lanes: Vec<mpsc::Sender<Handed>>,
     (progress, destination): (Arc<Progress>, usize),
 ) -> LaneEnded {
-    while let Some(Handed { number, mut portion, letters: mut given_up }) = portions.recv().await {
+    while let Some(Handed { number, mut portion, letters: mut given_up, read_at }) = portions.recv().await {
+        progress.destination(destination).processes(Some(read_at));
         if let Some(batch) = &portion.batch {
             let Through { batch, letters, filtered } = match stage.process(batch, &portion.label).await {
                 Ok(through) => through,
@@ -46,10 +49,11 @@ pub(in crate::pipeline) async fn ahead(
             portion = Arc::new(Portion { partition, label, batch, unreadable: Vec::new(), next });
         }
         for lane in &lanes {
-            let handed = Handed { number, portion: portion.clone(), letters: std::mem::take(&mut given_up) };
+            let handed = Handed { number, portion: portion.clone(), letters: std::mem::take(&mut given_up), read_at };
             // A lane that has ended gets no more.
             let _ended = lane.send(handed).await;
         }
+        progress.destination(destination).processes(None);
     }
     stage.close().await;
     Ok(())

@@ -61,6 +61,8 @@ struct Step {
     processor: Processor,
     chooser: Option<Chooser>,
     session: Option<ProcessorSession>,
+    /// Whether its far side was there once in this run.
+    reached: bool,
     /// How often in a row it failed to be there.
     down: u32,
     opens: u32,
@@ -77,7 +79,7 @@ impl Stage {
     ) -> Option<Self> {
         let step = |processor: Processor| {
             let chooser = processor.chooser();
-            Step { processor, chooser, session: None, down: 0, opens: 0 }
+            Step { processor, chooser, session: None, reached: false, down: 0, opens: 0 }
         };
         let steps: Vec<Step> = processors.into_iter().map(step).collect();
         let window = Tolerance::new(tolerance.0, tolerance.1);

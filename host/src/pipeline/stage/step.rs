@@ -170,13 +170,28 @@ impl Stage {
     async fn open(&mut self, at: usize) -> Result<(), ProcessorError> {
         while self.steps[at].session.is_none() {
             let processor = self.steps[at].processor.clone();
-            match processor.open().await {
+            let opened = match self.steps[at].reached {
+                true => Ok(()),
+                false => processor.probe().await.map_err(OpenError::from),
+            };
+            let opened = match opened {
+                Ok(()) => {
+                    self.steps[at].reached = true;
+                    processor.open().await
+                }
+                Err(error) => Err(error),
+            };
+            match opened {
                 Ok(session) => {
                     self.steps[at].session = Some(session);
                     self.steps[at].opens = 0;
                 }
                 Err(OpenError::Failed(failure)) if failure.kind != FailureKind::Rejected => {
                     let message = format!("open failed: {}", failure.message);
+                    self.down(at, &Arc::new(Failure { message, ..failure })).await?;
+                }
+                Err(OpenError::Unreachable(failure)) if failure.kind != FailureKind::Rejected => {
+                    let message = format!("the far side is not there: {}", failure.message);
                     self.down(at, &Arc::new(Failure { message, ..failure })).await?;
                 }
                 Err(cause) => {

@@ -115,6 +115,11 @@ impl Broker {
         Ok(())
     }
 
+    /// Whether there is a provider that gives tokens for a refresh token, which has to be kept.
+    pub fn keeps_tokens(&self) -> bool {
+        self.providers.iter().any(|provider| provider.has_vault())
+    }
+
     /// Waits until no token is being fetched any more, so that a refresh token which comes with it is not lost.
     pub async fn settled(&self) {
         for provider in &self.providers {

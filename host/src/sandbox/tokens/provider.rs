@@ -78,6 +78,11 @@ impl Provider {
         Self { id, client, fields, vault, clock, inner: Mutex::new(Inner { refresh, ..Inner::default() }) }
     }
 
+    /// Whether it is asked with a refresh token.
+    pub(super) fn has_vault(&self) -> bool {
+        self.vault.is_some()
+    }
+
     /// Says where refresh tokens are kept. The one that was kept last takes the place of the configured one.
     pub(super) async fn open(&self, store: &Arc<dyn TokenStore>) -> Result<(), VaultError> {
         let Some(vault) = &self.vault else {

@@ -27,7 +27,7 @@
 #![allow(clippy::panic, reason = "it panics where it is told to")]
 
 use wharf_sdk::{
-    Batch, Context, Descriptor, Destination, Failure, Parameters, Problem, Receipt, Secret, export_destination, metrics,
+    Batch, Context, Descriptor, Destination, Failure, Parameters, Probe, Problem, Receipt, Secret, export_destination, metrics,
 };
 
 /// What it asks for, and what it must not tell.
@@ -40,6 +40,8 @@ pub struct Config {
     secret: Option<Secret>,
     /// Tells it while it is checked too: `problem`, or `panic`.
     tell_in_check: Option<String>,
+    /// The URL that answers where the far side is there: 401 refuses the credentials, and anything else but 200 is not for ever.
+    probe: Option<String>,
 }
 
 /// Sends requests.
@@ -106,6 +108,18 @@ impl Destination for Caller {
             }
         }
         Ok(receipt.finish())
+    }
+}
+
+impl Probe<Config> for Caller {
+    fn reachable(config: Config, context: Context) -> Result<(), Failure> {
+        let Some(url) = config.probe else { return Ok(()) };
+        let mut caller = Self::open(Config { probe: None, ..config }, context)?;
+        match caller.attempt(&[&url]) {
+            Ok(told) if told.starts_with("200 ") => Ok(()),
+            Ok(told) if told.starts_with("401 ") => Err(Failure::unauthorized(format!("GET {url}: 401"))),
+            Ok(told) | Err(told) => Err(Failure::transient(format!("GET {url}: {told}"))),
+        }
     }
 }
 
@@ -283,4 +297,4 @@ mod calls {
     }
 }
 
-export_destination!(Caller);
+export_destination!(Caller, probe);
