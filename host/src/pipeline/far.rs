@@ -132,7 +132,7 @@ impl Far for Destination {
     }
 
     async fn probe(&self) -> Result<(), OpenError> {
-        Ok(self.connector.probe(&self.opening).await.transpose()?.unwrap_or_default())
+        self.connector.probe(&self.opening).await.unwrap_or(Ok(())).map_err(OpenError::from)
     }
 
     async fn open(&self, lane: u32, lanes: u32) -> Result<Box<dyn FarSession>, OpenError> {

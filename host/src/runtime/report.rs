@@ -97,6 +97,8 @@ mod tests {
             retries: 2,
             bytes: 10,
             paused: None,
+            waiting: None,
+            oldest: None,
         };
         Counts { read, carried, destinations: vec![destination] }
     }
