@@ -420,6 +420,41 @@ impl Made {
     }
 }
 
+/// A batch that was kept, with the id and the place of its cut.
+pub(super) struct Restored {
+    pub(super) id: Arc<str>,
+    pub(super) partition: Arc<str>,
+    pub(super) start: u32,
+    pub(super) sequences: Vec<u64>,
+    pub(super) ordinals: Vec<u32>,
+    pub(super) operations: Vec<u8>,
+    pub(super) after: Column,
+    pub(super) before: Option<Column>,
+    pub(super) key: Option<Column>,
+    pub(super) metadata: Arc<[(Arc<str>, Column)]>,
+    pub(super) content_types: ContentTypes,
+}
+
+impl From<Restored> for Batch {
+    fn from(restored: Restored) -> Self {
+        let Restored { id, partition, start, sequences, ordinals, operations, after, before, key, metadata, content_types } =
+            restored;
+        Self {
+            id,
+            partition,
+            start,
+            sequences: sequences.into(),
+            ordinals: (!ordinals.is_empty()).then(|| ordinals.into()),
+            operations: (!operations.is_empty()).then(|| operations.into()),
+            after,
+            before,
+            key,
+            metadata,
+            content_types,
+        }
+    }
+}
+
 /// A part of a shared buffer.
 #[derive(Clone, Debug)]
 struct Shared<T> {

@@ -15,6 +15,7 @@ mod processed;
 mod receipt;
 mod single;
 mod span;
+mod stored;
 mod upload;
 
 pub use batch::{Batch, ContentTypes, MOST_METADATA, Operation};
@@ -26,4 +27,5 @@ pub use processed::{Change, Derived, NAME, Passage, Passed, ProcessBounds, Proce
 pub use receipt::{Breach, Failure, FailureKind, Fate, Outcome, Receipt, Run, Verdict};
 pub use single::{Entity, Record};
 pub use span::{Span, SpanSet};
+pub use stored::Damaged;
 pub use upload::{Found, HANDLE, Handle, Transformed, UploadBreach, UploadRequest, UploadStatus, Uploaded};

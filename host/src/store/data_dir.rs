@@ -117,6 +117,11 @@ impl DataDir {
         path.join("wharf.db")
     }
 
+    /// The folder of the spools.
+    pub fn spools(&self) -> PathBuf {
+        self.path.join("spool")
+    }
+
     /// The folder of the connectors' state.
     pub fn state(&self) -> PathBuf {
         self.path.join("state")

@@ -7,6 +7,7 @@ mod kept;
 pub mod letters;
 mod line;
 mod pipelines;
+pub mod spool;
 mod sqlite;
 pub mod state;
 mod tokens;

@@ -1,0 +1,114 @@
+//! The tables of a spool, and how one of an earlier version becomes one of this.
+//!
+//! `user_version` tells the format. A spool is brought from one format to the next in one transaction; one of a later format is refused.
+
+use rusqlite::Connection;
+
+/// The number of the format below.
+pub(super) const FORMAT: i64 = 1;
+
+/// Format 1. The spans of a batch lie side by side from its first record to its last; no two neighbours are alike. A batch goes with the last
+/// of its records that reaches an end, and its spans with it; how many there were stays in `totals`.
+const FORMAT_1: &str = "
+    CREATE TABLE batches (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        action INTEGER NOT NULL,
+        version TEXT,
+        label TEXT NOT NULL,
+        count INTEGER NOT NULL,
+        taken INTEGER NOT NULL, -- this and all moments in milliseconds since 1970
+        raw INTEGER NOT NULL, -- bytes before they were compressed
+        data BLOB NOT NULL -- zstd
+    );
+    CREATE INDEX batches_by_time ON batches (taken);
+    CREATE TABLE sizes (
+        one INTEGER NOT NULL PRIMARY KEY CHECK (one = 1),
+        batches INTEGER NOT NULL,
+        bytes INTEGER NOT NULL -- data of each and 256
+    ) WITHOUT ROWID;
+    INSERT INTO sizes VALUES (1, 0, 0);
+    CREATE TRIGGER batch_taken AFTER INSERT ON batches BEGIN
+        UPDATE sizes SET batches = batches + 1, bytes = bytes + 256 + length(new.data);
+    END;
+    CREATE TRIGGER batch_gone AFTER DELETE ON batches BEGIN
+        UPDATE sizes SET batches = batches - 1, bytes = bytes - 256 - length(old.data);
+        DELETE FROM spans WHERE batch = old.id;
+    END;
+    CREATE TABLE spans (
+        batch INTEGER NOT NULL REFERENCES batches (id),
+        start INTEGER NOT NULL,
+        end INTEGER NOT NULL,
+        action INTEGER NOT NULL,
+        state INTEGER NOT NULL, -- waiting, executing, uploading, succeeded, failed, discarded, unknown
+        attempts INTEGER NOT NULL,
+        due INTEGER NOT NULL, -- of failed ones
+        upload INTEGER, -- of uploading ones
+        PRIMARY KEY (batch, start)
+    ) WITHOUT ROWID;
+    CREATE INDEX open_spans ON spans (action, batch, start) WHERE state NOT IN (3, 5);
+    CREATE INDEX due_spans ON spans (action, state, due) WHERE state IN (0, 4);
+    CREATE INDEX uploading_spans ON spans (upload) WHERE state = 2;
+    CREATE TABLE marks (
+        action INTEGER NOT NULL,
+        partition TEXT NOT NULL,
+        sequence INTEGER NOT NULL, -- of the last record that was taken
+        ordinal INTEGER NOT NULL,
+        PRIMARY KEY (action, partition)
+    ) WITHOUT ROWID;
+    CREATE TABLE totals (
+        action INTEGER NOT NULL,
+        state INTEGER NOT NULL,
+        records INTEGER NOT NULL,
+        PRIMARY KEY (action, state)
+    ) WITHOUT ROWID;
+    CREATE TABLE uploads (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        intent TEXT NOT NULL UNIQUE,
+        action INTEGER NOT NULL,
+        digest TEXT NOT NULL, -- of the component
+        version TEXT,
+        file TEXT NOT NULL,
+        bytes INTEGER NOT NULL,
+        records INTEGER NOT NULL,
+        part INTEGER NOT NULL,
+        state INTEGER NOT NULL, -- staged, sending, working, asking, held, settled, released
+        attempt INTEGER NOT NULL,
+        handle BLOB,
+        next INTEGER NOT NULL,
+        failures INTEGER NOT NULL,
+        created INTEGER NOT NULL,
+        sent INTEGER,
+        changed INTEGER NOT NULL,
+        reason TEXT
+    );
+    CREATE TABLE lines (
+        upload INTEGER NOT NULL REFERENCES uploads (id),
+        start INTEGER NOT NULL, -- in the file
+        end INTEGER NOT NULL,
+        batch INTEGER NOT NULL,
+        first INTEGER NOT NULL, -- record of the batch that the first line is of
+        PRIMARY KEY (upload, start)
+    ) WITHOUT ROWID;
+    CREATE TABLE transitions (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        at INTEGER NOT NULL,
+        batch INTEGER NOT NULL,
+        start INTEGER NOT NULL,
+        end INTEGER NOT NULL,
+        before INTEGER, -- NULL where they were taken
+        after INTEGER NOT NULL,
+        upload INTEGER,
+        reason TEXT
+    );
+    CREATE INDEX transitions_by_time ON transitions (at);
+";
+
+/// Brings a spool that has the format `from` to the one above; 0 is one that has nothing yet.
+pub(super) fn migrate(connection: &mut Connection, from: i64) -> rusqlite::Result<()> {
+    let transaction = connection.transaction()?;
+    if from < 1 {
+        transaction.execute_batch(FORMAT_1)?;
+    }
+    transaction.pragma_update(None, "user_version", FORMAT)?;
+    transaction.commit()
+}
