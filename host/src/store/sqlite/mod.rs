@@ -97,7 +97,7 @@ impl SqliteStore {
 }
 
 /// What the engine said, in the store's words.
-fn failed(doing: &'static str, path: &str, cause: &rusqlite::Error) -> StoreError {
+pub(super) fn failed(doing: &'static str, path: &str, cause: &rusqlite::Error) -> StoreError {
     use ErrorCode::{CannotOpen, DatabaseBusy, DatabaseLocked, DiskFull, NotADatabase, OutOfMemory, ReadOnly, SystemIoFailure};
     let (path, code) = (path.to_owned(), cause.sqlite_error_code());
     if code == Some(NotADatabase) {

@@ -30,7 +30,7 @@ use super::{
 use crate::{
     config::Size,
     record::{Batch, Damaged, Span},
-    store::StoreError,
+    store::{StoreError, sqlite},
 };
 
 /// Bytes of the write-ahead log that stay on disk between transactions.
@@ -74,14 +74,16 @@ impl SqliteSpool {
     /// Opens a file, and makes it and its folder where they do not exist. It takes `most` of batches, compressed, and always one. Nobody else may
     /// use the file. Blocks.
     pub fn open(path: &Path, most: Size) -> Result<Self, StoreError> {
-        let failed = |doing, cause: &dyn fmt::Display| StoreError::Engine {
-            doing,
-            path: path.display().to_string(),
-            cause: cause.to_string(),
-        };
-        let engine = |cause: rusqlite::Error| failed("open", &cause);
+        let name = path.display().to_string();
+        let failed = |doing, cause: rusqlite::Error| sqlite::failed(doing, &name, &cause);
+        let engine = |cause| failed("open", cause);
         if let Some(folder) = path.parent() {
-            fs::create_dir_all(folder).map_err(|cause| failed("open", &cause))?;
+            fs::create_dir_all(folder).map_err(|cause| StoreError::Engine {
+                doing: "open",
+                path: name.clone(),
+                cause: cause.to_string(),
+                passes: true,
+            })?;
         }
         let mut connection = Connection::open(path).map_err(engine)?;
         // Before the first table: it cannot be had later.
@@ -94,8 +96,8 @@ impl SqliteSpool {
         let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(engine)?;
         match found {
             FORMAT => {}
-            0..FORMAT => schema::migrate(&mut connection, found).map_err(|cause| failed("migrate", &cause))?,
-            found => return Err(StoreError::Format { path: path.display().to_string(), found, known: FORMAT }),
+            0..FORMAT => schema::migrate(&mut connection, found).map_err(|cause| failed("migrate", cause))?,
+            found => return Err(StoreError::Format { path: name, found, known: FORMAT }),
         }
         Ok(Self { connection: Arc::new(Mutex::new(connection)), path: path.into(), most })
     }
@@ -114,10 +116,15 @@ impl SqliteSpool {
             transaction.commit()?;
             Ok(done)
         });
-        let failed = |cause: String| StoreError::Engine { doing, path: self.path.display().to_string(), cause };
-        let path = || PathBuf::from(&*self.path);
-        done.await.map_err(|error| failed(error.to_string()))?.map_err(|fault| match fault {
-            Fault::Engine(error) => failed(error.to_string()).into(),
+        let (name, path) = (self.path.display().to_string(), || PathBuf::from(&*self.path));
+        let ended = |error: tokio::task::JoinError| StoreError::Engine {
+            doing,
+            path: name.clone(),
+            cause: error.to_string(),
+            passes: false,
+        };
+        done.await.map_err(ended)?.map_err(|fault| match fault {
+            Fault::Engine(error) => sqlite::failed(doing, &name, &error).into(),
             Fault::Damaged { row, cause } => SpoolError::Damaged { path: path(), row, cause },
             Fault::Full { bytes } => SpoolError::Full { path: path(), bytes, most: self.most },
             Fault::Misused(what) => SpoolError::Misused { path: path(), what },
