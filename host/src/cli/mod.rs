@@ -22,7 +22,7 @@ use crate::{
     sandbox::{Compiler, Engine, cache::Cache, compile},
 };
 
-use self::report::Refusal;
+use self::{logging::LogFormat, report::Refusal};
 
 /// Runs destinations as sandboxed WebAssembly components.
 ///
@@ -37,6 +37,10 @@ struct Arguments {
     /// What to write to the log, on standard error: error, warn, info, debug, trace, or rules such as `wharf::connector=debug`.
     #[arg(long, global = true, env = "WHARF_LOG", default_value = "info", value_name = "LEVEL")]
     log: String,
+
+    /// How the log is written.
+    #[arg(long, global = true, env = "WHARF_LOG_FORMAT", value_enum, default_value_t, value_name = "FORMAT")]
+    log_format: LogFormat,
 }
 
 #[derive(Debug, Subcommand)]
@@ -147,9 +151,9 @@ pub fn main() -> ExitCode {
     if let Some(code) = compile::serve(std::env::args_os()) {
         return code;
     }
-    let Arguments { command, log } = Arguments::parse();
+    let Arguments { command, log, log_format } = Arguments::parse();
     let output = command.output();
-    let logging = match logging::start(&log, output == Output::Text) {
+    let logging = match logging::start(&log, log_format, output == Output::Text) {
         Ok(logging) => logging,
         Err(refusal) => return ExitCode::from(refusal.print(output)),
     };

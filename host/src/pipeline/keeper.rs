@@ -265,9 +265,11 @@ impl Keeper {
             DestinationError::Quarantined { ended, instances } => {
                 let (call, reason) = (ended.call, &ended.reason);
                 let why = format!("{instances} instances in a row ended and no record came through; the last: {call}: {reason}");
-                tracing::error!(pipeline = %self.id, %connector, "destination {id} is quarantined: {why}");
+                tracing::error!(pipeline = %self.id, destination = %id, %connector, "destination {id} is quarantined: {why}");
             }
-            cause => tracing::error!(pipeline = %self.id, %connector, "destination {id} takes no more: {cause}"),
+            cause => {
+                tracing::error!(pipeline = %self.id, destination = %id, %connector, "destination {id} takes no more: {cause}")
+            }
         }
         let failed = PipelineError::Destination { id: id.clone(), connector, cause };
         self.error.get_or_insert(failed);

@@ -131,6 +131,8 @@ pub struct Host {
     /// Its place among the instances that there may be; free again when the store is dropped.
     pub(super) seat: Option<OwnedSemaphorePermit>,
     pub(super) dialer: Dialer,
+    /// What it is counted to hold, in bytes of memory; `None` where it is no instance yet.
+    held: Option<u64>,
     /// What its sockets are children of; `None` before the first.
     pub(super) open_sockets: Option<Resource<Open>>,
     /// Whom this instance works for.
@@ -191,6 +193,7 @@ impl Host {
             stderr,
             deadline: Deadline::after(Duration::ZERO),
             seat: None,
+            held: None,
             dialer,
             open_sockets: None,
             scope,
@@ -216,9 +219,30 @@ impl Host {
     }
 }
 
+impl Host {
+    /// It is an instance from here on, until it is dropped.
+    pub(super) fn begin(&mut self) {
+        self.held = Some(0);
+        self.usage.began();
+    }
+
+    /// Notes what it holds by way of memory.
+    pub(super) fn hold(&mut self) {
+        self.usage.memory(self.limiter.memory_peak());
+        if let Some(held) = &mut self.held {
+            let now = self.limiter.memory();
+            self.usage.holds(now, *held);
+            *held = now;
+        }
+    }
+}
+
 /// What of its lines was dropped, and not told yet, is told at the end.
 impl Drop for Host {
     fn drop(&mut self) {
+        if let Some(held) = self.held {
+            self.usage.let_go(held);
+        }
         self.log.finish();
     }
 }

@@ -1,8 +1,13 @@
 //! One instance: started, called under limits, and thrown away whole after a failure.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use thiserror::Error;
+use tracing::{Instrument as _, Span};
 use wasmtime::{
     Store, Trap, WasmBacktrace,
     component::{InstancePre, ResourceTableError},
@@ -56,6 +61,24 @@ pub enum Call {
 }
 
 impl Call {
+    /// All of them.
+    pub const ALL: [Self; 14] = [
+        Self::Describe,
+        Self::Check,
+        Self::Probe,
+        Self::Open,
+        Self::Write,
+        Self::Process,
+        Self::Transform,
+        Self::Upload,
+        Self::Poll,
+        Self::Stats,
+        Self::Reconcile,
+        Self::Release,
+        Self::Ack,
+        Self::Close,
+    ];
+
     /// The contract's word for it, which is also the key of its time limit.
     pub const fn name(self) -> &'static str {
         match self {
@@ -262,6 +285,7 @@ impl Instance {
             return Err(Ended { call, reason, stderr: None });
         };
         host.seat = Some(seat);
+        host.begin();
         let mut store = Store::new(engine.wasmtime(), host);
         let metered = engine.metered();
         if metered {
@@ -300,6 +324,7 @@ impl Instance {
         let fuel = self.limits.fuel_per_call.saturating_add(self.limits.fuel_per_record.saturating_mul(records.into()));
         let deadline = Deadline::after(call.time(&self.limits));
         store.data_mut().deadline = deadline;
+        let (span, began) = (span(store.data(), call, records), Instant::now());
         // What an earlier call was denied and got over is no reason of this one.
         store.data_mut().limiter.take_denied();
         let fuelled = match self.metered {
@@ -308,15 +333,19 @@ impl Instance {
         };
         let came = match fuelled {
             Err(error) => Came::Back(Err(error)),
-            Ok(()) => match tokio::time::timeout_at(deadline.instant(), run(&mut store)).await {
+            Ok(()) => match tokio::time::timeout_at(deadline.instant(), run(&mut store)).instrument(span.clone()).await {
                 Ok(result) => Came::Back(result),
                 Err(_) => Came::Late,
             },
         };
+        // What it wrote last is of this call too.
+        let _entered = span.enter();
+        let used = if self.metered { fuel.saturating_sub(store.get_fuel().unwrap_or_default()) } else { 0 };
+        store.data_mut().hold();
         let usage = &store.data().usage;
-        usage.memory(store.data().limiter.memory_peak());
+        usage.called(call, began.elapsed(), used);
         if records > 0 {
-            usage.computed(fuel.saturating_sub(store.get_fuel().unwrap_or_default()), records);
+            usage.computed(used, records);
         }
         // Its file is in hand for this call alone.
         store.data_mut().staged = None;
@@ -331,6 +360,7 @@ impl Instance {
         let out_of_fuel = Reason::Fuel { limit: fuel, records };
         let reason = self.reason(call, out_of_fuel, store.data_mut().limiter.take_denied(), error);
         self.left = store.data_mut().in_hand.take();
+        store.data().usage.ended();
         store.data().stdout.finish();
         Err(Ended { call, reason, stderr: store.data().stderr.finish() })
     }
@@ -402,6 +432,22 @@ impl Instance {
         let what = trap.map_or(root, |trap| trap.to_string());
         Reason::Trap { what: bounded(&format!("{what}{}", frames(&error)), 1 << 10) }
     }
+}
+
+/// What the log says of whatever happens in a call. Nothing is looked up where nobody reads it.
+fn span(host: &Host, call: Call, records: u32) -> Span {
+    let scope = &host.scope;
+    tracing::info_span!(
+        target: "wharf::call",
+        "call",
+        pipeline = scope.pipeline(),
+        destination = scope.destination(),
+        processor = scope.processor(),
+        connector = Some(scope.connector()).filter(|connector| !connector.is_empty()),
+        call = call.name(),
+        batch = host.in_hand.as_ref().map(|in_hand| in_hand.batch.id()),
+        records = Some(records).filter(|records| *records > 0),
+    )
 }
 
 /// The component's functions that a trap passed through, innermost first, where they have names.

@@ -49,6 +49,11 @@ impl Limiter {
         }
     }
 
+    /// The memory that is held, in bytes.
+    pub fn memory(&self) -> u64 {
+        self.memory
+    }
+
     /// The most memory that was held, in bytes.
     pub fn memory_peak(&self) -> u64 {
         self.memory_peak

@@ -9,7 +9,13 @@ use std::{
     time::Duration,
 };
 
-use super::{bucket::Bucket, figures::Figures, log::Flow};
+use super::{
+    bucket::Bucket,
+    figures::Figures,
+    histogram::{FUEL, Histogram, SECONDS, Seen},
+    instance::Call,
+    log::Flow,
+};
 
 /// Something that is counted and not only logged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,11 +70,25 @@ impl Event {
     }
 }
 
+/// What calls of one name took.
+#[derive(Debug, Default)]
+struct Calls {
+    /// In microseconds.
+    time: Histogram<{ SECONDS.len() }>,
+    /// In units.
+    fuel: Histogram<{ FUEL.len() }>,
+}
+
 /// Counted over all instances of a destination; whoever has a reference may read it while they run.
 #[derive(Debug, Default)]
 pub struct Usage {
     events: [AtomicU64; Event::ALL.len()],
     memory_peak: AtomicU64,
+    memory_held: AtomicU64,
+    instances: AtomicU64,
+    started: AtomicU64,
+    ended: AtomicU64,
+    calls: [Calls; Call::ALL.len()],
     fuel: AtomicU64,
     records: AtomicU64,
     figures: Figures,
@@ -91,6 +111,65 @@ impl Usage {
     /// Notes what one instance holds by way of memory, in bytes.
     pub fn memory(&self, bytes: u64) {
         self.memory_peak.fetch_max(bytes, Relaxed);
+    }
+
+    /// An instance was started.
+    pub(super) fn began(&self) {
+        self.started.fetch_add(1, Relaxed);
+        self.instances.fetch_add(1, Relaxed);
+    }
+
+    /// An instance holds so many bytes of memory now, and so many before.
+    pub(super) fn holds(&self, now: u64, before: u64) {
+        match now.checked_sub(before) {
+            Some(more) => self.memory_held.fetch_add(more, Relaxed),
+            None => self.memory_held.fetch_sub(before - now, Relaxed),
+        };
+    }
+
+    /// An instance that held so many bytes of memory is gone.
+    pub(super) fn let_go(&self, held: u64) {
+        self.memory_held.fetch_sub(held, Relaxed);
+        self.instances.fetch_sub(1, Relaxed);
+    }
+
+    /// A call ended its instance.
+    pub(super) fn ended(&self) {
+        self.ended.fetch_add(1, Relaxed);
+    }
+
+    /// The memory that all instances hold together, in bytes, as of the last call of each.
+    pub fn memory_held(&self) -> u64 {
+        self.memory_held.load(Relaxed)
+    }
+
+    /// How many instances there are.
+    pub fn instances(&self) -> u64 {
+        self.instances.load(Relaxed)
+    }
+
+    /// How many instances were started so far.
+    pub fn instances_started(&self) -> u64 {
+        self.started.load(Relaxed)
+    }
+
+    /// How many instances were ended by a call so far: by a trap or at a limit.
+    pub fn instances_ended(&self) -> u64 {
+        self.ended.load(Relaxed)
+    }
+
+    /// Notes what a call took.
+    pub fn called(&self, call: Call, time: Duration, fuel: u64) {
+        let calls = &self.calls[call as usize];
+        calls.time.observe(&SECONDS, u64::try_from(time.as_micros()).unwrap_or(u64::MAX));
+        calls.fuel.observe(&FUEL, fuel);
+    }
+
+    /// What calls of that name took so far: microseconds, and units of fuel. `None` where there was none.
+    pub fn calls(&self, call: Call) -> Option<(Seen, Seen)> {
+        let calls = &self.calls[call as usize];
+        let time = calls.time.seen(&SECONDS);
+        (time.count > 0).then(|| (time, calls.fuel.seen(&FUEL)))
     }
 
     /// The most memory that one instance held, in bytes.
@@ -152,6 +231,30 @@ mod tests {
             assert_eq!(usage.count(event), 1);
             assert!(Event::ALL.into_iter().filter(|other| other.name() == event.name()).count() == 1);
         }
+    }
+
+    #[test]
+    fn every_call_has_figures_of_its_own() {
+        let usage = Usage::default();
+        for (index, call) in Call::ALL.into_iter().enumerate() {
+            assert_eq!(call as usize, index);
+            assert!(usage.calls(call).is_none());
+            usage.called(call, Duration::from_millis(2), 5_000_000);
+            let (time, fuel) = usage.calls(call).unwrap();
+            assert_eq!((time.count, time.sum, fuel.count, fuel.sum), (1, 2000, 1, 5_000_000));
+        }
+    }
+
+    #[test]
+    fn what_instances_hold_is_given_back() {
+        let usage = Usage::default();
+        (0..2).for_each(|_| usage.began());
+        usage.holds(100, 0);
+        usage.holds(50, 0);
+        usage.holds(70, 100);
+        assert_eq!((usage.memory_held(), usage.instances()), (120, 2));
+        usage.let_go(70);
+        assert_eq!((usage.memory_held(), usage.instances(), usage.instances_started()), (50, 1, 2));
     }
 
     #[test]

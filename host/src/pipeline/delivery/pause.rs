@@ -14,10 +14,10 @@ impl Lane {
         let hint = error.hint();
         match again {
             Some(again) => {
-                tracing::error!(%pipeline, %connector, hint, "destination {destination} pauses, to be tried again in {again:?}: {error}")
+                tracing::error!(%pipeline, %destination, %connector, hint, "destination {destination} pauses, to be tried again in {again:?}: {error}")
             }
             None => {
-                tracing::error!(%pipeline, %connector, hint, "destination {destination} pauses, and is not tried again by itself: {error}")
+                tracing::error!(%pipeline, %destination, %connector, hint, "destination {destination} pauses, and is not tried again by itself: {error}")
             }
         }
         self.counts().waits(None);
