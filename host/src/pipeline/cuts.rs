@@ -3,12 +3,13 @@
 //! Where a pipeline asks for exact batches, a cut is on disk before anything of it goes to a component, and stays there until the checkpoint
 //! has moved past it. A later run has its source cut there again, so that a record that comes twice comes in the same batch.
 
-use std::{collections::HashMap, sync::Arc};
+use std::collections::HashMap;
 
+use super::writing::{Write, Writing};
 use crate::{
     sandbox::output::printable,
     source::{Cuts, Portion},
-    store::{Store, StoreError, StoredCut},
+    store::{StoreError, StoredCut},
 };
 
 /// Where a source has to cut again.
@@ -23,17 +24,16 @@ pub fn ends(cuts: &[StoredCut]) -> Cuts {
 
 /// Keeps the cuts of a pipeline.
 pub(super) struct Exact {
-    pipeline: Arc<str>,
-    store: Arc<dyn Store>,
+    writing: Writing,
     /// The ids of those that an earlier run had kept, by partition and first sequence.
     known: HashMap<(String, u64), String>,
 }
 
 impl Exact {
     /// With those that an earlier run had kept.
-    pub fn new(pipeline: Arc<str>, store: Arc<dyn Store>, known: Vec<StoredCut>) -> Self {
+    pub fn new(writing: Writing, known: Vec<StoredCut>) -> Self {
         let known = known.into_iter().filter(|cut| cut.destination.is_none());
-        Self { pipeline, store, known: known.map(|cut| ((cut.partition, cut.first.0), cut.id)).collect() }
+        Self { writing, known: known.map(|cut| ((cut.partition, cut.first.0), cut.id)).collect() }
     }
 
     /// Sees that a cut is on disk.
@@ -44,7 +44,7 @@ impl Exact {
         match self.known.remove(&(portion.partition.to_string(), first)) {
             Some(known) if known == batch.id() => return Ok(()),
             Some(known) => {
-                let (pipeline, label) = (&self.pipeline, printable(&portion.label, false));
+                let (pipeline, label) = (&self.writing.pipeline, printable(&portion.label, false));
                 tracing::warn!(%pipeline, batch = batch.id(), "{label} is not what it was: batch {known} cannot be made again");
             }
             None => {}
@@ -58,6 +58,6 @@ impl Exact {
             count: batch.count(),
             next: portion.next,
         };
-        self.store.cut(&self.pipeline, cut).await
+        self.writing.write(&Write::Cut(cut)).await
     }
 }

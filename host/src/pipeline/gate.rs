@@ -18,6 +18,8 @@ pub struct State {
     pub pause: Option<Pause>,
     /// Why none go through whatever else holds: the whole pipeline is paused.
     pub held: Option<Pause>,
+    /// Whether nobody opens it any more in this start.
+    pub closed: bool,
     /// How often it was opened by hand.
     pub resumed: u64,
 }
@@ -82,10 +84,15 @@ impl Gate {
         });
     }
 
+    /// Shuts it for the rest of this start: what it was to let through was left behind.
+    pub fn close(&self, pause: Pause) {
+        self.0.send_modify(|state| (state.pause, state.closed) = (Some(pause), true));
+    }
+
     /// Opens it for another try, where its time has come.
     pub fn retry(&self, now: Duration) {
         self.0.send_if_modified(|state| {
-            let due = state.pause.as_ref().and_then(|pause| pause.again).is_some_and(|again| again <= now);
+            let due = !state.closed && state.pause.as_ref().and_then(|pause| pause.again).is_some_and(|again| again <= now);
             if due {
                 state.pause = None;
             }
@@ -105,6 +112,7 @@ impl Gate {
     /// Opens it for whoever starts anew, unless a person shut it.
     pub fn begin(&self) {
         self.0.send_if_modified(|state| {
+            state.closed = false;
             let own = state.pause.as_ref().is_some_and(|pause| !pause.by_hand);
             if own {
                 state.pause = None;
@@ -116,6 +124,9 @@ impl Gate {
     /// Opens it by hand; false where it was open.
     pub fn resume(&self) -> bool {
         self.0.send_if_modified(|state| {
+            if state.closed {
+                return false;
+            }
             let shut = state.pause.take().is_some();
             state.resumed += u64::from(shut);
             shut

@@ -1,7 +1,7 @@
 //! What holds a running pipeline together: it keeps the ledger, settles in the store what is settled, and tells everybody.
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, HashSet, VecDeque},
     sync::Arc,
     time::Duration,
 };
@@ -14,22 +14,24 @@ use tokio::{
 use super::{
     DestinationError, Outlet, PipelineError, Progress,
     delivery::{Dealt, LOGGED, Left},
-    ledger::{Ledger, Outcome},
+    gate::Pause,
+    ledger::{Entry, Ledger, Outcome},
     reader::Read,
     stage::distinct,
+    writing::{Write, Writing},
 };
 use crate::{
     clock::Clock,
     record::Record,
     sandbox::output::printable,
     source::Portion,
-    store::{DeadLetter, Reason, Settled, Store},
+    store::{DeadLetter, Reason, Settled, StoreError},
 };
 
 /// See the module.
 pub(super) struct Keeper {
     pub id: Arc<str>,
-    pub store: Arc<dyn Store>,
+    pub writing: Writing,
     pub clock: Clock,
     pub outlets: Vec<Outlet>,
     /// One for each lane of each of them.
@@ -69,6 +71,19 @@ impl Pending {
     }
 }
 
+/// What could not be written, and why.
+struct NotWritten {
+    error: StoreError,
+    /// It, where that is known.
+    settled: Option<Settled>,
+}
+
+impl From<StoreError> for NotWritten {
+    fn from(error: StoreError) -> Self {
+        Self { error, settled: None }
+    }
+}
+
 /// A lane, as the keeper knows it.
 pub(super) struct Column {
     /// Its destination's place.
@@ -81,10 +96,13 @@ pub(super) struct Column {
 
 impl Keeper {
     /// Enters a portion that was read. Gives its number.
-    pub fn enter(&mut self, portion: Arc<Portion>, letters: Vec<DeadLetter>) -> u64 {
+    /// `only` is the place of the destination that alone gets it.
+    pub fn enter(&mut self, portion: Arc<Portion>, letters: Vec<DeadLetter>, only: Option<usize>) -> u64 {
         let mut dead_letters = unreadable(&self.id, &portion, &self.clock);
         dead_letters.extend(letters);
-        let number = self.ledger.enter(portion, dead_letters);
+        let columns = &self.columns;
+        let number =
+            self.ledger.enter(portion, dead_letters, |column| only.is_none_or(|only| columns[column].destination == only));
         self.make_room();
         number
     }
@@ -133,30 +151,94 @@ impl Keeper {
     }
 
     async fn settle_all(&mut self, outcome: Outcome) {
-        let Outcome { settled, given_up, permits } = outcome;
-        let beyond = Settled::new(None, given_up);
-        let settled = settled.into_iter().map(|(portion, settled)| (Some(portion), settled)).chain([(None, beyond)]);
-        for (portion, settled) in settled {
+        let mut next = Some(outcome);
+        while let Some(outcome) = next.take() {
+            next = self.settle_each(outcome).await;
+        }
+    }
+
+    /// Settles portions in order. Gives what there is to be settled after a destination had to be left behind.
+    async fn settle_each(&mut self, outcome: Outcome) -> Option<Outcome> {
+        let Outcome { settled, mut given_up, permits } = outcome;
+        self.permits.add_permits(permits);
+        let mut settled = VecDeque::from(settled);
+        while let Some(mut entry) = settled.pop_front() {
             // Nothing is acknowledged that is not in the store.
             if matches!(self.error, Some(PipelineError::Store(_))) {
-                return;
+                return None;
             }
-            if let Err(failed) = self.settle_soon(portion, settled).await {
-                self.error = Some(failed);
-                self.cancel.send_replace(true);
-                return;
+            match self.settle_soon(entry.number, entry.settled()).await {
+                Ok(()) => self.permits.add_permits(usize::from(entry.has_permit())),
+                Err(NotWritten { error, settled: Some(written) }) if self.full(&error).is_some() => {
+                    entry.unsettled(written);
+                    settled.push_front(entry);
+                    return Some(self.leave_behind(&error, settled.into()));
+                }
+                Err(NotWritten { error, .. }) => {
+                    self.fail(error);
+                    return None;
+                }
             }
         }
-        self.permits.add_permits(permits);
+        if matches!(self.error, Some(PipelineError::Store(_))) {
+            return None;
+        }
+        let mut next = None;
+        while let Err(NotWritten { error, settled }) = self.settle(Settled::new(None, given_up)).await {
+            let Some((destination, written)) = self.full(&error).zip(settled) else {
+                self.fail(error);
+                return None;
+            };
+            let id = self.outlets[destination].id.clone();
+            given_up = written.dead_letters.into_iter().filter(|letter| letter.destination.as_ref() != Some(&id)).collect();
+            next = Some(self.leave_behind(&error, Vec::new()));
+        }
+        next
+    }
+
+    /// Nothing more can be written: the pipeline comes to its end.
+    fn fail(&mut self, error: StoreError) {
+        self.error = Some(error.into());
+        self.cancel.send_replace(true);
+    }
+
+    /// The place of the best-effort destination whose own dead letters have no room.
+    fn full(&self, error: &StoreError) -> Option<usize> {
+        let StoreError::DeadLettersFull { destination: Some(full), .. } = error else { return None };
+        self.outlets.iter().position(|outlet| *outlet.id == **full && outlet.delivery.best_effort)
+    }
+
+    /// A best-effort destination pauses alone, for what is left of this start: nothing of what it misses from here on has room. The others go on, and the
+    /// checkpoint stays where it left off. `unsettled` is what could not be settled for it, in order.
+    fn leave_behind(&mut self, error: &StoreError, unsettled: Vec<Entry>) -> Outcome {
+        let Some(destination) = self.full(error) else { return Outcome::default() };
+        let Outlet { id, far, gate, .. } = &self.outlets[destination];
+        let connector = far.title().to_string();
+        let cause = DestinationError::LettersFull { why: error.to_string().into() };
+        let hint = cause.hint();
+        tracing::error!(pipeline = %self.id, %connector, hint, "destination {id} pauses alone, and the others go on without it: {cause}");
+        let why: Arc<str> = cause.to_string().into();
+        self.progress.destination(destination).pause(Some(&why));
+        gate.close(Pause { why, since: self.clock.elapsed(), again: None, by_hand: false });
+        let id = id.clone();
+        self.error.get_or_insert(PipelineError::Destination { id: id.clone(), connector, cause });
+        let own = self.columns.iter().enumerate().filter(|(_, column)| column.destination == destination);
+        let own: Vec<usize> = own.map(|(column, _)| column).collect();
+        let outcome = self.ledger.leave_behind(&own, &id, unsettled);
+        if !self.ledger.goes_on() {
+            self.cancel.send_replace(true);
+        }
+        outcome
     }
 
     /// Settles a portion now, or has its checkpoint wait for others. Dead letters do not wait.
-    async fn settle_soon(&mut self, portion: Option<u64>, mut settled: Settled) -> Result<(), PipelineError> {
-        let waits = !self.pending.interval.is_zero() && self.ledger.rereads() && settled.dead_letters.is_empty();
+    async fn settle_soon(&mut self, portion: u64, mut settled: Settled) -> Result<(), NotWritten> {
+        let only = settled.dead_letters.is_empty() && settled.replayed.is_none();
+        let waits = !self.pending.interval.is_zero() && self.ledger.rereads() && only;
         match settled.checkpoint.take() {
             Some((partition, label, next)) if waits => {
                 self.pending.checkpoints.insert(partition, (label, next));
-                self.pending.portions.extend(portion);
+                self.pending.portions.push(portion);
                 let (now, interval) = (self.clock.elapsed(), self.pending.interval);
                 self.pending.due.get_or_insert(now + interval);
                 Ok(())
@@ -166,21 +248,21 @@ impl Keeper {
                 self.flush().await?;
                 settled.checkpoint = checkpoint;
                 self.settle(settled).await?;
-                self.tell(portion);
+                self.tell([portion]);
                 Ok(())
             }
         }
     }
 
     /// Writes the checkpoints that wait.
-    pub async fn flush(&mut self) -> Result<(), PipelineError> {
+    pub async fn flush(&mut self) -> Result<(), StoreError> {
         self.pending.due = None;
         let checkpoints = std::mem::take(&mut self.pending.checkpoints);
         if checkpoints.is_empty() {
             return Ok(());
         }
         let checkpoints = checkpoints.into_iter().map(|(partition, (label, next))| (partition, label, next)).collect();
-        self.store.advance(&self.id, checkpoints).await?;
+        self.writing.write(&Write::Advance(checkpoints)).await?;
         let portions = std::mem::take(&mut self.pending.portions);
         self.tell(portions);
         Ok(())
@@ -191,9 +273,8 @@ impl Keeper {
         if matches!(self.error, Some(PipelineError::Store(_))) {
             return;
         }
-        if let Err(failed) = self.flush().await {
-            self.error = Some(failed);
-            self.cancel.send_replace(true);
+        if let Err(error) = self.flush().await {
+            self.fail(error);
         }
     }
 
@@ -295,24 +376,42 @@ impl Keeper {
         let rereads = self.ledger.rereads();
         let rest = std::mem::replace(&mut self.ledger, Ledger::new(0, rereads, false)).rest();
         let mut written = self.flush().await;
-        if let (Ok(()), Some(rest)) = (&written, rest) {
-            written = self.settle(rest).await;
+        for rest in rest {
+            if written.is_ok() {
+                written = self.settle_rest(rest).await;
+            }
         }
         if written.is_ok() && rereads && !read.is_empty() {
-            written = self.store.read_to(&self.id, read.into_iter().collect()).await.map_err(PipelineError::from);
+            written = self.writing.write(&Write::ReadTo(read.into_iter().collect())).await;
         }
         if let Err(failed) = written {
-            self.error.get_or_insert(failed);
+            self.error.get_or_insert(failed.into());
         }
         self.error
     }
 
-    async fn settle(&self, mut settled: Settled) -> Result<(), PipelineError> {
+    /// Settles what is left at the end. Where the dead letters of a best-effort destination have no room, it is pending once more; where it will not be
+    /// read again, at least the others' are kept.
+    async fn settle_rest(&mut self, mut rest: Settled) -> Result<(), StoreError> {
+        while let Err(NotWritten { error, settled }) = self.settle(rest).await {
+            let Some((destination, written)) = self.full(&error).zip(settled) else { return Err(error) };
+            let id = self.outlets[destination].id.clone();
+            self.leave_behind(&error, Vec::new());
+            if self.ledger.rereads() {
+                return Ok(());
+            }
+            let others = written.dead_letters.into_iter().filter(|letter| letter.destination.as_ref() != Some(&id));
+            rest = Settled::new(None, others.collect());
+        }
+        Ok(())
+    }
+
+    async fn settle(&self, mut settled: Settled) -> Result<(), NotWritten> {
         if !self.ledger.rereads() {
             // No run will ever ask for it.
             settled.checkpoint = None;
         }
-        if settled.checkpoint.is_none() && settled.dead_letters.is_empty() {
+        if settled.is_empty() {
             return Ok(());
         }
         // To be counted once it is on disk and no sooner. What the source gave up is given up for every destination.
@@ -327,7 +426,10 @@ impl Keeper {
             }
         };
         let given_up: Vec<usize> = self.outlets.iter().map(|outlet| own(&outlet.id)).collect();
-        self.store.settle(&self.id, Arc::new(settled)).await?;
+        let settled = Arc::new(settled);
+        if let Err(error) = self.writing.write(&Write::Settle(settled.clone())).await {
+            return Err(NotWritten { error, settled: Arc::into_inner(settled) });
+        }
         for (index, records) in given_up.into_iter().enumerate() {
             self.progress.destination(index).dead_lettered(records as u64);
         }

@@ -10,7 +10,7 @@ use std::{collections::VecDeque, sync::Arc};
 use super::delivery::Dealt;
 use crate::{
     source::Portion,
-    store::{DeadLetter, Settled},
+    store::{DeadLetter, Replayed, Settled},
 };
 
 /// The portions that are read and not settled, in the order in which they were read.
@@ -27,9 +27,10 @@ pub(super) struct Ledger {
     open: VecDeque<Entry>,
 }
 
+/// A portion that was read.
 #[derive(Debug)]
-struct Entry {
-    number: u64,
+pub(super) struct Entry {
+    pub number: u64,
     portion: Arc<Portion>,
     /// For each destination, the first sequence that it has not dealt with; `None` where it has not begun.
     dealt: Vec<Option<u64>>,
@@ -41,8 +42,8 @@ struct Entry {
 /// What a report brought about.
 #[derive(Debug, Default)]
 pub(super) struct Outcome {
-    /// What is settled by it, in order, each with its portion's number.
-    pub settled: Vec<(u64, Settled)>,
+    /// What is settled by it, in order.
+    pub settled: Vec<Entry>,
     /// What is to be written of portions that are let go, though they are not settled.
     pub given_up: Vec<DeadLetter>,
     /// How many portions more may be read.
@@ -59,17 +60,21 @@ impl Ledger {
         self.rereads
     }
 
-    /// Enters a portion that was read, together with what the source itself gave up of it. Gives its number.
-    pub fn enter(&mut self, portion: Arc<Portion>, dead_letters: Vec<DeadLetter>) -> u64 {
+    /// Enters a portion that was read, together with what the source itself gave up of it; `gets` tells which columns get it. Gives its number.
+    pub fn enter(&mut self, portion: Arc<Portion>, dead_letters: Vec<DeadLetter>, gets: impl Fn(usize) -> bool) -> u64 {
         let number = self.next;
         self.next += 1;
-        self.open.push_back(Entry { number, portion, dealt: vec![None; self.quarantined.len()], dead_letters, let_go: false });
+        // Who does not get it is done with it.
+        let dealt = (0..self.quarantined.len()).map(|column| (!gets(column)).then_some(portion.next)).collect();
+        self.open.push_back(Entry { number, portion, dealt, dead_letters, let_go: false });
         number
     }
 
     /// Notes how far a destination has dealt with a portion.
     pub fn dealt(&mut self, destination: usize, dealt: Dealt) -> Outcome {
-        if let Ok(at) = self.open.binary_search_by_key(&dealt.portion, |entry| entry.number) {
+        let known = self.open.binary_search_by_key(&dealt.portion, |entry| entry.number);
+        // Whoever is in quarantine has reported what it ever will, or is left behind.
+        if let (Ok(at), false) = (known, self.quarantined[destination]) {
             let entry = &mut self.open[at];
             entry.dealt[destination] = Some(dealt.until.unwrap_or(entry.portion.next));
             // The rule, and there may be many.
@@ -84,6 +89,22 @@ impl Ledger {
     /// Notes that a destination deals with nothing more. The others need not wait for it.
     pub fn quarantine(&mut self, destination: usize) -> Outcome {
         self.quarantined[destination] = true;
+        self.outcome()
+    }
+
+    /// The same for all columns of a destination whose own dead letters have no room, with what was settled and is not after all, in order: what it
+    /// had given up is pending.
+    pub fn leave_behind(&mut self, columns: &[usize], destination: &str, unsettled: Vec<Entry>) -> Outcome {
+        unsettled.into_iter().rev().for_each(|entry| self.open.push_front(entry));
+        for entry in &mut self.open {
+            let own = |letter: &DeadLetter| letter.destination.as_deref() == Some(destination);
+            let first = entry.dead_letters.iter().filter(|letter| own(letter)).map(|letter| letter.sequence).min();
+            entry.dead_letters.retain(|letter| !own(letter));
+            if let Some(first) = first {
+                columns.iter().for_each(|column| entry.dealt[*column] = Some(first));
+            }
+        }
+        columns.iter().for_each(|column| self.quarantined[*column] = true);
         self.outcome()
     }
 
@@ -124,11 +145,17 @@ impl Ledger {
 
     fn outcome(&mut self) -> Outcome {
         let mut outcome = Outcome::default();
-        while let Some(entry) = self.open.pop_front_if(|entry| entry.settled_to() == Some(entry.portion.next)) {
-            outcome.permits += usize::from(!entry.let_go);
-            let Entry { number, portion, dead_letters, .. } = entry;
-            let checkpoint = Some((portion.partition.to_string(), portion.label.to_string(), portion.next));
-            outcome.settled.push((number, Settled::new(checkpoint, dead_letters)));
+        while let Some(entry) = self.open.pop_front_if(|entry| entry.is_settled()) {
+            outcome.settled.push(entry);
+        }
+        // Dead letters that are sent again wait for no others: no checkpoint is to move past them.
+        let mut at = 0;
+        while let Some(entry) = self.open.get(at) {
+            if entry.portion.again.is_some() && entry.is_settled() {
+                outcome.settled.extend(self.open.remove(at));
+            } else {
+                at += 1;
+            }
         }
         if !self.quarantined.contains(&true) || !self.goes_on() {
             return outcome;
@@ -153,22 +180,27 @@ impl Ledger {
         outcome
     }
 
-    /// What is known at the end of portions that are not settled as a whole: the first may be up to some record.
+    /// What is known at the end of portions that are not settled as a whole: the first may be up to some record, and where dead letters are sent
+    /// again, each may.
     ///
     /// What was given up beyond that is read again by the next run, where the source can be, and may fare otherwise then: it is
     /// pending, and no dead letter as well. So is all of a portion that is settled as a whole. Where the source cannot be read again, all that was given up is kept.
-    pub fn rest(self) -> Option<Settled> {
+    pub fn rest(self) -> Vec<Settled> {
+        let (mut again, mut rest): (Vec<Entry>, Vec<Entry>) =
+            self.open.into_iter().partition(|entry| entry.portion.again.is_some());
+        let mut settled: Vec<Settled> = again.iter_mut().filter_map(Entry::settled_in_part).collect();
         let rereads = self.rereads;
-        let first = self.open.front();
+        let first = rest.first();
         let to = first.filter(|_| !self.whole).and_then(Entry::settled_to);
         let checkpoint =
             first.zip(to).map(|(entry, to)| (entry.portion.partition.to_string(), entry.portion.label.to_string(), to));
-        let kept = self.open.into_iter().enumerate().flat_map(|(index, entry)| {
+        let kept = rest.iter_mut().enumerate().flat_map(|(index, entry)| {
             let settled = move |letter: &DeadLetter| !rereads || (index == 0 && to.is_some_and(|to| letter.sequence < to));
-            entry.dead_letters.into_iter().filter(settled)
+            std::mem::take(&mut entry.dead_letters).into_iter().filter(settled)
         });
-        let dead_letters: Vec<_> = kept.collect();
-        (checkpoint.is_some() || !dead_letters.is_empty()).then(|| Settled::new(checkpoint, dead_letters))
+        let rest = Settled::new(checkpoint, kept.collect());
+        settled.extend((!rest.is_empty()).then_some(rest));
+        settled
     }
 }
 
@@ -177,15 +209,66 @@ impl Entry {
     fn settled_to(&self) -> Option<u64> {
         self.dealt.iter().copied().min().flatten()
     }
+
+    fn is_settled(&self) -> bool {
+        self.settled_to() == Some(self.portion.next)
+    }
+
+    /// Whether it still has a place in the window.
+    pub fn has_permit(&self) -> bool {
+        !self.let_go
+    }
+
+    /// What is to be written now that it is settled. Its dead letters are taken out of it.
+    pub fn settled(&mut self) -> Settled {
+        let dead_letters = std::mem::take(&mut self.dead_letters);
+        match &self.portion.again {
+            None => {
+                let Portion { partition, label, next, .. } = &*self.portion;
+                Settled::new(Some((partition.to_string(), label.to_string(), *next)), dead_letters)
+            }
+            Some(again) => {
+                let ids = again.letters.iter().map(|(id, _)| *id).collect();
+                Settled::sent_again(Replayed { ids }, dead_letters)
+            }
+        }
+    }
+
+    /// Of dead letters that were sent again, those before the first that is not dealt with.
+    fn settled_in_part(&mut self) -> Option<Settled> {
+        let (to, again) = (self.settled_to()?, self.portion.again.as_ref()?);
+        let ids: Vec<i64> = again.letters.iter().filter(|(_, sequence)| *sequence < to).map(|(id, _)| *id).collect();
+        self.dead_letters.retain(|letter| letter.sequence < to);
+        let dead_letters = std::mem::take(&mut self.dead_letters);
+        (!ids.is_empty()).then(|| Settled::sent_again(Replayed { ids }, dead_letters))
+    }
+
+    /// It could not be written: what was given up is given back.
+    pub fn unsettled(&mut self, settled: Settled) {
+        self.dead_letters = settled.dead_letters;
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{record::Entity, store::Reason};
+    use crate::{record::Entity, source::SentAgain, store::Reason};
 
     fn portion(next: u64) -> Arc<Portion> {
-        Arc::new(Portion { partition: "p".into(), label: "l".into(), batch: None, unreadable: Vec::new(), next })
+        Arc::new(Portion { partition: "p".into(), label: "l".into(), batch: None, unreadable: Vec::new(), next, again: None })
+    }
+
+    /// How many portions more may be read once all of it is settled.
+    fn permits(outcome: &Outcome) -> usize {
+        outcome.permits + outcome.settled.iter().filter(|entry| entry.has_permit()).count()
+    }
+
+    fn checkpoints(outcome: Outcome) -> Vec<u64> {
+        outcome.settled.into_iter().map(|mut entry| entry.settled().checkpoint.unwrap().2).collect()
+    }
+
+    fn rest(ledger: Ledger) -> Option<Settled> {
+        ledger.rest().pop()
     }
 
     fn all(portion: u64) -> Dealt {
@@ -199,11 +282,11 @@ mod tests {
     #[test]
     fn a_portion_is_settled_once_all_destinations_dealt_with_it_and_with_all_before_it() {
         let mut ledger = Ledger::new(2, true, false);
-        let numbers: Vec<u64> = [10, 20, 30].into_iter().map(|next| ledger.enter(portion(next), Vec::new())).collect();
+        let numbers: Vec<u64> = [10, 20, 30].into_iter().map(|next| ledger.enter(portion(next), Vec::new(), |_| true)).collect();
         let mut settled = |destination, number| -> Vec<u64> {
             let outcome = ledger.dealt(destination, all(number));
-            assert_eq!(outcome.permits, outcome.settled.len());
-            outcome.settled.iter().map(|(_, settled)| settled.checkpoint.as_ref().unwrap().2).collect()
+            assert_eq!((permits(&outcome), outcome.permits), (outcome.settled.len(), 0));
+            checkpoints(outcome)
         };
         assert!(settled(0, numbers[1]).is_empty());
         assert!(settled(1, numbers[1]).is_empty());
@@ -216,62 +299,111 @@ mod tests {
     #[test]
     fn a_portion_that_is_left_in_the_middle_is_settled_up_to_the_first_record_that_is_open() {
         let mut ledger = Ledger::new(2, true, false);
-        let number = ledger.enter(portion(10), Vec::new());
+        let number = ledger.enter(portion(10), Vec::new(), |_| true);
         assert!(ledger.dealt(0, up_to(number, 4)).settled.is_empty());
         assert!(ledger.dealt(1, all(number)).settled.is_empty());
-        assert_eq!(ledger.rest().unwrap().checkpoint, Some(("p".into(), "l".into(), 4)));
+        assert_eq!(rest(ledger).unwrap().checkpoint, Some(("p".into(), "l".into(), 4)));
 
         let mut ledger = Ledger::new(2, true, false);
-        let number = ledger.enter(portion(10), Vec::new());
+        let number = ledger.enter(portion(10), Vec::new(), |_| true);
         ledger.dealt(0, up_to(number, 4));
-        assert!(ledger.rest().is_none(), "the other has not begun");
+        assert!(rest(ledger).is_none(), "the other has not begun");
     }
 
     #[test]
     fn the_others_go_on_past_one_in_quarantine_and_nothing_is_kept_of_what_they_went_past() {
         let mut ledger = Ledger::new(2, true, false);
-        let numbers: Vec<u64> = [10, 20, 30].into_iter().map(|next| ledger.enter(portion(next), Vec::new())).collect();
-        assert_eq!(ledger.dealt(0, all(numbers[0])).permits, 0);
-        assert_eq!(ledger.dealt(0, up_to(numbers[1], 14)).permits, 0);
-        assert_eq!(ledger.dealt(1, all(numbers[2])).permits, 0);
-        assert_eq!(ledger.quarantine(0).permits, 1, "the other had dealt with one of them");
+        let numbers: Vec<u64> = [10, 20, 30].into_iter().map(|next| ledger.enter(portion(next), Vec::new(), |_| true)).collect();
+        assert_eq!(permits(&ledger.dealt(0, all(numbers[0]))), 0);
+        assert_eq!(permits(&ledger.dealt(0, up_to(numbers[1], 14))), 0);
+        assert_eq!(permits(&ledger.dealt(1, all(numbers[2]))), 0);
+        assert_eq!(permits(&ledger.quarantine(0)), 1, "the other had dealt with one of them");
         // The first is dealt with by both.
         let outcome = ledger.dealt(1, all(numbers[0]));
-        assert_eq!((outcome.permits, outcome.settled[0].1.checkpoint.as_ref().unwrap().2), (1, 10));
-        assert_eq!(ledger.dealt(1, all(numbers[1])).permits, 1);
+        assert_eq!((permits(&outcome), checkpoints(outcome)), (1, vec![10]));
+        assert_eq!(permits(&ledger.dealt(1, all(numbers[1]))), 1);
         for next in 4..1000 {
-            let number = ledger.enter(portion(10 * next), Vec::new());
+            let number = ledger.enter(portion(10 * next), Vec::new(), |_| true);
             let outcome = ledger.dealt(1, all(number));
-            assert_eq!((outcome.permits, outcome.settled.len()), (1, 0));
+            assert_eq!((permits(&outcome), outcome.settled.len()), (1, 0));
             assert!(ledger.open.len() <= 2);
         }
-        assert!(ledger.goes_on() && ledger.quarantine(1).permits == 0 && !ledger.goes_on());
-        assert_eq!(ledger.rest().unwrap().checkpoint, Some(("p".into(), "l".into(), 14)));
+        assert!(ledger.goes_on() && permits(&ledger.quarantine(1)) == 0 && !ledger.goes_on());
+        assert_eq!(rest(ledger).unwrap().checkpoint, Some(("p".into(), "l".into(), 14)));
     }
 
     #[test]
     fn what_the_others_gave_up_is_written_at_once_only_where_nobody_reads_it_again() {
-        let letter = DeadLetter {
-            destination: Some("other".into()),
+        let letter = letter("other", 15);
+        for (rereads, written) in [(true, 0), (false, 1)] {
+            let mut ledger = Ledger::new(2, rereads, false);
+            let numbers: Vec<u64> = [10, 20].into_iter().map(|next| ledger.enter(portion(next), Vec::new(), |_| true)).collect();
+            ledger.quarantine(0);
+            ledger.dealt(1, all(numbers[0]));
+            let outcome = ledger.dealt(1, Dealt { dead_letters: vec![letter.clone()], ..all(numbers[1]) });
+            assert_eq!(outcome.given_up.len(), written);
+            assert!(rest(ledger).is_none());
+        }
+    }
+
+    fn letter(destination: &str, sequence: u64) -> DeadLetter {
+        DeadLetter {
+            destination: Some(destination.into()),
             processor: None,
             partition: "p".into(),
             label: "l".into(),
-            sequence: 15,
+            sequence,
             ordinal: 0,
             record: Entity::default().into(),
             whole: true,
             reason: Arc::new(Reason { kind: "rejected".into(), code: None, message: "no".into(), connector: None }),
             attempts: 1,
             at: "".into(),
-        };
-        for (rereads, written) in [(true, 0), (false, 1)] {
-            let mut ledger = Ledger::new(2, rereads, false);
-            let numbers: Vec<u64> = [10, 20].into_iter().map(|next| ledger.enter(portion(next), Vec::new())).collect();
-            ledger.quarantine(0);
-            ledger.dealt(1, all(numbers[0]));
-            let outcome = ledger.dealt(1, Dealt { dead_letters: vec![letter.clone()], ..all(numbers[1]) });
-            assert_eq!(outcome.given_up.len(), written);
-            assert!(ledger.rest().is_none());
         }
+    }
+
+    #[test]
+    fn the_others_go_on_past_one_whose_letters_have_no_room_and_what_it_gave_up_is_pending() {
+        let mut ledger = Ledger::new(2, true, false);
+        let numbers: Vec<u64> = [10, 20, 30].into_iter().map(|next| ledger.enter(portion(next), Vec::new(), |_| true)).collect();
+        let of = |destination, sequence| vec![letter(destination, sequence)];
+        ledger.dealt(0, Dealt { dead_letters: of("full", 4), ..all(numbers[0]) });
+        ledger.dealt(0, Dealt { dead_letters: of("full", 15), ..all(numbers[1]) });
+        let mut outcome = ledger.dealt(1, Dealt { dead_letters: of("other", 7), ..all(numbers[0]) });
+        let mut entry = outcome.settled.pop().unwrap();
+        let settled = entry.settled();
+        assert_eq!(settled.dead_letters.len(), 2);
+        entry.unsettled(settled);
+        // It has no room: the other goes on.
+        assert_eq!(permits(&ledger.leave_behind(&[0], "full", vec![entry])), 1);
+        let outcome = ledger.dealt(1, all(numbers[1]));
+        assert_eq!((permits(&outcome), outcome.settled.len()), (1, 0));
+        assert_eq!(
+            permits(&ledger.dealt(0, Dealt { dead_letters: of("full", 25), ..all(numbers[2]) })),
+            0,
+            "nobody asks it any more"
+        );
+        let rest = rest(ledger).unwrap();
+        assert_eq!(rest.checkpoint, Some(("p".into(), "l".into(), 4)));
+        assert_eq!(rest.dead_letters, [], "that of the other is behind the checkpoint");
+    }
+
+    #[test]
+    fn what_is_sent_again_is_settled_in_any_order_and_by_those_alone_who_get_it() {
+        let mut ledger = Ledger::new(2, true, false);
+        let again = |destination: &str, letters: Vec<(i64, u64)>| {
+            let again = SentAgain { destination: Some(destination.into()), processor: None, letters };
+            Arc::new(Portion { again: Some(again.into()), ..Arc::into_inner(portion(10)).unwrap() })
+        };
+        let ids = |settled: &Settled| settled.replayed.as_ref().unwrap().ids.clone();
+        let first = ledger.enter(again("a", vec![(1, 4), (2, 6)]), Vec::new(), |column| column == 0);
+        let second = ledger.enter(again("b", vec![(3, 4)]), Vec::new(), |column| column == 1);
+        let mut outcome = ledger.dealt(1, Dealt { dead_letters: vec![letter("b", 4)], ..all(second) });
+        let settled = outcome.settled[0].settled();
+        assert_eq!((permits(&outcome), ids(&settled), settled.dead_letters.len()), (1, vec![3], 1));
+        assert!(settled.checkpoint.is_none());
+        // The end comes in the middle.
+        ledger.dealt(0, up_to(first, 6));
+        assert_eq!(ledger.rest().iter().map(ids).collect::<Vec<_>>(), [[1]]);
     }
 }

@@ -18,6 +18,7 @@ mod reader;
 mod retry;
 mod stage;
 mod tolerance;
+mod writing;
 
 #[cfg(test)]
 mod tests;
@@ -46,6 +47,7 @@ use self::{
     ledger::Ledger,
     reader::{Entered, Reader},
     stage::Stage,
+    writing::Writing,
 };
 use crate::{
     clock::Clock,
@@ -201,11 +203,11 @@ impl Pipeline {
             let whose = (id.clone(), Some(outlet.id.clone()));
             let chain = Stage::new(outlet.processors.clone(), whose, clock.clone(), stop.clone(), outlet.delivery.tolerance);
             let Some(chain) = chain else {
-                senders.extend(entrances);
+                senders.extend(entrances.into_iter().map(|sender| (destination, sender)));
                 continue;
             };
             let (sender, portions) = mpsc::channel(window);
-            senders.push(sender);
+            senders.push((destination, sender));
             let ahead = stage::ahead(chain, portions, entrances, (progress.clone(), destination));
             let worker = crate::sandbox::thread::spawn(ahead);
             workers.push(Box::pin(async move { (first, worker.await) }));
@@ -213,10 +215,12 @@ impl Pipeline {
         drop(dealt);
         let rereads = source.rereads();
         let ledger = Ledger::new(columns.len(), rereads, exact_batches.is_some());
-        let exact = exact_batches.map(|known| Exact::new(id.clone(), store.clone(), known));
+        let (pipeline, stopped) = (id.clone(), stop.clone());
+        let writing = Writing { pipeline, store, clock: clock.clone(), progress: progress.clone(), stop: stopped };
+        let exact = exact_batches.map(|known| Exact::new(writing.clone(), known));
         let mut keeper = Keeper {
             id,
-            store,
+            writing,
             clock,
             outlets,
             columns,
@@ -256,9 +260,9 @@ impl Pipeline {
             tokio::select! {
                 biased;
                 // A portion is in the ledger before any destination has it.
-                Some(Entered { portion, letters, number }) = entering.recv() => {
+                Some(Entered { portion, letters, only, number }) = entering.recv() => {
                     // Where the reader is gone, nothing was handed on.
-                    let _gone = number.send(keeper.enter(portion, letters));
+                    let _gone = number.send(keeper.enter(portion, letters, only));
                 }
                 dealt = dealings.recv(), if dealing => match dealt {
                     Some((destination, dealt)) => keeper.dealt(destination, dealt).await,

@@ -17,6 +17,8 @@ pub struct Progress {
     carried: AtomicU64,
     /// Since when the portion is read that is on its way to all destinations.
     processing: Moment,
+    /// Why nothing is acknowledged.
+    stalled: Mutex<Option<Arc<str>>>,
     destinations: Vec<DestinationProgress>,
 }
 
@@ -29,6 +31,7 @@ pub struct DestinationProgress {
     filtered: AtomicU64,
     warned: AtomicU64,
     dead_lettered: AtomicU64,
+    elsewhere: AtomicU64,
     unknown: AtomicU64,
     retries: AtomicU64,
     bytes: AtomicU64,
@@ -61,13 +64,15 @@ impl Moment {
     }
 }
 
-/// The same at one moment. For each destination read + carried = delivered + filtered + dead-lettered + pending.
+/// The same at one moment. For each destination read + carried = delivered + filtered + dead-lettered + elsewhere + pending.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Counts {
     /// Read for the first time, as far as the store knows.
     pub read: u64,
     /// Read again: an earlier run had read them and left them pending.
     pub carried: u64,
+    /// Why nothing is acknowledged: the store cannot be written to.
+    pub stalled: Option<Arc<str>>,
     /// What became of them, for each destination.
     pub destinations: Vec<DestinationCounts>,
 }
@@ -85,6 +90,8 @@ pub struct DestinationCounts {
     pub filtered: u64,
     /// Given up.
     pub dead_lettered: u64,
+    /// Dead letters that are sent again, and are other destinations' alone.
+    pub elsewhere: u64,
     /// Not settled.
     pub pending: u64,
     /// Of the pending, those that the connector did not answer for.
@@ -110,6 +117,7 @@ impl Progress {
             filtered: AtomicU64::new(0),
             warned: AtomicU64::new(0),
             dead_lettered: AtomicU64::new(0),
+            elsewhere: AtomicU64::new(0),
             unknown: AtomicU64::new(0),
             retries: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
@@ -118,8 +126,8 @@ impl Progress {
             processing: Moment::default(),
             oldest: (0..lanes).map(|_| Moment::default()).collect(),
         });
-        let (read, carried, processing) = (AtomicU64::new(0), AtomicU64::new(0), Moment::default());
-        Self { pipeline, read, carried, processing, destinations: destinations.collect() }
+        let (read, carried, processing, stalled) = Default::default();
+        Self { pipeline, read, carried, processing, stalled, destinations: destinations.collect() }
     }
 
     pub(super) fn read(&self, new: u64, again: u64) {
@@ -137,6 +145,14 @@ impl Progress {
         self.destinations.iter().for_each(|destination| destination.filtered(records));
     }
 
+    /// Records are for one destination alone, by its id. Gives its place.
+    pub(super) fn only(&self, destination: &str, records: u64) -> Option<usize> {
+        let place = self.destinations.iter().position(|progress| *progress.id == *destination)?;
+        let others = self.destinations.iter().enumerate().filter(|(at, _)| *at != place);
+        others.for_each(|(_, other)| other.elsewhere(records));
+        Some(place)
+    }
+
     pub(super) fn destination(&self, index: usize) -> &DestinationProgress {
         &self.destinations[index]
     }
@@ -147,11 +163,18 @@ impl Progress {
         let destinations: Vec<_> = self.destinations.iter().map(DestinationProgress::counts).collect();
         let (read, carried) = (self.read.load(Relaxed), self.carried.load(Relaxed));
         let with_pending = |counts: DestinationCounts| DestinationCounts {
-            pending: (read + carried).saturating_sub(counts.delivered + counts.filtered + counts.dead_lettered),
+            pending: (read + carried)
+                .saturating_sub(counts.delivered + counts.filtered + counts.dead_lettered + counts.elsewhere),
             oldest: earlier(self.processing.get(), counts.oldest),
             ..counts
         };
-        Counts { read, carried, destinations: destinations.into_iter().map(with_pending).collect() }
+        let stalled = self.stalled.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        Counts { read, carried, stalled, destinations: destinations.into_iter().map(with_pending).collect() }
+    }
+
+    /// Nothing is acknowledged any more, or again.
+    pub(super) fn stall(&self, why: Option<&str>) {
+        *self.stalled.lock().unwrap_or_else(PoisonError::into_inner) = why.map(Arc::from);
     }
 }
 
@@ -171,6 +194,10 @@ impl DestinationProgress {
 
     pub(super) fn dead_lettered(&self, records: u64) {
         self.dead_lettered.fetch_add(records, Relaxed);
+    }
+
+    pub(super) fn elsewhere(&self, records: u64) {
+        self.elsewhere.fetch_add(records, Relaxed);
     }
 
     pub(super) fn unknown(&self, records: u64) {
@@ -215,6 +242,7 @@ impl DestinationProgress {
             warned: self.warned.load(Relaxed),
             filtered: self.filtered.load(Relaxed),
             dead_lettered: self.dead_lettered.load(Relaxed),
+            elsewhere: self.elsewhere.load(Relaxed),
             pending: 0,
             unknown: self.unknown.load(Relaxed),
             retries: self.retries.load(Relaxed),

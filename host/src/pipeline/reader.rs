@@ -10,7 +10,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use super::{
     Gate, PipelineError, ProcessorError, Progress, Stopping,
     cuts::Exact,
-    stage::{Handed, Stage, Through},
+    stage::{Handed, Stage, Through, distinct},
     tolerance::Tolerance,
 };
 use crate::{
@@ -34,6 +34,8 @@ pub(super) struct Entered {
     pub portion: Arc<Portion>,
     /// What processors gave up of it, for every destination.
     pub letters: Vec<DeadLetter>,
+    /// The place of the destination that alone gets it.
+    pub only: Option<usize>,
     pub number: oneshot::Sender<u64>,
 }
 
@@ -44,7 +46,8 @@ pub(super) struct Reader {
     pub exact: Option<Exact>,
     /// What changes records on their way to all destinations.
     pub stage: Option<Stage>,
-    pub senders: Vec<mpsc::Sender<Handed>>,
+    /// By the destination's place.
+    pub senders: Vec<(usize, mpsc::Sender<Handed>)>,
     pub permits: Arc<Semaphore>,
     pub entered: mpsc::Sender<Entered>,
     pub progress: Arc<Progress>,
@@ -87,10 +90,12 @@ impl Reader {
             let (portion, too_many) = tolerated(portion, &mut tolerance);
             exceeded =
                 too_many.map(|reason| PipelineError::TooMany { window: self.tolerance.0, tolerance: self.tolerance.1, reason });
-            self.count(&portion);
+            let only = self.count(&portion);
             let read_at = self.clock.elapsed();
             self.progress.processes(Some(read_at));
-            to.insert(portion.partition.to_string(), portion.next);
+            if portion.again.is_none() {
+                to.insert(portion.partition.to_string(), portion.next);
+            }
             let (portion, letters) = match self.processed(portion).await {
                 Ok(processed) => processed,
                 Err(ProcessorError::Asked) => break None,
@@ -98,11 +103,11 @@ impl Reader {
             };
             let portion = Arc::new(portion);
             let (number, numbered) = oneshot::channel();
-            if self.entered.send(Entered { portion: portion.clone(), letters, number }).await.is_err() {
+            if self.entered.send(Entered { portion: portion.clone(), letters, only, number }).await.is_err() {
                 break None;
             }
             let Ok(number) = numbered.await else { break None };
-            for sender in &self.senders {
+            for (_, sender) in self.senders.iter().filter(|(of, _)| only.is_none_or(|only| only == *of)) {
                 // The channel is as long as the window: it is full only where its worker has ended.
                 let _ended = sender.try_send(Handed { number, portion: portion.clone(), letters: Vec::new(), read_at });
             }
@@ -116,22 +121,33 @@ impl Reader {
 
     /// What processors make of a portion, and what they give up of it.
     async fn processed(&mut self, portion: Portion) -> Result<(Portion, Vec<DeadLetter>), ProcessorError> {
-        let (Some(stage), Some(batch)) = (&mut self.stage, &portion.batch) else {
+        let again = portion.again.as_deref();
+        let (Some(stage), Some(batch), None) =
+            (&mut self.stage, &portion.batch, again.and_then(|again| again.destination.as_ref()))
+        else {
             return Ok((portion, Vec::new()));
         };
-        let Through { batch, letters, filtered } = stage.process(batch, &portion.label).await?;
+        let from = again.and_then(|again| again.processor.as_deref());
+        let Through { batch, letters, filtered } = stage.process(batch, &portion.label, from).await?;
         self.progress.filtered(filtered);
         Ok((Portion { batch, ..portion }, letters))
     }
 
-    /// Counts what an earlier run had read as carried, the rest as read.
-    fn count(&self, portion: &Portion) {
+    /// Counts what an earlier run had read as carried, the rest as read. Gives the place of the destination that alone gets the portion.
+    fn count(&self, portion: &Portion) -> Option<usize> {
+        if let (Some(again), Some(batch)) = (&portion.again, &portion.batch) {
+            // Of several that a processor made of one, that one counts.
+            let records = distinct(batch.sequences().iter().copied());
+            self.progress.read(records, 0);
+            return again.destination.as_deref().and_then(|only| self.progress.only(only, records));
+        }
         let before = self.read_before.get(&*portion.partition).copied().unwrap_or_default();
         let records = portion.batch.as_ref().map_or(&[][..], |batch| batch.sequences());
         let again = records.partition_point(|sequence| *sequence < before)
             + portion.unreadable.iter().filter(|unreadable| unreadable.sequence < before).count();
         let all = records.len() + portion.unreadable.len();
         self.progress.read((all - again) as u64, again as u64);
+        None
     }
 }
 

@@ -59,13 +59,14 @@ pub(super) struct Total {
 impl Total {
     /// Adds a start that has ended.
     pub fn add(&mut self, start: Counts) {
-        let Some(Counts { read, carried, destinations }) = &mut self.counts else {
+        let Some(Counts { read, carried, stalled, destinations }) = &mut self.counts else {
             self.left = vec![0; start.destinations.len()];
             self.counts = Some(start);
             return;
         };
         *read += start.read;
         *carried += start.carried;
+        *stalled = start.stalled;
         for ((sum, later), left) in destinations.iter_mut().zip(start.destinations).zip(&mut self.left) {
             *left += sum.pending;
             *sum = DestinationCounts {
@@ -73,6 +74,7 @@ impl Total {
                 warned: sum.warned + later.warned,
                 filtered: sum.filtered + later.filtered,
                 dead_lettered: sum.dead_lettered + later.dead_lettered,
+                elsewhere: sum.elsewhere + later.elsewhere,
                 retries: sum.retries + later.retries,
                 bytes: sum.bytes + later.bytes,
                 ..later
@@ -92,6 +94,7 @@ mod tests {
             warned: 0,
             filtered: 0,
             dead_lettered: 1,
+            elsewhere: 0,
             pending: read + carried - delivered - 1,
             unknown: 0,
             retries: 2,
@@ -100,7 +103,7 @@ mod tests {
             waiting: None,
             oldest: None,
         };
-        Counts { read, carried, destinations: vec![destination] }
+        Counts { read, carried, stalled: None, destinations: vec![destination] }
     }
 
     #[test]
@@ -109,7 +112,7 @@ mod tests {
         for counts in [start(100, 5, 90), start(0, 14, 3), start(50, 10, 59)] {
             total.add(counts);
         }
-        let Counts { read, carried, destinations } = total.counts.unwrap();
+        let Counts { read, carried, destinations, .. } = total.counts.unwrap();
         let DestinationCounts { delivered, dead_lettered, pending, retries, .. } = destinations[0];
         assert_eq!((read, carried, delivered, dead_lettered, pending, retries), (150, 29, 152, 3, 0, 6));
         assert_eq!(total.left, [14 + 10]);

@@ -156,6 +156,7 @@ impl Building {
             batch: batch.map(|batch| batch.finish(pipeline, partition.clone())),
             unreadable: std::mem::take(&mut self.unreadable),
             next,
+            again: None,
         })
     }
 }

@@ -65,6 +65,19 @@ pub struct Portion {
     pub unreadable: Vec<Unreadable>,
     /// Where the next stretch begins: the sequence to go on from once everything here is settled.
     pub next: u64,
+    /// Where these are dead letters that are sent again: which, and where they enter.
+    pub again: Option<Arc<SentAgain>>,
+}
+
+/// Dead letters that are sent again from where they were given up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SentAgain {
+    /// The destination that alone gets them; `None` where all do.
+    pub destination: Option<Arc<str>>,
+    /// The processor that they come to first; `None` where they come to the destination itself.
+    pub processor: Option<Arc<str>>,
+    /// Number in the store and sequence of each, in order.
+    pub letters: Vec<(i64, u64)>,
 }
 
 /// Something a source came upon that is no record, such as a line that is not JSON.

@@ -98,6 +98,11 @@ impl Settled {
         Self { checkpoint, dead_letters, ..Self::default() }
     }
 
+    /// Dead letters that were sent again, and those that were given up of these.
+    pub fn sent_again(replayed: Replayed, dead_letters: Vec<DeadLetter>) -> Self {
+        Self { replayed: Some(replayed), ..Self::new(None, dead_letters) }
+    }
+
     /// Whether there is nothing to write.
     pub fn is_empty(&self) -> bool {
         self.checkpoint.is_none() && self.dead_letters.is_empty() && self.replayed.is_none()

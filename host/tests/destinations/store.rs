@@ -63,7 +63,7 @@ async fn dead_letters_that_have_no_room_stop_the_pipeline_and_are_not_dropped() 
     let small = pipeline(json!({"max-bytes": "64KiB", "window": 0}));
     let ran = trial.end(trial.start_all(&[small]).await.unwrap()).await;
     assert_eq!(ran.account()[3], 1, "{}", ran.error);
-    assert!(ran.error.starts_with("the dead letters of pipeline trial would take 82"), "{}", ran.error);
+    assert!(ran.error.starts_with("the dead letters of pipeline trial, destination scripted, would take 82"), "{}", ran.error);
     assert!(ran.error.ends_with("and may take 64KiB (dead-letters.max-bytes)"), "{}", ran.error);
     assert_eq!(trial.dead_letters().await.len(), 1);
     assert_eq!(trial.checkpoint().await.unwrap().next, (40 << 10) + 1, "the next run goes on with what had no room");

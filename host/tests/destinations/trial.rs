@@ -239,7 +239,7 @@ impl Ran {
 
     /// Read and carried, and what became of these at the first destination: delivered, dead letters, pending.
     pub fn account(&self) -> [u64; 5] {
-        let Counts { read, carried, destinations } = &self.counts;
+        let Counts { read, carried, destinations, .. } = &self.counts;
         let DestinationCounts { delivered, dead_lettered, pending, .. } = destinations[0];
         [*read, *carried, delivered, dead_lettered, pending]
     }

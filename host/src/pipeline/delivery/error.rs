@@ -60,6 +60,12 @@ pub enum DestinationError {
     /// A processor on the way to it takes no more records.
     #[error(transparent)]
     Processor(Box<ProcessorError>),
+    /// Its own dead letters have no room, and it is a best-effort destination, which pauses alone.
+    #[error("{why}")]
+    LettersFull {
+        /// Which, and what they may take.
+        why: Arc<str>,
+    },
     /// It paused, and nothing else is left to be done.
     #[error("{why}")]
     Paused {
@@ -80,6 +86,9 @@ impl DestinationError {
             }
             Self::Quarantined { .. } => {
                 "ask the connector's author, or name another version of it; then run again: what is pending is sent again"
+            }
+            Self::LettersFull { .. } => {
+                "look at them with `wharf dead-letters list`, send them again with `wharf dead-letters replay`, remove what is not needed with `wharf dead-letters purge`, or raise dead-letters.max-bytes; then run again: nothing was dropped, and what is pending is sent again"
             }
             Self::Processor(error) => error.hint(),
             Self::TooMany { .. } => {

@@ -53,7 +53,7 @@ impl Lane {
         let now = self.clock.elapsed();
         self.outlet.gate.retry(now);
         let mut gate = self.outlet.gate.watch();
-        let State { pause, resumed, held } = gate.borrow_and_update().clone();
+        let State { pause, resumed, held, .. } = gate.borrow_and_update().clone();
         if resumed != self.resumed {
             self.resumed = resumed;
             self.rest = Duration::ZERO;

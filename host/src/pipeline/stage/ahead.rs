@@ -10,7 +10,7 @@ use crate::{
         DestinationError, Progress,
         delivery::{LaneEnded, Left},
     },
-    source::Portion,
+    source::{Portion, SentAgain},
     store::DeadLetter,
 };
 
@@ -36,17 +36,22 @@ pub(in crate::pipeline) async fn ahead(
 ) -> LaneEnded {
     while let Some(Handed { number, mut portion, letters: mut given_up, read_at }) = portions.recv().await {
         progress.destination(destination).processes(Some(read_at));
-        if let Some(batch) = &portion.batch {
-            let Through { batch, letters, filtered } = match stage.process(batch, &portion.label).await {
+        // What this destination itself had given up has been through.
+        let from = match portion.again.as_deref() {
+            Some(SentAgain { destination: Some(_), processor, .. }) => processor.as_deref().map(Some),
+            _ => Some(None),
+        };
+        if let (Some(batch), Some(from)) = (&portion.batch, from) {
+            let Through { batch, letters, filtered } = match stage.process(batch, &portion.label, from).await {
                 Ok(through) => through,
                 Err(ProcessorError::Asked) => return Err(Left::Asked),
                 Err(error) => return Err(Left::Destination(DestinationError::Processor(Box::new(error)))),
             };
             progress.destination(destination).filtered(filtered);
             given_up.extend(letters);
-            let Portion { partition, label, next, .. } = &*portion;
-            let (partition, label, next) = (partition.clone(), label.clone(), *next);
-            portion = Arc::new(Portion { partition, label, batch, unreadable: Vec::new(), next });
+            let Portion { partition, label, next, again, .. } = &*portion;
+            let (partition, label, next, again) = (partition.clone(), label.clone(), *next, again.clone());
+            portion = Arc::new(Portion { partition, label, batch, unreadable: Vec::new(), next, again });
         }
         for lane in &lanes {
             let handed = Handed { number, portion: portion.clone(), letters: std::mem::take(&mut given_up), read_at };

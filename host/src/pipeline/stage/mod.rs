@@ -86,10 +86,11 @@ impl Stage {
         (!steps.is_empty()).then(|| Self { steps, pipeline, destination, clock, stop, tolerance, window })
     }
 
-    /// Hands a batch through all processors.
-    pub async fn process(&mut self, batch: &Batch, label: &Arc<str>) -> Result<Through, ProcessorError> {
+    /// Hands a batch through all processors, or through one and those behind it.
+    pub async fn process(&mut self, batch: &Batch, label: &Arc<str>, from: Option<&str>) -> Result<Through, ProcessorError> {
         let (mut letters, mut left) = (Vec::new(), Some(batch.clone()));
-        for at in 0..self.steps.len() {
+        let first = from.and_then(|from| self.steps.iter().position(|step| *step.processor.id == *from)).unwrap_or_default();
+        for at in first..self.steps.len() {
             let Some(batch) = left.take() else { break };
             left = self.step(at, batch, label, &mut letters).await?;
         }

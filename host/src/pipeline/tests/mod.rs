@@ -63,8 +63,12 @@ impl Case {
 
     /// Runs until all is settled.
     fn run(mut self) -> Result<(), String> {
-        let store = Arc::new(MemoryStore::default());
+        let faults = if self.rng.bool() { 0 } else { self.rng.u32(1..20) };
+        // At least as many as are given up of a portion.
+        let room = (self.rng.u32(0..3) == 0).then(|| self.rng.usize(8..40));
+        let store = Arc::new(MemoryStore::failing(self.rng.u64(..), faults, room));
         for _ in 0..RUNS {
+            store.looked_at();
             let moves = if self.crashes > 0 { self.rng.u32(0..60) } else { MOVES };
             let Some(ended) = self.once(&store, moves)? else {
                 if self.crashes == 0 {

@@ -108,7 +108,7 @@ impl Source for Records {
         *at = end;
         let name: Arc<str> = partition.as_str().into();
         let batch = (!batch.is_empty()).then(|| batch.finish("p", name.clone()));
-        Ok(Some(Portion { partition: name.clone(), label: name, batch, unreadable, next: end }))
+        Ok(Some(Portion { partition: name.clone(), label: name, batch, unreadable, next: end, again: None }))
     }
 
     fn rereads(&self) -> bool {
@@ -128,9 +128,22 @@ struct Inner {
     cuts: Vec<StoredCut>,
     /// How often something was settled as a whole.
     settled: u64,
+    /// How many more writes fail for now, and which.
+    faults: u32,
+    rng: Option<fastrand::Rng>,
+    /// How many dead letters each destination has room for, and how many there are since somebody looked.
+    room: Option<usize>,
+    unseen: HashMap<Option<String>, usize>,
 }
 
 impl Inner {
+    fn fails(&mut self) -> Result<(), StoreError> {
+        let fails = self.faults > 0 && self.rng.as_mut().is_some_and(|rng| rng.u32(0..4) == 0);
+        self.faults -= u32::from(fails);
+        let error = || StoreError::Engine { doing: "write to", path: "store".into(), cause: "disk full".into(), passes: true };
+        if fails { Err(error()) } else { Ok(()) }
+    }
+
     fn move_to(&mut self, partition: String, next: u64) {
         self.settled += 1;
         let before = self.checkpoints.insert(partition.clone(), next).unwrap_or_default();
@@ -142,6 +155,16 @@ impl Inner {
 }
 
 impl MemoryStore {
+    /// One that fails so often, and has room for so many dead letters of each destination.
+    pub fn failing(seed: u64, faults: u32, room: Option<usize>) -> Self {
+        Self(Mutex::new(Inner { faults, room, rng: Some(fastrand::Rng::with_seed(seed)), ..Inner::default() }))
+    }
+
+    /// Somebody has looked at all dead letters, and removed them.
+    pub fn looked_at(&self) {
+        self.0.lock().unwrap().unseen.clear();
+    }
+
     /// Whether all records are behind the checkpoints.
     pub fn is_done(&self, partitions: &Partitions) -> bool {
         let kept = self.0.lock().unwrap();
@@ -169,6 +192,18 @@ impl Store for MemoryStore {
 
     async fn settle_within(&self, _: &str, settled: Arc<Settled>, _: &Keeping) -> Result<(), StoreError> {
         let mut kept = self.0.lock().unwrap();
+        kept.fails()?;
+        let mut unseen = kept.unseen.clone();
+        for letter in &settled.dead_letters {
+            let destination = letter.destination.as_deref().map(str::to_owned);
+            let letters = unseen.entry(destination.clone()).or_default();
+            *letters += 1;
+            if kept.room.is_some_and(|room| *letters > room) {
+                let most = crate::config::Size::from_bytes(0);
+                return Err(StoreError::DeadLettersFull { pipeline: "p".into(), destination, bytes: 0, most });
+            }
+        }
+        kept.unseen = unseen;
         if let Some((partition, _, next)) = &settled.checkpoint {
             kept.move_to(partition.clone(), *next);
         }
@@ -178,12 +213,14 @@ impl Store for MemoryStore {
 
     async fn advance(&self, _: &str, checkpoints: Vec<(String, String, u64)>) -> Result<(), StoreError> {
         let mut kept = self.0.lock().unwrap();
+        kept.fails()?;
         checkpoints.into_iter().for_each(|(partition, _, next)| kept.move_to(partition, next));
         Ok(())
     }
 
     async fn cut(&self, _: &str, cut: StoredCut) -> Result<(), StoreError> {
         let mut kept = self.0.lock().unwrap();
+        kept.fails()?;
         let known = |known: &StoredCut| (&known.partition, known.first) == (&cut.partition, cut.first);
         assert!(!kept.cuts.iter().any(known), "it is there already: {cut:?}");
         kept.cuts.push(cut);
@@ -196,7 +233,9 @@ impl Store for MemoryStore {
     }
 
     async fn read_to(&self, _: &str, partitions: Vec<(String, u64)>) -> Result<(), StoreError> {
-        self.0.lock().unwrap().read_to.extend(partitions);
+        let mut kept = self.0.lock().unwrap();
+        kept.fails()?;
+        kept.read_to.extend(partitions);
         Ok(())
     }
 
