@@ -70,6 +70,12 @@ impl Clock {
         self.0.jitter(most)
     }
 
+    /// The time of day in milliseconds since 1970.
+    pub fn millis(&self) -> u64 {
+        let since = self.now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    }
+
     /// The time of day as RFC 3339 in UTC, to the millisecond.
     pub fn rfc3339(&self) -> String {
         rfc3339(self.now())
@@ -80,6 +86,12 @@ impl Clock {
         let then = self.now().checked_sub(ago)?;
         (then >= SystemTime::UNIX_EPOCH).then(|| rfc3339(then))
     }
+}
+
+/// A moment in milliseconds since 1970 as RFC 3339 in UTC; the beginning of 1970 where it lies too far ahead for a date.
+pub fn rfc3339_of(millis: u64) -> String {
+    let moment = i64::try_from(millis).ok().and_then(chrono::DateTime::from_timestamp_millis).unwrap_or_default();
+    moment.to_rfc3339_opts(chrono::SecondsFormat::Millis, true)
 }
 
 fn rfc3339(time: SystemTime) -> String {

@@ -67,6 +67,7 @@
 //! An answer whose `trouble` is [`Ended`](connector::Trouble::Ended) leaves a session that is gone: open another. Retries, dead letters and
 //! checkpoints are the work of [`pipeline`], which does all of this for as many destinations as a pipeline file names.
 
+pub mod bulk;
 pub mod cli;
 pub mod clock;
 pub mod config;

@@ -143,8 +143,20 @@ pub struct Claim {
     pub records: u32,
     /// At most so many bytes of them, but at least one record.
     pub bytes: u64,
-    /// Whether a record waits for those before it that have its key: none is given that has one before it which is pending.
-    pub ordered: bool,
+    /// What waits for what.
+    pub order: ClaimOrder,
+}
+
+/// What of a claim waits for what.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ClaimOrder {
+    /// Nothing.
+    #[default]
+    Any,
+    /// A record waits for those before it of its partition that have its key and are pending; one without a key, for all that have none.
+    HeldBack,
+    /// So it does, and it waits also for those that are given together with it: no key comes twice.
+    OneEach,
 }
 
 /// A part of a batch in the spool.

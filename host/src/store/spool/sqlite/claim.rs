@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     record::{Batch, Span},
-    store::spool::{Claim, Millis, Part, SpoolState},
+    store::spool::{Claim, ClaimOrder, Millis, Part, SpoolState},
 };
 
 /// A batch as it is kept, without what became of its records.
@@ -51,7 +51,13 @@ impl Kept {
 /// Gives what a claim asks for, and makes it executing.
 pub(super) fn claim(transaction: &Transaction<'_>, claim: &Claim) -> Result<Vec<Part>, Fault> {
     let mut parts: Vec<Part> = Vec::new();
-    let mut taking = Taking { records: claim.records, bytes: claim.bytes, pending: HashSet::new(), is_over: false };
+    let mut taking = Taking {
+        records: claim.records,
+        bytes: claim.bytes,
+        pending: HashSet::new(),
+        one_each: claim.order == ClaimOrder::OneEach,
+        is_over: false,
+    };
     {
         let mut query = transaction.prepare_cached(spans::OPEN)?;
         let mut rows = query.query(params![claim.action])?;
@@ -63,7 +69,7 @@ pub(super) fn claim(transaction: &Transaction<'_>, claim: &Claim) -> Result<Vec<
                 SpoolState::Failed => stretch.due <= claim.now,
                 _ => false,
             };
-            if !wanted && !claim.ordered {
+            if !wanted && claim.order == ClaimOrder::Any {
                 continue;
             }
             let kept = match &mut kept {
@@ -99,6 +105,8 @@ struct Taking {
     bytes: u64,
     /// Keys of records that are pending: what comes behind one has to wait for it.
     pending: HashSet<blake3::Hash>,
+    /// Whether what is given is pending itself.
+    one_each: bool,
     is_over: bool,
 }
 
@@ -109,13 +117,15 @@ impl Taking {
 
     /// Takes of a stretch what may go, as far as there is room.
     fn take(&mut self, kept: &Kept, stretch: &Stretch, parts: &mut Vec<Part>) {
-        if self.pending.is_empty() {
+        if self.pending.is_empty() && !self.one_each {
             self.take_run(kept, stretch.span, stretch.attempts, parts);
             return;
         }
         let mut start = stretch.span.start;
         for record in stretch.span.start..stretch.span.end {
-            if self.pending.contains(&key(&kept.batch, record)) {
+            let key = key(&kept.batch, record);
+            let waits = if self.one_each { !self.pending.insert(key) } else { self.pending.contains(&key) };
+            if waits {
                 self.take_run(kept, Span::new(start, record), stretch.attempts, parts);
                 start = record + 1;
             }

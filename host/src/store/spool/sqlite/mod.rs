@@ -14,6 +14,7 @@ use std::{
     fmt, fs,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -35,6 +36,9 @@ use crate::{
 
 /// Bytes of the write-ahead log that stay on disk between transactions.
 const LOG_KEPT: i64 = 16 << 20;
+
+/// How long it waits for somebody else to let go of the file.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Fast rather than small: it is read once and thrown away.
 const LEVEL: i32 = 1;
@@ -92,6 +96,8 @@ impl SqliteSpool {
         connection.pragma_update(None, "journal_size_limit", LOG_KEPT).map_err(engine)?;
         connection.pragma_update(None, "synchronous", "FULL").map_err(engine)?;
         connection.pragma_update(None, "foreign_keys", false).map_err(engine)?;
+        // Whoever looks at it with a tool of SQLite's does not end it.
+        connection.busy_timeout(PATIENCE).map_err(engine)?;
         connection.set_prepared_statement_cache_capacity(64);
         let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(engine)?;
         match found {

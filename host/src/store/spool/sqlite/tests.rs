@@ -8,7 +8,7 @@ use std::{
 use super::*;
 use crate::{
     record::{BatchBuilder, SpanSet},
-    store::spool::UploadState,
+    store::spool::{ClaimOrder, UploadState},
 };
 
 const LARGE: Size = Size::from_mib(64);
@@ -30,7 +30,7 @@ fn numbers(records: impl IntoIterator<Item = u64>) -> Incoming {
 }
 
 fn all(now: Millis) -> Claim {
-    Claim { action: 0, now, records: u32::MAX, bytes: u64::MAX, ordered: false }
+    Claim { action: 0, now, records: u32::MAX, bytes: u64::MAX, order: ClaimOrder::Any }
 }
 
 fn upload(intent: &str, parts: &[Part]) -> NewUpload {
@@ -130,7 +130,7 @@ async fn in_order_a_record_waits_for_the_one_before_that_has_its_key() {
     let spool = open(folder.path()).await;
     let key = |sequence: u64| ["a", "b", "c"][sequence as usize % 3].to_owned();
     spool.take(vec![incoming(0, batch("p", 0..6, key)), incoming(0, batch("q", 0..3, key))], 1).await.unwrap();
-    let ordered = |now| Claim { ordered: true, ..all(now) };
+    let ordered = |now| Claim { order: ClaimOrder::HeldBack, ..all(now) };
     let parts = spool.claim(Claim { records: 3, ..ordered(1) }).await.unwrap();
     assert_eq!(sequences(&parts), [0, 1, 2]);
     // While these are worked on, those of the same keys wait; another partition has keys of its own.
@@ -141,6 +141,9 @@ async fn in_order_a_record_waits_for_the_one_before_that_has_its_key() {
     assert_eq!(sequences(&spool.claim(ordered(3)).await.unwrap()), [3]);
     let retried = spool.claim(ordered(50)).await.unwrap();
     assert_eq!(sequences(&retried), [1, 4], "both go in one file, in order; the one behind an unknown one waits");
+    spool.give_back(retried.iter().map(|part| (part.row, part.span)).collect(), 51).await.unwrap();
+    let one_each = spool.claim(Claim { order: ClaimOrder::OneEach, ..all(50) }).await.unwrap();
+    assert_eq!(sequences(&one_each), [1], "the other has its key");
 }
 
 #[tokio::test]
@@ -385,8 +388,9 @@ async fn one_life(seed: u64) {
                 }
             }
             2 | 3 => {
-                let (records, ordered) = (random.u32(1..20), random.bool());
-                let parts = spool.claim(Claim { records, ordered, ..all(now) }).await.unwrap();
+                let records = random.u32(1..20);
+                let order = random.choice([ClaimOrder::Any, ClaimOrder::HeldBack, ClaimOrder::OneEach]).unwrap();
+                let parts = spool.claim(Claim { records, order, ..all(now) }).await.unwrap();
                 // Every record has a key of its own, so that order holds back none.
                 let is_due = |word: &Word| match word.state {
                     SpoolState::Waiting => true,

@@ -1,0 +1,89 @@
+//! Bulk delivery: records out of the spool, as files, to far sides that work through them in their own time.
+//!
+//! ```text
+//! spool ─► claim ─► transform ─► stage (file and intent on disk) ─► upload ─► poll … ─► stats ─► settle ─► release
+//!                                                                    ▲  └─ no answer: reconcile
+//!                                                                    └──── absent: the same file, the same intent
+//! ```
+//!
+//! An [`Engine`] serves one action of one destination. What it knows is in the spool and in the staged files: it can end at any instant, and
+//! the next one goes on where it was. Every call into a component is in an instance of its own.
+//!
+//! **Threat.** The answer to an upload never comes, and sending it again doubles it; a status that cannot be had is taken for a failure; a far
+//! side forgets a job; one upload that takes days holds up the others; a process ends between the far side's yes and the note of it. **Answer.** The
+//! intent is on disk before the upload, and after anything that is no answer the far side is asked before anything is sent again. A poll that fails
+//! says nothing about the upload. What nobody can decide is held for a person, unless the pipeline says otherwise.
+
+mod engine;
+mod far;
+mod flight;
+mod outcome;
+mod policy;
+mod stage;
+mod staging;
+#[cfg(test)]
+mod tests;
+
+use std::{path::PathBuf, sync::Arc};
+
+use async_trait::async_trait;
+use thiserror::Error;
+
+use crate::store::{DeadLetter, StoreError, spool::SpoolError};
+
+pub use engine::{Engine, Order, Parts, Resolve, Stand};
+pub use far::{BulkFar, CallTrouble, Component, FileBounds};
+pub use policy::{BulkPolicy, OnLost, OnUndecidable};
+pub use staging::Staging;
+
+/// Where records go that are given up. They are on disk when it returns; one that is written twice is one.
+#[async_trait]
+pub trait Letters: Send + Sync + 'static {
+    /// Keeps dead letters: all or none.
+    async fn give_up(&self, letters: Vec<DeadLetter>) -> Result<(), StoreError>;
+}
+
+/// Why bulk delivery cannot go on. Nothing is lost: the next engine goes on where this one was.
+#[derive(Debug, Error)]
+pub enum BulkError {
+    /// The spool.
+    #[error(transparent)]
+    Spool(#[from] SpoolError),
+    /// Dead letters.
+    #[error(transparent)]
+    Letters(#[from] StoreError),
+    /// The staging directory.
+    #[error("cannot {doing} the staged file {}: {cause}", path.display())]
+    Staging {
+        /// What was tried.
+        doing: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// What came back.
+        cause: std::io::Error,
+    },
+    /// An upload was made by another component than the one at hand.
+    #[error("upload {intent} was made by the component sha256:{made}, and is polled with no other")]
+    OtherComponent {
+        /// Which.
+        intent: Arc<str>,
+        /// By which component.
+        made: Arc<str>,
+    },
+    /// A part of it ended in a way that it should not.
+    #[error("bulk delivery ended unexpectedly: {0}")]
+    Ended(String),
+}
+
+impl BulkError {
+    /// What to do.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::Spool(error) => error.hint(),
+            Self::Letters(error) => error.hint(),
+            Self::Staging { .. } => "see that the data directory can be written to and has room, then run again",
+            Self::OtherComponent { .. } => "run it with that component until its uploads are settled",
+            Self::Ended(_) => "this is a fault of wharf: please report it",
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! What becomes of records, by what was said of them.
+
+use std::{sync::Arc, time::Duration};
+
+use super::{BulkError, engine::Shared};
+use crate::{
+    config::{OnUnknown, Then},
+    record::{Failure, FailureKind, Fate, Record, Run, Span},
+    store::{
+        DeadLetter, Reason,
+        spool::{Part, Settling, StoredUpload},
+    },
+};
+
+/// How often a record that the connector does not answer for is sent again.
+const UNKNOWN: u32 = 3;
+
+/// Why records are given up.
+pub(super) struct Why<'a> {
+    pub(super) kind: &'a str,
+    pub(super) code: Option<&'a str>,
+    pub(super) message: &'a str,
+}
+
+impl<'a> From<&'a Failure> for Why<'a> {
+    fn from(failure: &'a Failure) -> Self {
+        Self { kind: failure.kind.name(), code: failure.code.as_deref(), message: &failure.message }
+    }
+}
+
+impl Shared {
+    /// What runs of an upload's lines come to. Those that are given up are dead letters when it returns.
+    pub(super) async fn outcomes(&self, upload: &StoredUpload, runs: &[Run]) -> Result<Vec<(Span, Settling)>, BulkError> {
+        let (mut outcomes, mut letters) = (Vec::with_capacity(runs.len()), Vec::new());
+        for Run { records: lines, fate } in runs {
+            match fate {
+                Fate::Delivered => outcomes.push((*lines, Settling::Succeeded(None))),
+                Fate::Warned(remark) => {
+                    tracing::warn!(
+                        destination = &*self.destination,
+                        upload = &*upload.intent,
+                        "{} records: {remark}",
+                        lines.len()
+                    );
+                    outcomes.push((*lines, Settling::Succeeded(Some(remark.clone()))));
+                }
+                fate => {
+                    // How often each was tried, and how old it is, stands beside it.
+                    let mut line = lines.start;
+                    for part in self.spool.lines(upload.id, *lines).await? {
+                        let end = line + part.span.len();
+                        outcomes.push((Span::new(line, end), self.settling(fate, &part, &mut letters)));
+                        line = end;
+                    }
+                }
+            }
+        }
+        self.give_up(letters).await?;
+        Ok(outcomes)
+    }
+
+    /// What a fate comes to for records that did not get through.
+    pub(super) fn settling(&self, fate: &Fate, part: &Part, letters: &mut Vec<DeadLetter>) -> Settling {
+        match fate {
+            Fate::Delivered => Settling::Succeeded(None),
+            Fate::Warned(remark) => Settling::Succeeded(Some(remark.clone())),
+            Fate::Untried => Settling::Failed { due: self.now(), counted: false, reason: "not attempted".into() },
+            Fate::Unknown => self.unknown("the connector did not say what became of it", part, letters),
+            Fate::Failed(failure) => self.failed(failure, part, letters),
+        }
+    }
+
+    /// Records whose fate nobody knows.
+    pub(super) fn unknown(&self, why: &str, part: &Part, letters: &mut Vec<DeadLetter>) -> Settling {
+        match self.policy.on_unknown {
+            OnUnknown::Retry if part.attempts < UNKNOWN => {
+                let due = self.after(self.policy.retry.wait(part.attempts + 1, &self.clock));
+                Settling::Failed { due, counted: true, reason: why.into() }
+            }
+            OnUnknown::DeadLetter => self.discarded(&Why { kind: "unknown", code: None, message: why }, part, letters),
+            OnUnknown::Retry | OnUnknown::Hold => Settling::Unknown(why.into()),
+        }
+    }
+
+    fn failed(&self, failure: &Failure, part: &Part, letters: &mut Vec<DeadLetter>) -> Settling {
+        let retry = &self.policy.retry;
+        let attempts = part.attempts.saturating_add(1);
+        let reason: Arc<str> = failure.to_string().into();
+        let counted = match failure.kind {
+            FailureKind::Rejected => return self.discarded(&failure.into(), part, letters),
+            FailureKind::Transient | FailureKind::Uncertain => true,
+            FailureKind::Throttled => false,
+            FailureKind::Unauthorized => {
+                self.renew();
+                false
+            }
+            FailureKind::Fatal => {
+                self.pause(failure);
+                false
+            }
+        };
+        let age = Duration::from_millis(self.now().saturating_sub(part.taken));
+        if counted && retry.is_over(attempts, age) {
+            match retry.then {
+                Then::DeadLetter => return self.discarded(&failure.into(), part, letters),
+                Then::Stop => self.pause(failure),
+            }
+        }
+        let wait = match failure.retry_after {
+            Some(asked) => asked.min(self.policy.throttle_most),
+            None => retry.wait(attempts, &self.clock),
+        };
+        Settling::Failed { due: self.after(wait), counted, reason }
+    }
+
+    /// Records that are given up.
+    pub(super) fn discarded(&self, why: &Why<'_>, part: &Part, letters: &mut Vec<DeadLetter>) -> Settling {
+        let connector = Some(self.title());
+        let reason = Reason { kind: why.kind.into(), code: why.code.map(Arc::from), message: why.message.into(), connector };
+        let (reason, at, batch) = (Arc::new(reason), Arc::<str>::from(self.clock.rfc3339()), Arc::new(part.records.clone()));
+        letters.extend((0..batch.count()).map(|record| DeadLetter {
+            destination: Some(self.destination.clone()),
+            processor: None,
+            partition: batch.partition().clone(),
+            label: part.label.clone(),
+            sequence: batch.sequences()[record as usize],
+            ordinal: batch.ordinals().get(record as usize).copied().unwrap_or_default(),
+            record: Record::of(&batch, record),
+            whole: true,
+            reason: reason.clone(),
+            attempts: part.attempts.saturating_add(1),
+            at: at.clone(),
+        }));
+        Settling::Discarded(format!("{}: {}", why.kind, why.message).into())
+    }
+
+    pub(super) async fn give_up(&self, letters: Vec<DeadLetter>) -> Result<(), BulkError> {
+        if !letters.is_empty() {
+            self.letters.give_up(letters).await?;
+        }
+        Ok(())
+    }
+}

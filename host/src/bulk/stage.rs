@@ -1,0 +1,253 @@
+//! Records out of the spool into a file, cut before it is uploaded: nothing is too large for the far side afterwards.
+
+use std::{sync::Arc, time::Duration};
+
+use super::{BulkError, CallTrouble, FileBounds, engine::Shared, outcome::Why, staging::Writing};
+use crate::{
+    connector::BulkTrouble,
+    record::{Failure, FailureKind, Fate, Span, Transformed},
+    sandbox::Ended,
+    store::{
+        DeadLetter,
+        spool::{Claim, ClaimOrder, NewUpload, Part, Settling, Step, StoredUpload},
+    },
+};
+
+/// What came of making a file.
+pub(super) enum Round {
+    /// An upload is staged.
+    Staged(StoredUpload),
+    /// There is nothing to be staged, as far as is known: what was claimed came to an end by itself, or there was nothing.
+    Nothing,
+    /// No line could be made, and it is worth trying again then.
+    Later(Duration),
+}
+
+/// A file in the making, and what became of those that have no line in it.
+struct Draft {
+    /// Away while it is written to.
+    writing: Option<Writing>,
+    lines: Vec<(i64, Span)>,
+    settled: Vec<(i64, Span, Settling)>,
+    letters: Vec<DeadLetter>,
+    back: Vec<(i64, Span)>,
+    records: u32,
+    is_full: bool,
+}
+
+/// What was placed of one part.
+struct Placed {
+    /// Those that have a line.
+    lined: Vec<Span>,
+    /// Those whose line is too large for any file, and its bytes.
+    too_large: Vec<(u32, u64)>,
+    /// From here on nothing had room.
+    end: u32,
+}
+
+impl Shared {
+    /// Makes a file, the `part`-th of one firing. `failures` tells how often in a row none could be made.
+    pub(super) async fn stage(&self, part: u32, failures: u32) -> Result<Round, BulkError> {
+        let (far, bounds, now) = (self.current(), self.current().bounds(), self.now());
+        let (intent, staging) = (self.intent(), self.staging.clone());
+        let name = intent.clone();
+        let writing = self.blocking(move || staging.begin(&name)).await?;
+        let mut draft = Draft {
+            writing: Some(writing),
+            lines: Vec::new(),
+            settled: Vec::new(),
+            letters: Vec::new(),
+            back: Vec::new(),
+            records: 0,
+            is_full: false,
+        };
+        let (mut version, mut wait, mut settled) = (None, None, false);
+        while !draft.is_full && draft.records < bounds.records && wait.is_none() {
+            let records = self.policy.batch_records.min(bounds.records - draft.records);
+            let (action, bytes) = (self.action, self.policy.batch_bytes);
+            let order = match (self.policy.ordered, far.keeps_order()) {
+                (false, _) => ClaimOrder::Any,
+                (true, true) => ClaimOrder::HeldBack,
+                // One that fails would be overtaken within the file.
+                (true, false) => ClaimOrder::OneEach,
+            };
+            let parts = self.spool.claim(Claim { action, now, records, bytes, order }).await?;
+            let Some(first) = parts.first() else { break };
+            if *version.get_or_insert_with(|| first.version.clone()) != first.version {
+                draft.back.extend(parts.iter().map(|part| (part.row, part.span)));
+                break;
+            }
+            let mut parts = parts.into_iter();
+            for part in parts.by_ref() {
+                wait = self.transform(part, bounds, failures, &mut draft).await?;
+                if wait.is_some() || draft.is_full {
+                    break;
+                }
+            }
+            draft.back.extend(parts.map(|part| (part.row, part.span)));
+            settled |= !draft.settled.is_empty();
+        }
+        let Draft { writing, lines, settled: done, letters, back, .. } = draft;
+        self.spool.give_back(back, now).await?;
+        self.give_up(letters).await?;
+        let Some(writing) = writing.filter(|_| !lines.is_empty()) else {
+            self.spool.settle(done, now).await?;
+            return Ok(match wait {
+                Some(wait) => Round::Later(wait),
+                // What is left may have lines.
+                None if settled => Round::Later(Duration::ZERO),
+                None => Round::Nothing,
+            });
+        };
+        let (file, bytes) = self.blocking(move || writing.finish()).await?;
+        let (action, digest, version) = (self.action, far.digest(), version.flatten());
+        let upload = NewUpload { intent, action, digest, version, file, bytes, part, lines };
+        let id = self.spool.stage(upload, done, now).await?;
+        Ok(Round::Staged(self.spool.step(id, Step::default(), now).await?))
+    }
+
+    /// Has lines made of a part and places them. Gives how long to wait where the far side, or whoever makes lines, is not there.
+    async fn transform(
+        &self,
+        part: Part,
+        bounds: FileBounds,
+        failures: u32,
+        draft: &mut Draft,
+    ) -> Result<Option<Duration>, BulkError> {
+        let mut todo = vec![part];
+        while let Some(part) = todo.pop() {
+            if draft.is_full {
+                draft.back.push((part.row, part.span));
+                continue;
+            }
+            let attempt = part.attempts.saturating_add(1);
+            match self.current().transform(&part.records, self.action, attempt).await {
+                Ok(made) => self.place(part, made, bounds, draft).await?,
+                Err(CallTrouble::Call(BulkTrouble::Failed(failure))) if failure.kind == FailureKind::Rejected => {
+                    let settling = self.settling(&Fate::Failed(failure), &part, &mut draft.letters);
+                    draft.settled.push((part.row, part.span, settling));
+                }
+                Err(CallTrouble::NotOpened(failure) | CallTrouble::Call(BulkTrouble::Failed(failure))) => {
+                    draft.back.push((part.row, part.span));
+                    draft.back.extend(todo.iter().map(|part| (part.row, part.span)));
+                    return Ok(Some(self.not_made(&failure, failures)));
+                }
+                // One of them is more than it can bear: the others are not to suffer for it.
+                Err(_) if part.span.len() > 1 => {
+                    let middle = part.span.len() / 2;
+                    todo.push(half(&part, middle, part.span.len()));
+                    todo.push(half(&part, 0, middle));
+                }
+                Err(trouble) => {
+                    let message = trouble.to_string();
+                    let why = Why { kind: kind(&trouble), code: None, message: &message };
+                    let settling = self.discarded(&why, &part, &mut draft.letters);
+                    draft.settled.push((part.row, part.span, settling));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// What a failure of `transform` as a whole, or of `open` before it, means; gives how long to wait.
+    fn not_made(&self, failure: &Failure, failures: u32) -> Duration {
+        match failure.kind {
+            FailureKind::Unauthorized if failures == 0 => self.renew(),
+            FailureKind::Unauthorized | FailureKind::Fatal | FailureKind::Rejected => self.pause(failure),
+            FailureKind::Transient | FailureKind::Throttled | FailureKind::Uncertain => {}
+        }
+        tracing::warn!(destination = &*self.destination, "no lines could be made: {failure}");
+        let asked = failure.retry_after.map(|asked| asked.min(self.policy.throttle_most));
+        asked.unwrap_or_else(|| self.policy.outage.wait(failures + 1, &self.clock)).max(self.policy.poll_least)
+    }
+
+    async fn place(&self, part: Part, made: Transformed, bounds: FileBounds, draft: &mut Draft) -> Result<(), BulkError> {
+        let failed = made.failed().to_vec();
+        let Some(mut writing) = draft.writing.take() else {
+            return Ok(());
+        };
+        // Writing waits for the disk: it is done elsewhere, and what it needs goes along.
+        let (writing, placed) = self
+            .blocking(move || {
+                let placed = place(&mut writing, &made, bounds)?;
+                Ok((writing, placed))
+            })
+            .await?;
+        draft.writing = Some(writing);
+        let Placed { lined, too_large, end } = placed;
+        let at = |span: Span| Span::new(part.span.start + span.start, part.span.start + span.end);
+        for span in lined {
+            draft.records += span.len();
+            draft.lines.push((part.row, at(span)));
+        }
+        for (span, failure) in failed {
+            let span = Span::new(span.start, span.end.min(end));
+            if !span.is_empty() {
+                let settling = self.settling(&Fate::Failed(failure), &half(&part, span.start, span.end), &mut draft.letters);
+                draft.settled.push((part.row, at(span), settling));
+            }
+        }
+        for (record, bytes) in too_large {
+            let message = format!("the line made of the record has {bytes} bytes, more than the connector takes");
+            let why = Why { kind: "too-large", code: None, message: &message };
+            let settling = self.discarded(&why, &half(&part, record, record + 1), &mut draft.letters);
+            draft.settled.push((part.row, at(Span::new(record, record + 1)), settling));
+        }
+        if end < part.span.len() {
+            draft.is_full = true;
+            draft.back.push((part.row, at(Span::new(end, part.span.len()))));
+        }
+        Ok(())
+    }
+}
+
+/// Some records of a part, counted from its first.
+fn half(part: &Part, start: u32, end: u32) -> Part {
+    let span = Span::new(part.span.start + start, part.span.start + end);
+    Part { span, records: part.records.slice(start..end), ..part.clone() }
+}
+
+fn place(writing: &mut Writing, made: &Transformed, bounds: FileBounds) -> Result<Placed, BulkError> {
+    let count = made.lined().iter().chain(made.failed().iter().map(|(span, _)| span)).map(|span| span.end).max();
+    let mut placed = Placed { lined: Vec::new(), too_large: Vec::new(), end: count.unwrap_or_default() };
+    let records = made.lined().iter().flat_map(|span| span.start..span.end);
+    for (record, line) in records.zip(made.lines().iter()) {
+        let line = line.unwrap_or_default();
+        let bytes = line.len() as u64;
+        if bytes > bounds.line || bytes >= bounds.bytes {
+            placed.too_large.push((record, bytes));
+            continue;
+        }
+        if writing.bytes() + bytes + 1 > bounds.bytes {
+            placed.end = record;
+            break;
+        }
+        writing.line(line)?;
+        match placed.lined.last_mut() {
+            Some(last) if last.end == record => last.end += 1,
+            _ => placed.lined.push(Span::new(record, record + 1)),
+        }
+    }
+    Ok(placed)
+}
+
+fn kind(trouble: &CallTrouble) -> &'static str {
+    match trouble {
+        CallTrouble::Call(BulkTrouble::Ended(Ended { reason, .. })) if reason.is_limit() => "limit",
+        CallTrouble::Call(BulkTrouble::Ended(_)) => "trapped",
+        CallTrouble::Call(BulkTrouble::Breach(_)) => "breach",
+        CallTrouble::Call(BulkTrouble::Failed(_)) | CallTrouble::NotOpened(_) => "transient",
+    }
+}
+
+impl Shared {
+    /// An idempotency key that no other upload has: of these, by chance, one in so many that it will not be seen.
+    fn intent(&self) -> Arc<str> {
+        let mut digest = blake3::Hasher::new();
+        for part in [self.destination.as_bytes(), &fastrand::u128(..).to_le_bytes(), &std::process::id().to_le_bytes()] {
+            digest.update(&(part.len() as u64).to_le_bytes()).update(part);
+        }
+        digest.update(&self.clock.elapsed().as_nanos().to_le_bytes()).update(&self.now().to_le_bytes());
+        digest.finalize().to_hex()[..32].into()
+    }
+}
