@@ -10,6 +10,7 @@ mod operate;
 mod report;
 mod run;
 mod schema;
+mod steer;
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -47,7 +48,8 @@ struct Arguments {
 enum Command {
     /// Runs the pipelines of a file, to the end of their sources or until Ctrl-C.
     ///
-    /// The first Ctrl-C (or SIGTERM) stops reading, finishes what is in flight and closes; a second one stops at once.
+    /// The first Ctrl-C (or SIGTERM) stops reading, finishes what is in flight within `shutdown-timeout` and closes; a second one stops at
+    /// once. SIGHUP reads the file again and swaps just the pipelines that changed. `wharf status` tells how it stands.
     Run {
         /// The pipeline file.
         pipeline: PathBuf,
@@ -78,12 +80,41 @@ enum Command {
         #[arg(long, value_enum, default_value_t)]
         output: Output,
     },
-    /// Looks at records that were given up, and removes them. No host may be running on the data directory.
+    /// Shows how a running host stands: its pipelines and destinations, their counts, and why something is paused.
+    Status {
+        #[command(flatten)]
+        on: operate::On,
+    },
+    /// Pauses a pipeline of a running host, or one destination of it, until `wharf resume`.
+    ///
+    /// Nothing more is handed over, and what is in flight is kept. Of a whole pipeline nothing more is read either. It stays so over a reload, and ends
+    /// with the host.
+    Pause {
+        /// The pipeline, or the destination as PIPELINE/DESTINATION.
+        #[arg(value_name = "PIPELINE[/DESTINATION]")]
+        target: steer::Target,
+        #[command(flatten)]
+        on: operate::On,
+    },
+    /// Lets a paused pipeline or destination of a running host go on, whether a person paused it or it paused itself.
+    Resume {
+        /// The pipeline, or the destination as PIPELINE/DESTINATION.
+        #[arg(value_name = "PIPELINE[/DESTINATION]")]
+        target: steer::Target,
+        #[command(flatten)]
+        on: operate::On,
+    },
+    /// Has a running host read its pipeline file again, and swap just the pipelines that changed. SIGHUP does the same.
+    Reload {
+        #[command(flatten)]
+        on: operate::On,
+    },
+    /// Looks at records that were given up, and removes them; also while a host runs.
     DeadLetters {
         #[command(subcommand)]
         command: dead_letters::Command,
     },
-    /// Shows how far pipelines got, and makes them begin anew. No host may be running on the data directory.
+    /// Shows how far pipelines got, also while a host runs, and makes those begin anew that do not run.
     Checkpoints {
         #[command(subcommand)]
         command: checkpoints::Command,
@@ -129,6 +160,7 @@ impl Command {
         match self {
             Self::Run { output, .. } | Self::Inspect { output, .. } => *output,
             Self::Check { output, .. } => output.output(),
+            Self::Status { on } | Self::Pause { on, .. } | Self::Resume { on, .. } | Self::Reload { on } => on.output,
             Self::DeadLetters { command } => command.output(),
             Self::Checkpoints { command } => command.output(),
             Self::Schema => Output::Json,
@@ -166,6 +198,10 @@ pub fn main() -> ExitCode {
             Command::Run { pipeline, data_dir, output } => run::run(&pipeline, data_dir, output, &logging).await,
             Command::Check { pipeline, probe, output } => check::check(&pipeline, probe, output).await,
             Command::Inspect { component, output } => inspect::inspect(&component, output).await,
+            Command::Status { on } => steer::status(on).await,
+            Command::Pause { target, on } => steer::steer(target, on, false).await,
+            Command::Resume { target, on } => steer::steer(target, on, true).await,
+            Command::Reload { on } => steer::reload(on).await,
             Command::DeadLetters { command } => command.run().await,
             Command::Checkpoints { command } => command.run().await,
             Command::Schema => schema::schema(),

@@ -1,12 +1,16 @@
-//! What `wharf dead-letters` and `wharf checkpoints` have in common.
+//! What the commands on a data directory have in common: they ask it, or the host that uses it.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use clap::Args;
 
 use super::{Output, report::Refusal};
 use crate::{
-    operate::{self, Answer, Request},
+    clock::Clock,
+    operate::{self, Answer, Request, socket::Client},
     store::{DataDir, DataDirError, SqliteStore},
 };
 
@@ -21,36 +25,77 @@ pub struct On {
     pub output: Output,
 }
 
+/// How long a host may take from locking its data directory to answering, and the other way round.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How often it is tried meanwhile.
+const EVERY: Duration = Duration::from_millis(50);
+
 /// A data directory that answers.
-pub struct Desk {
-    store: SqliteStore,
-    /// Held for its lock.
-    _data_dir: DataDir,
+pub enum Desk {
+    /// Nobody uses it: this process does.
+    Own {
+        /// The store in it.
+        store: SqliteStore,
+        /// Held for its lock.
+        _data_dir: DataDir,
+    },
+    /// A host uses it, and answers.
+    Host(tokio::sync::Mutex<Client>),
 }
 
 impl Desk {
-    /// Opens a data directory that is there and that nobody uses.
+    /// Opens a data directory that is there: itself where nobody uses it, else through the host that does.
     pub async fn open(path: &Path) -> Result<Self, Refusal> {
-        let path = path.to_owned();
-        let opened = tokio::task::spawn_blocking(move || {
-            let data_dir = DataDir::existing(&path).map_err(|error| {
-                let hint = match error {
-                    DataDirError::InUse { .. } => "stop it first; meanwhile any SQLite tool can look at wharf.db in it",
-                    ref error => error.hint(),
-                };
-                Refusal::with_hint(error.to_string(), Some(hint.into()))
-            })?;
-            let store = SqliteStore::open(&data_dir.store());
-            let store = store.map_err(|error| Refusal::with_hint(error.to_string(), Some(error.hint().into())))?;
-            Ok(Self { store, _data_dir: data_dir })
-        });
-        opened.await.map_err(|error| Refusal::new(error.to_string()))?
+        let clock = Clock::system();
+        loop {
+            let path_too = path.to_owned();
+            let opened = tokio::task::spawn_blocking(move || open(&path_too)).await;
+            let error = match opened.map_err(|error| Refusal::new(error.to_string()))? {
+                Ok(store) => return Ok(store),
+                Err(Unopened::Refused(refusal)) => return Err(refusal),
+                Err(Unopened::InUse(error)) => error,
+            };
+            // A host that is about to begin, or about to end, has the lock and no socket.
+            match Client::connect(path).await {
+                Ok(client) => return Ok(Self::Host(client.into())),
+                Err(cause) if clock.elapsed() >= PATIENCE => {
+                    let what = format!("{error}, and does not answer: {cause}");
+                    let hint = "it may be starting or ending, or be another command: try again; any SQLite tool can look at wharf.db in it";
+                    return Err(Refusal::with_hint(what, Some(hint.into())));
+                }
+                Err(_) => clock.sleep(EVERY).await,
+            }
+        }
     }
 
     /// Asks it.
     pub async fn ask(&self, request: Request) -> Result<Answer, Refusal> {
-        operate::answer(request, &self.store).await.map_err(|refused| Refusal::with_hint(refused.what, refused.hint))
+        let answer = match self {
+            Self::Own { store, .. } => operate::answer(request, store).await,
+            Self::Host(client) => client.lock().await.ask(request).await,
+        };
+        answer.map_err(|refused| Refusal::with_hint(refused.what, refused.hint))
     }
+}
+
+/// Why a data directory was not opened.
+enum Unopened {
+    /// Somebody uses it.
+    InUse(DataDirError),
+    /// It cannot be.
+    Refused(Refusal),
+}
+
+fn open(path: &Path) -> Result<Desk, Unopened> {
+    let refused = |what: String, hint: &str| Unopened::Refused(Refusal::with_hint(what, Some(hint.into())));
+    let data_dir = match DataDir::existing(path) {
+        Ok(data_dir) => data_dir,
+        Err(error @ DataDirError::InUse { .. }) => return Err(Unopened::InUse(error)),
+        Err(error) => return Err(refused(error.to_string(), error.hint())),
+    };
+    let store = SqliteStore::open(&data_dir.store()).map_err(|error| refused(error.to_string(), error.hint()))?;
+    Ok(Desk::Own { store, _data_dir: data_dir })
 }
 
 /// An answer to something else than was asked, which is nobody's but this program's fault.

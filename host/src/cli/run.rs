@@ -21,9 +21,10 @@ use super::{
 use crate::{
     clock::Clock,
     config,
+    operate::Refused,
     pipeline::Counts,
     plan::{PlanError, plan},
-    runtime::{self, Overview, Stop},
+    runtime::{self, Origin, Overview, Reload, Stop},
     sandbox::output::printable,
 };
 
@@ -37,19 +38,24 @@ const LINES: Duration = Duration::from_secs(10);
 pub async fn run(pipeline: &Path, data_dir: Option<PathBuf>, output: Output, logging: &Logging) -> Result<u8, Refusal> {
     let clock = Clock::system();
     let run = runtime::run_id(&clock);
+    // The loader is made of what the file says.
     let mut file = config::load(pipeline, &config::environment).map_err(|error| Refusal::from(vec![PlanError::from(error)]))?;
-    let loader = loader(&clock, file.process)?;
-    if data_dir.is_some() {
-        file.data_dir = data_dir;
+    let (loader, process) = (loader(&clock, file.process)?, file.process);
+    let origin = Origin { path: pipeline.to_owned(), data_dir, process, loader, run: run.clone() };
+    if origin.data_dir.is_some() {
+        file.data_dir.clone_from(&origin.data_dir);
     }
-    let plan = plan(file, &loader, &run).await?;
+    let plan = plan(file, &origin.loader, &run).await?;
     for remark in &plan.remarks {
         tracing::warn!("{}", printable(remark, false));
     }
-    let running = runtime::start(plan, clock.clone(), &run)
+    let mut running = runtime::start(plan, clock.clone(), &run)
         .await
         .map_err(|error| Refusal::with_hint(error.to_string(), Some(error.hint())).at(error.place()))?;
-    let asked = stop_on_signals(running.stopper())?;
+    let asked = stop_on_signals(running.stopper(), running.reloader(origin.clone()))?;
+    if let Err(error) = running.listen(Some(origin)) {
+        tracing::warn!("{error}; `wharf status` and the like will not reach this host");
+    }
     let store = running.store();
     let shown = tokio::spawn(show(running.overview(), logging.bars.clone(), clock));
     let reports = running.ended().await;
@@ -60,11 +66,19 @@ pub async fn run(pipeline: &Path, data_dir: Option<PathBuf>, output: Output, log
     Ok(finished(&reports, &store, asked.load(Relaxed), output))
 }
 
-/// The first Ctrl-C or SIGTERM asks the pipelines to stop, the second ends the process.
-fn stop_on_signals(stop: Stop) -> Result<Arc<AtomicBool>, Refusal> {
+/// The first Ctrl-C or SIGTERM asks the pipelines to stop, the second ends the process; SIGHUP has the file read again.
+fn stop_on_signals(stop: Stop, reload: Reload) -> Result<Arc<AtomicBool>, Refusal> {
     let failed = |error: std::io::Error| Refusal::new(format!("cannot listen for signals: {error}"));
     let mut interrupted = signal(SignalKind::interrupt()).map_err(failed)?;
     let mut terminated = signal(SignalKind::terminate()).map_err(failed)?;
+    let mut hung_up = signal(SignalKind::hangup()).map_err(failed)?;
+    tokio::spawn(async move {
+        while hung_up.recv().await.is_some() {
+            if let Err(Refused { what, hint }) = reload.reload().await {
+                tracing::error!(hint, "not reloaded: {}", printable(&what, true));
+            }
+        }
+    });
     let asked = Arc::new(AtomicBool::new(false));
     let told = asked.clone();
     tokio::spawn(async move {

@@ -11,6 +11,7 @@ use serde::{Deserialize, Deserializer};
 use super::{
     at::At,
     bounded::{at_least_one, path, within},
+    digest::Digest,
     interval::Interval,
     pipeline::Pipeline,
     process::Process,
@@ -48,6 +49,9 @@ pub struct File {
     /// The folder that the file is in.
     #[serde(skip)]
     pub(super) folder: PathBuf,
+    /// What stands under `tokens`.
+    #[serde(skip)]
+    pub(super) tokens_digest: Digest,
     /// What `WHARF_KEY_FILE` names.
     #[serde(skip)]
     pub(super) key_file: Option<PathBuf>,
@@ -62,6 +66,11 @@ impl File {
     /// The file with the key that refresh tokens are kept under, as the variable `WHARF_KEY_FILE` names it.
     pub fn key_file(&self) -> Option<&Path> {
         self.key_file.as_deref()
+    }
+
+    /// What stands under `tokens`: of two files, the same where these are equal.
+    pub fn tokens_digest(&self) -> Digest {
+        self.tokens_digest
     }
 
     /// The folder that the file is in, from which its relative paths count.

@@ -11,13 +11,14 @@ use super::{
     at::At,
     de::from_node,
     destination::{Destination, Shape},
+    digest::Digest,
     error::{ConfigError, Place},
     fault::list,
     file::{File, VERSION},
     grants::{Access, Grants, HeaderFrom, HttpGrant},
     interpolate::interpolate,
     nearest::nearest,
-    node::Node,
+    node::{Node, Value},
     pipeline::Pipeline,
     processor::Processor,
     source::Source,
@@ -82,9 +83,20 @@ pub fn parse(text: &str, name: &str, folder: &Path, env: &dyn Fn(&str) -> Option
     version(&tree)?;
     let mut file: File = from_node(&tree)?;
     file.key_file = env("WHARF_KEY_FILE").filter(|path| !path.is_empty()).map(PathBuf::from);
+    digests(&mut file, &tree);
     check(&file)?;
     resolve(&mut file, folder);
     Ok(file)
+}
+
+/// What is compared where the file is read again.
+fn digests(file: &mut File, tree: &Node) {
+    file.tokens_digest = tree.get("tokens").map(Digest::of).unwrap_or_default();
+    if let Some(Node { value: Value::List(pipelines), .. }) = tree.get("pipelines") {
+        for (pipeline, node) in file.pipelines.iter_mut().zip(pipelines) {
+            pipeline.value.digest = Digest::of(node);
+        }
+    }
 }
 
 fn unread(path: &Path, error: &io::Error) -> ConfigError {

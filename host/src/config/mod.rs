@@ -17,6 +17,7 @@ mod de;
 mod dead_letters;
 mod delivery;
 mod destination;
+mod digest;
 mod error;
 mod fault;
 mod file;
@@ -50,6 +51,7 @@ pub use at::At;
 pub use dead_letters::DeadLetters;
 pub use delivery::{Handed, OnUnknown, Rate, Retry, Then, Throttle};
 pub use destination::{Destination, Isolation, Shape};
+pub use digest::Digest;
 pub use error::{ConfigError, Place};
 pub use file::File;
 pub use grants::{

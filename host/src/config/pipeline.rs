@@ -10,6 +10,7 @@ use super::{
     bounded::{at_least_one, within},
     dead_letters::DeadLetters,
     destination::Destination,
+    digest::Digest,
     id::Id,
     interval::Interval,
     processor::Processor,
@@ -56,12 +57,20 @@ pub struct Pipeline {
     #[serde(deserialize_with = "destinations")]
     #[schemars(length(min = 1))]
     pub destinations: Vec<At<Destination>>,
+    /// What all of this says.
+    #[serde(skip)]
+    pub(super) digest: Digest,
 }
 
 impl Pipeline {
     /// Whether a batch that is sent again after a crash is the same batch.
     pub fn exact_batches(&self) -> bool {
         self.exact_batches.as_ref().is_some_and(|exact| exact.value)
+    }
+
+    /// What it says as a whole: of two files, it says the same where these are equal.
+    pub fn digest(&self) -> Digest {
+        self.digest
     }
 
     /// All processors: those of the pipeline, and those of each destination.

@@ -124,6 +124,11 @@ impl TokenProvider {
         })
     }
 
+    /// All files that it names.
+    pub fn all_files(&self) -> impl Iterator<Item = &Path> {
+        self.files().chain(self.roots.as_deref())
+    }
+
     /// What no single key can tell.
     pub(super) fn fault(&self) -> Option<(String, &'static str)> {
         let Self { kind, client_secret, refresh_token, .. } = self;

@@ -1,16 +1,20 @@
-//! What an operator asks of a data directory: its dead letters and its checkpoints.
+//! What an operator asks of a data directory, and of the host that uses it.
 //!
 //! A [`Request`] is answered from a store, wherever that is open: by a command on a data directory that nobody uses, or by the host that uses it. Requests
 //! and answers are plain data that can be sent.
 
 mod checkpoints;
 mod dead_letters;
+pub mod socket;
 pub mod sources;
+mod status;
+mod wire;
 
 use serde::{Deserialize, Serialize};
 
 pub use checkpoints::{CheckpointDocument, PipelineDocument, SourceDocument};
 pub use dead_letters::LetterPage;
+pub use status::{DestinationStatus, HostStatus, PipelineStatus, Reloaded};
 
 use crate::store::{LetterDocument, LetterFilter, LetterStore, PipelineStore, StoreError};
 
@@ -49,6 +53,24 @@ pub enum Request {
         /// Only this partition, by its name or by what people call it.
         partition: Option<String>,
     },
+    /// How a running host stands.
+    Status,
+    /// To pause a pipeline or a destination of it.
+    Pause {
+        /// Which.
+        pipeline: String,
+        /// Only this destination of it.
+        destination: Option<String>,
+    },
+    /// To let a pipeline or a destination of it go on.
+    Resume {
+        /// Which.
+        pipeline: String,
+        /// Only this destination of it.
+        destination: Option<String>,
+    },
+    /// To read the pipeline file again.
+    Reload,
 }
 
 /// What is answered.
@@ -63,6 +85,12 @@ pub enum Answer {
     Removed(u64),
     /// What is known of pipelines, by id.
     Checkpoints(Vec<PipelineDocument>),
+    /// How the host stands.
+    Status(Box<HostStatus>),
+    /// Whether there was anything to be done.
+    Done(bool),
+    /// What a reload changed.
+    Reloaded(Box<Reloaded>),
 }
 
 /// Why it is not answered.
@@ -92,6 +120,12 @@ pub async fn answer(request: Request, store: &(impl LetterStore + PipelineStore)
         Request::ShowCheckpoints { pipeline } => Answer::Checkpoints(checkpoints::show(store, pipeline.as_deref()).await?),
         Request::ResetCheckpoints { pipeline, partition } => {
             Answer::Removed(checkpoints::reset(store, &pipeline, partition.as_deref()).await?)
+        }
+        Request::Status | Request::Pause { .. } | Request::Resume { .. } | Request::Reload => {
+            return Err(Refused {
+                what: "no host is running on the data directory".into(),
+                hint: Some("start one with `wharf run`, or name its data directory with --data-dir".into()),
+            });
         }
     })
 }

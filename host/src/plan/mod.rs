@@ -16,14 +16,14 @@ mod remedy;
 mod tokens;
 
 pub use error::{Part, PlanError};
-pub use tokens::ProviderError;
+pub use tokens::{ProviderError, Providers};
 
 use self::{
     error::because,
     grants::{Means, Short},
 };
 use crate::{
-    config::{self, At, Limits, Place, TokenProvider},
+    config::{self, At, Digest, Limits, Place, TokenProvider},
     connector::{
         Connector, Loader, Opening, Processor,
         settings::{self, Given},
@@ -41,7 +41,7 @@ pub struct Plan {
     /// The pipelines, with destinations that can be opened.
     pub pipelines: Vec<PlannedPipeline>,
     /// Who hands out access tokens, to all of them.
-    pub tokens: Arc<Broker>,
+    pub tokens: Providers,
     /// How long they may finish what is in flight when they are asked to stop.
     pub shutdown_timeout: config::Interval,
     /// What an operator should know and what is not wrong.
@@ -71,19 +71,30 @@ pub struct PlannedPipeline {
     pub processors: Vec<Processor>,
     /// Where they go.
     pub destinations: Vec<Destination>,
+    /// All that it is made of: what the file says of it, its components, and the files that its grants name. Of two plans, it is the same pipeline
+    /// where these are equal.
+    pub digest: Digest,
 }
 
 /// Makes a plan of a pipeline file, or tells all that is wrong with it.
 pub async fn plan(file: config::File, loader: &Loader, run: &str) -> Result<Plan, Vec<PlanError>> {
+    again(file, loader, run, None).await
+}
+
+/// The same beside a plan that runs: its token providers are shared where nothing changed in them, since of two that use up one refresh
+/// token one is left with nothing.
+pub async fn again(file: config::File, loader: &Loader, run: &str, before: Option<&Providers>) -> Result<Plan, Vec<PlanError>> {
     let (data_dir, shutdown_timeout) = (file.data_dir(), file.shutdown_timeout);
     let kept = kept(&file, loader);
     let mut errors = Vec::new();
-    let tokens = tokens::broker(&file.tokens, file.key_file(), loader.clock(), &mut errors);
+    let tokens = tokens::providers(&file, before, loader.clock(), &mut errors);
     let (loaded, remarks, providers) = (HashMap::new(), Vec::new(), file.tokens.as_slice());
-    let mut planner = Planner { loader, run, kept, tokens: tokens.clone(), providers, loaded, errors, remarks };
+    let mut planner = Planner { loader, run, kept, tokens: tokens.broker.clone(), providers, loaded, errors, remarks };
     let mut pipelines = Vec::new();
     for At { value: pipeline, .. } in file.pipelines {
         let id: Arc<str> = pipeline.id.value.as_str().into();
+        // Before they are used: what changes meanwhile is seen the next time.
+        let files = files(&pipeline);
         planner.errors.extend(unreadable(&id, &pipeline.source.value));
         planner
             .errors
@@ -99,6 +110,7 @@ pub async fn plan(file: config::File, loader: &Loader, run: &str) -> Result<Plan
             destinations.extend(planned.map(|planned| Destination { processors, ..planned }));
         }
         let exact_batches = pipeline.exact_batches();
+        let digest = planner.digest(&pipeline, files, &tokens);
         let config::Pipeline { source, batch, window, dead_letters, checkpoint_interval, restart, .. } = pipeline;
         pipelines.push(PlannedPipeline {
             id,
@@ -111,10 +123,36 @@ pub async fn plan(file: config::File, loader: &Loader, run: &str) -> Result<Plan
             restart: restart.as_ref().and_then(|given| given.retry()).map(|given| Policy::RESTART.with(given)),
             processors,
             destinations,
+            digest,
         });
     }
     let Planner { errors, remarks, .. } = planner;
     if errors.is_empty() { Ok(Plan { data_dir, pipelines, tokens, shutdown_timeout, remarks }) } else { Err(errors) }
+}
+
+/// The grants of all destinations and processors.
+fn all_grants(pipeline: &config::Pipeline) -> impl Iterator<Item = &config::Grants> {
+    let destinations = pipeline.destinations.iter().map(|destination| &destination.grants);
+    destinations.chain(pipeline.all_processors().map(|processor| &processor.grants))
+}
+
+/// What the files say that a pipeline's grants name.
+fn files(pipeline: &config::Pipeline) -> Digest {
+    let http = || all_grants(pipeline).flat_map(|grants| &grants.http);
+    let values = http().flat_map(|grant| &grant.headers).filter_map(|header| match &header.value.value {
+        config::HeaderFrom::File(path) => Some(path.as_path()),
+        config::HeaderFrom::Text(_) | config::HeaderFrom::Token(_) => None,
+    });
+    tokens::contents(values.chain(http().filter_map(|grant| grant.roots.as_deref())))
+}
+
+/// Whether anything of a pipeline uses access tokens.
+fn uses_tokens(pipeline: &config::Pipeline) -> bool {
+    let from_token = |grants: &config::Grants| {
+        let mut headers = grants.http.iter().flat_map(|grant| &grant.headers);
+        headers.any(|header| matches!(header.value.value, config::HeaderFrom::Token(_)))
+    };
+    all_grants(pipeline).any(|grants| !grants.tokens.is_empty() || from_token(grants))
 }
 
 /// What can be known to be wrong with a source without reading it.
@@ -221,6 +259,18 @@ struct Named<'a> {
 }
 
 impl Planner<'_> {
+    /// All that a pipeline is made of.
+    fn digest(&self, pipeline: &config::Pipeline, files: Digest, tokens: &Providers) -> Digest {
+        let destinations = pipeline.destinations.iter().map(|destination| &destination.component.value);
+        let components = destinations.chain(pipeline.all_processors().map(|processor| &processor.component.value));
+        let component = |digest: Digest, path: &PathBuf| {
+            let of = self.loaded.get(path).map(|connector| connector.digest.as_str());
+            digest.with(of.unwrap_or_default().as_bytes())
+        };
+        let digest = components.fold(pipeline.digest().and(files), component);
+        if uses_tokens(pipeline) { digest.and(tokens.digest) } else { digest }
+    }
+
     /// A destination that can be opened; `None` where something is wrong with it, which is noted. `before` has what was granted to the
     /// parts of the pipeline before it.
     async fn destination(

@@ -12,7 +12,7 @@ use thiserror::Error;
 use super::error::PlanError;
 use crate::{
     clock::Clock,
-    config::{At, Secret, SecretFrom, TokenKind, TokenProvider},
+    config::{At, Digest, File, Secret, SecretFrom, TokenKind, TokenProvider},
     given_file,
     sandbox::{
         roots,
@@ -25,6 +25,9 @@ use crate::{
 
 /// The most bytes of a file that holds a secret.
 const LARGEST: u64 = 16 << 10;
+
+/// The most bytes of any file that the pipeline file names for the host.
+const LARGEST_NAMED: u64 = 4 << 20;
 
 /// Why tokens cannot be had of a provider.
 #[derive(Debug, Error)]
@@ -76,13 +79,39 @@ impl ProviderError {
     }
 }
 
+/// Who hands out the access tokens of a pipeline file.
+#[derive(Clone, Debug)]
+pub struct Providers {
+    /// They.
+    pub broker: Arc<Broker>,
+    /// What they were made of.
+    pub(super) digest: Digest,
+}
+
+impl Providers {
+    /// Whether these are the very same.
+    pub fn are(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.broker, &other.broker)
+    }
+}
+
+/// What files say. One that cannot be read says nothing here: whoever uses it tells.
+pub(super) fn contents<'a>(files: impl Iterator<Item = &'a Path>) -> Digest {
+    files.fold(Digest::default(), |digest, path| digest.with(&given_file::read(path, LARGEST_NAMED).unwrap_or_default()))
+}
+
+/// The providers of a file: those that run where nothing changed in them, else new ones.
+pub(super) fn providers(file: &File, before: Option<&Providers>, clock: &Clock, errors: &mut Vec<PlanError>) -> Providers {
+    let files = file.tokens.iter().flat_map(|provider| provider.all_files()).chain(file.key_file());
+    let digest = file.tokens_digest().and(contents(files));
+    match before.filter(|before| before.digest == digest) {
+        Some(before) => before.clone(),
+        None => Providers { broker: broker(&file.tokens, file.key_file(), clock, errors), digest },
+    }
+}
+
 /// Makes providers of what stands under `tokens`. What cannot be is told with its place; nobody is asked for anything.
-pub(super) fn broker(
-    given: &[At<TokenProvider>],
-    key_file: Option<&Path>,
-    clock: &Clock,
-    errors: &mut Vec<PlanError>,
-) -> Arc<Broker> {
+fn broker(given: &[At<TokenProvider>], key_file: Option<&Path>, clock: &Clock, errors: &mut Vec<PlanError>) -> Arc<Broker> {
     // Read once, and told once where it is wrong.
     let mut key: Option<Arc<Key>> = None;
     let mut providers = Vec::new();

@@ -36,9 +36,8 @@ impl Control {
     }
 
     fn life(&self, pipeline: &str) -> Result<Arc<Life>, Refused> {
-        let lives = self.0.all();
-        let found = lives.iter().find(|life| *life.planned.id == *pipeline);
-        found.cloned().ok_or_else(|| {
+        self.0.find(pipeline).ok_or_else(|| {
+            let lives = self.0.all();
             let what = format!("this host has no pipeline {pipeline}");
             Refused { what, hint: Some(hint(pipeline, lives.iter().map(|life| &*life.planned.id))) }
         })

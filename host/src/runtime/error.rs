@@ -7,6 +7,7 @@ use thiserror::Error;
 use crate::{
     config::Place,
     operate::sources::OtherSource,
+    pipeline::PipelineError,
     sandbox::tokens::vault::VaultError,
     source::SourceError,
     store::{DataDirError, StoreError},
@@ -64,6 +65,16 @@ impl StartError {
         match self {
             Self::OtherSource { place, .. } => Some(place),
             Self::DataDir(_) | Self::Store(_) | Self::Tokens(_) | Self::Source { .. } => None,
+        }
+    }
+}
+
+impl From<StartError> for PipelineError {
+    fn from(error: StartError) -> Self {
+        match error {
+            StartError::Store(error) => Self::Store(error),
+            StartError::Source { cause, .. } => Self::Source(cause),
+            error => Self::Reader(error.to_string()),
         }
     }
 }

@@ -144,20 +144,24 @@ impl Means {
 }
 
 impl Life {
-    /// Begins it with a first start that is prepared.
+    /// Begins it with a first start that is prepared, or could not be.
     pub fn begin(
         planned: Arc<PlannedPipeline>,
         means: Arc<Means>,
         kept: Arc<Kept<SqliteStore>>,
         gates: Gates,
-        first: Prepared,
+        first: Result<Prepared, PipelineError>,
     ) -> Arc<Self> {
         let (stop, stopped) = watch::channel(Stopping::No);
         let (tell, done) = watch::channel(false);
+        let ids = planned.destinations.iter().map(|destination| destination.id.clone());
         let shown = Shown {
             state: State::Running,
             since: means.clock.elapsed(),
-            progress: first.progress.clone(),
+            progress: match &first {
+                Ok(first) => first.progress.clone(),
+                Err(_) => Arc::new(Progress::new(planned.id.clone(), ids)),
+            },
             restarts: 0,
             error: None,
             total: Total::default(),
@@ -207,7 +211,7 @@ impl Life {
     }
 
     /// What is in flight, in words.
-    fn left(&self) -> String {
+    pub fn left(&self) -> String {
         let counts = locked(&self.shown).progress.counts();
         let left: Vec<String> = counts
             .destinations
@@ -324,10 +328,10 @@ struct Course {
 }
 
 impl Course {
-    async fn run(mut self, first: Prepared) -> Report {
+    async fn run(mut self, first: Result<Prepared, PipelineError>) -> Report {
         let clock = self.means.clock.clone();
         let began = clock.elapsed();
-        let (mut prepared, mut attempts) = (Ok(first), 0_u32);
+        let (mut prepared, mut attempts) = (first, 0_u32);
         let (error, rereads) = loop {
             let at = clock.elapsed();
             let (counts, error, rereads) = match prepared {
@@ -386,11 +390,7 @@ impl Course {
     }
 
     async fn prepare(&self) -> Result<Prepared, PipelineError> {
-        self.means.prepare(&self.planned, &self.kept, &self.gates).await.map_err(|error| match error {
-            StartError::Store(error) => PipelineError::Store(error),
-            StartError::Source { cause, .. } => PipelineError::Source(cause),
-            error => PipelineError::Reader(error.to_string()),
-        })
+        self.means.prepare(&self.planned, &self.kept, &self.gates).await.map_err(PipelineError::from)
     }
 
     /// Waits until it is to be started again after a failure; false where it is not.

@@ -1,38 +1,105 @@
 //! All pipelines of a host.
 
 use std::{
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering::Relaxed},
-    },
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use super::life::{Life, Means};
+use super::{
+    Report,
+    life::{Life, Means},
+};
+use crate::plan::Providers;
 
 /// All pipelines of a host, in the order of the file.
 pub(super) struct Lives {
     pub means: Arc<Means>,
-    list: Mutex<Vec<Arc<Life>>>,
+    pub data_dir: PathBuf,
+    inner: Mutex<Inner>,
+    /// Held while the list changes, and by whoever finds that all have ended.
+    pub changing: tokio::sync::Mutex<()>,
+}
+
+struct Inner {
+    list: Vec<Arc<Life>>,
+    /// Who hands out access tokens.
+    tokens: Providers,
     /// How long they may finish what is in flight.
-    timeout: Mutex<Duration>,
-    stopping: AtomicBool,
+    timeout: Duration,
+    /// Whether they were asked to stop, or have all ended.
+    ending: bool,
 }
 
 impl Lives {
-    pub fn new(means: Arc<Means>, list: Vec<Arc<Life>>, timeout: Duration) -> Self {
-        Self { means, list: Mutex::new(list), timeout: Mutex::new(timeout), stopping: AtomicBool::new(false) }
+    pub fn new(means: Arc<Means>, data_dir: PathBuf, list: Vec<Arc<Life>>, tokens: Providers, timeout: Duration) -> Self {
+        let inner = Inner { list, tokens, timeout, ending: false };
+        Self { means, data_dir, inner: Mutex::new(inner), changing: tokio::sync::Mutex::default() }
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// All of them.
     pub fn all(&self) -> Vec<Arc<Life>> {
-        self.list.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.inner().list.clone()
+    }
+
+    /// The one by this name.
+    pub fn find(&self, pipeline: &str) -> Option<Arc<Life>> {
+        self.inner().list.iter().find(|life| *life.planned.id == *pipeline).cloned()
+    }
+
+    /// Who hands out access tokens to them.
+    pub fn tokens(&self) -> Providers {
+        self.inner().tokens.clone()
+    }
+
+    /// Whether they were asked to stop, or have all ended.
+    pub fn is_ending(&self) -> bool {
+        self.inner().ending
+    }
+
+    pub fn set_timeout(&self, timeout: Duration) {
+        self.inner().timeout = timeout;
+    }
+
+    /// Puts others in their place. Where they were asked to stop meanwhile, so are these.
+    pub fn replace(&self, list: Vec<Arc<Life>>, tokens: Providers) {
+        let mut inner = self.inner();
+        (inner.list, inner.tokens) = (list, tokens);
+        if inner.ending {
+            inner.stop();
+        }
     }
 
     /// Asks all to stop, the last one first.
     pub fn stop(&self) {
-        self.stopping.store(true, Relaxed);
-        let timeout = *self.timeout.lock().unwrap_or_else(PoisonError::into_inner);
-        self.all().iter().rev().for_each(|life| life.stop(timeout));
+        let mut inner = self.inner();
+        inner.ending = true;
+        inner.stop();
+    }
+
+    /// Waits until all have ended. Gives what came of them.
+    pub async fn ended(&self) -> Vec<Report> {
+        loop {
+            for life in self.all() {
+                life.ended().await;
+            }
+            // A reload that is under way may bring others.
+            let _changing = self.changing.lock().await;
+            let all = self.all();
+            if all.iter().all(|life| life.is_over()) {
+                self.inner().ending = true;
+                return all.iter().filter_map(|life| life.report()).collect();
+            }
+        }
+    }
+}
+
+impl Inner {
+    fn stop(&self) {
+        self.list.iter().rev().for_each(|life| life.stop(self.timeout));
     }
 }

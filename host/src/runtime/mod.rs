@@ -1,29 +1,39 @@
 //! Starts, supervises and stops the pipelines of a plan.
 
 mod control;
+mod desk;
 mod error;
 mod life;
 mod lives;
+mod origin;
 mod overview;
 mod probe;
+mod reload;
 mod report;
 mod source;
 mod start;
 
 use std::{path::PathBuf, sync::Arc, time::UNIX_EPOCH};
 
+use tokio::task::JoinHandle;
+
 pub use control::Control;
 pub use error::StartError;
+pub use origin::Origin;
 pub use overview::{DestinationOverview, Overview, PipelineOverview, ProcessorOverview, State};
 pub use probe::{Probed, Reached, probe};
 pub use report::{Report, Used};
 pub use source::recognised;
 pub use start::start;
 
-use self::lives::Lives;
+use self::{desk::Desk, lives::Lives};
 use crate::{
     clock::Clock,
-    sandbox::{Broker, allocator, files::scratch},
+    operate::{
+        Refused, Reloaded,
+        socket::{Socket, SocketError},
+    },
+    sandbox::{allocator, files::scratch},
     store::DataDir,
 };
 
@@ -39,7 +49,8 @@ pub fn executor() -> std::io::Result<tokio::runtime::Runtime> {
 /// Pipelines that are running.
 pub struct Running {
     lives: Arc<Lives>,
-    tokens: Arc<Broker>,
+    /// Answers at the control socket.
+    desk: Option<JoinHandle<()>>,
     /// Locked for as long as anything runs.
     data_dir: DataDir,
 }
@@ -82,19 +93,53 @@ impl Running {
         self.data_dir.store()
     }
 
+    /// Opens the control socket in the data directory, and answers there until all have ended. With an `origin` it can be told to reload.
+    ///
+    /// # Errors
+    /// Where the socket cannot be opened. Everything runs on without it.
+    pub fn listen(&mut self, origin: Option<Origin>) -> Result<(), SocketError> {
+        let desk = Desk { lives: self.lives.clone(), origin };
+        let socket = Socket::open(self.data_dir.path())?;
+        self.desk = Some(tokio::spawn(socket.serve(Arc::new(desk), self.lives.means.clock.clone())));
+        Ok(())
+    }
+
+    /// To have the file read again.
+    pub fn reloader(&self, origin: Origin) -> Reload {
+        Reload { lives: self.lives.clone(), origin }
+    }
+
     /// Waits until all have ended.
     pub async fn ended(self) -> Vec<Report> {
-        let mut reports = Vec::new();
-        for life in self.lives.all() {
-            life.ended().await;
-            reports.extend(life.report());
+        let reports = self.lives.ended().await;
+        self.lives.tokens().broker.settled().await;
+        if let Some(desk) = self.desk {
+            desk.abort();
+            // The socket is gone before the lock.
+            let _aborted = desk.await;
         }
-        self.tokens.settled().await;
         // What instances leave is removed beside everything else, and a process that ends does not wait for that.
         let scratch = self.data_dir.scratch();
         if let Ok(Err(error)) = tokio::task::spawn_blocking(move || scratch::sweep(&scratch)).await {
             tracing::warn!(%error, "scratch directories cannot be removed");
         }
         reports
+    }
+}
+
+/// Has a running host read its pipeline file again; clones are of the same host.
+#[derive(Clone)]
+pub struct Reload {
+    lives: Arc<Lives>,
+    origin: Origin,
+}
+
+impl Reload {
+    /// Swaps just the pipelines that changed. Where the file is refused, everything goes on as it was.
+    ///
+    /// # Errors
+    /// What is wrong with the file, or that the host is ending.
+    pub async fn reload(&self) -> Result<Reloaded, Refused> {
+        self.lives.reload(&self.origin).await
     }
 }

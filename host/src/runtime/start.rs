@@ -36,7 +36,7 @@ pub async fn start(plan: Plan, clock: Clock, run: &str) -> Result<Running, Start
             return Err(DataDirError::Unusable { path, cause }.into());
         }
     };
-    plan.tokens.open(Arc::new(store.clone())).await?;
+    plan.tokens.broker.open(Arc::new(store.clone())).await?;
     // Before anything runs.
     for remark in recognised(&store, &plan.pipelines, &plan.data_dir).await? {
         tracing::warn!("{remark}");
@@ -53,7 +53,7 @@ pub async fn start(plan: Plan, clock: Clock, run: &str) -> Result<Running, Start
         first.push((Arc::new(planned), kept, gates, prepared));
     }
     let lives = first.into_iter();
-    let lives = lives.map(|(planned, kept, gates, first)| Life::begin(planned, means.clone(), kept, gates, first)).collect();
-    let lives = Arc::new(Lives::new(means, lives, plan.shutdown_timeout.into()));
-    Ok(Running { lives, tokens: plan.tokens, data_dir })
+    let lives = lives.map(|(planned, kept, gates, first)| Life::begin(planned, means.clone(), kept, gates, Ok(first))).collect();
+    let lives = Arc::new(Lives::new(means, plan.data_dir, lives, plan.tokens, plan.shutdown_timeout.into()));
+    Ok(Running { lives, data_dir, desk: None })
 }

@@ -102,6 +102,11 @@ impl DataDir {
         }
     }
 
+    /// The directory itself.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Where instances' private directories are.
     pub fn scratch(&self) -> PathBuf {
         self.path.join("scratch")

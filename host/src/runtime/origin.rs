@@ -1,0 +1,61 @@
+//! Where the plan of a host comes from, so that it can be made again.
+
+use std::path::PathBuf;
+
+use crate::{
+    config::{self, Process},
+    connector::Loader,
+    operate::Refused,
+    plan::{self, Plan, PlanError, Providers},
+};
+
+/// A pipeline file, and how it is read.
+#[derive(Clone)]
+pub struct Origin {
+    /// The file.
+    pub path: PathBuf,
+    /// The data directory that is used in place of the file's.
+    pub data_dir: Option<PathBuf>,
+    /// What the file said of the process when it began: this cannot change while it runs.
+    pub process: Process,
+    /// What loads its components.
+    pub loader: Loader,
+    /// The name of this run.
+    pub run: String,
+}
+
+impl Origin {
+    /// Reads the file as it is now.
+    fn read(&self) -> Result<config::File, PlanError> {
+        let mut file = config::load(&self.path, &config::environment)?;
+        if self.data_dir.is_some() {
+            file.data_dir.clone_from(&self.data_dir);
+        }
+        Ok(file)
+    }
+
+    /// Makes a plan of the file as it is now, beside one that runs.
+    pub(super) async fn plan(&self, before: &Providers) -> Result<Plan, Refused> {
+        let told = |errors: Vec<PlanError>| {
+            let one = |error: &PlanError| {
+                let place = error.place().map(|place| format!("\n  at {place}")).unwrap_or_default();
+                let hint = error.hint().map(|hint| format!("\nhint: {hint}")).unwrap_or_default();
+                format!("{}{place}{hint}", error.what())
+            };
+            let errors: Vec<String> = errors.iter().map(one).collect();
+            Refused {
+                what: format!("the pipeline file is refused, and everything goes on as it was: {}", errors.join("\n")),
+                hint: None,
+            }
+        };
+        let file = self.read().map_err(|error| told(vec![error]))?;
+        if file.process != self.process {
+            return Err(Refused {
+                what: "the block `process` changed, which holds for the whole life of a host; everything goes on as it was"
+                    .into(),
+                hint: Some("stop the host and start it again, or take the change back".into()),
+            });
+        }
+        plan::again(file, &self.loader, &self.run, Some(before)).await.map_err(told)
+    }
+}
