@@ -1,6 +1,7 @@
 //! Helpers for the tests of the whole program: real components, built from the checkout, and the program as people run it.
 
 pub mod far;
+pub mod host;
 pub mod issuer;
 pub mod page;
 pub mod web;

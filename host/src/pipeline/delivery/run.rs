@@ -38,18 +38,26 @@ impl Lane {
         }
         drop(dealt);
         self.log.finish();
-        ended?;
+        match &ended {
+            Ok(()) => {}
+            // What is left waits to be sent again, and what came through is still to be acknowledged.
+            Err(Left::Asked) if *self.inlet.stop.borrow() == Stopping::Finish => {}
+            Err(_) => return ended,
+        }
         let mut ids = Vec::new();
         while let Some(number) = self.inlet.settled.recv().await {
             ids.extend(self.dealt.take(number));
         }
         self.tell(&ids).await;
         self.close().await;
-        Ok(())
+        ended
     }
 
     /// Sends something, or waits until there is something to do. False where all is done.
     async fn step(&mut self, more: &mut bool, window: usize) -> Result<bool, Left> {
+        if *self.inlet.stop.borrow() == Stopping::Now {
+            return Err(Left::Asked);
+        }
         let now = self.clock.elapsed();
         self.outlet.gate.retry(now);
         let mut gate = self.outlet.gate.watch();

@@ -44,7 +44,10 @@ pub(in crate::pipeline) async fn ahead(
         if let (Some(batch), Some(from)) = (&portion.batch, from) {
             let Through { batch, letters, filtered } = match stage.process(batch, &portion.label, from).await {
                 Ok(through) => through,
-                Err(ProcessorError::Asked) => return Err(Left::Asked),
+                Err(ProcessorError::Asked) => {
+                    stage.close().await;
+                    return Err(Left::Asked);
+                }
                 Err(error) => return Err(Left::Destination(DestinationError::Processor(Box::new(error)))),
             };
             progress.destination(destination).filtered(filtered);

@@ -103,8 +103,11 @@ impl Stage {
         Ok(Through { batch: left, letters, filtered })
     }
 
-    /// Closes what is open.
+    /// Closes what is open, unless nobody waits for that any more.
     pub async fn close(&mut self) {
+        if *self.stop.borrow() == Stopping::Now {
+            return;
+        }
         for Step { processor, session, .. } in &mut self.steps {
             let Some(session) = session.take() else { continue };
             let error = match session.close().await {

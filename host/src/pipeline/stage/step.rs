@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     connector::{OpenError, ProcessTrouble, Processor},
-    pipeline::Policy,
+    pipeline::{Policy, Stopping},
     record::{Batch, Derived, Failure, FailureKind, Passed, Selection, Span},
     store::DeadLetter,
 };
@@ -46,6 +46,7 @@ impl Stage {
                 continue;
             }
             self.open(at).await?;
+            let mut stop = self.stop.clone();
             let Step { processor, session, .. } = &mut self.steps[at];
             let Some(open) = session else { continue };
             // Half of its memory is for what it makes of them.
@@ -56,7 +57,15 @@ impl Stage {
                 continue;
             }
             part.sent += 1;
-            let answer = open.process(&part.batch, &selection, part.sent).await;
+            let answer = tokio::select! {
+                biased;
+                answer = open.process(&part.batch, &selection, part.sent) => answer,
+                _now = stop.wait_for(|stop| *stop == Stopping::Now) => {
+                    // Whatever became of it: the instance is gone with the call.
+                    self.steps[at].session = None;
+                    return Err(ProcessorError::Asked);
+                }
+            };
             let processor = processor.clone();
             match answer {
                 Ok(derived) => {
