@@ -204,6 +204,17 @@ fn a_reload_swaps_just_the_pipelines_that_changed() {
     let process = json!({"version": 1, "process": {"instances": 77}, "pipelines": pipelines});
     scratch.write("pipeline.yaml", process.to_string()).unwrap();
     assert!(refused(&scratch, &["reload"]).contains("the block `process` changed, which holds for the whole life of a host"));
+    let elsewhere = json!({"version": 1, "data-dir": "elsewhere", "pipelines": pipelines});
+    scratch.write("pipeline.yaml", elsewhere.to_string()).unwrap();
+    assert!(refused(&scratch, &["reload"]).contains("`data-dir` changed, which holds for the whole life of a host"));
+    let mut from_stdin = pipelines.clone();
+    from_stdin[1]["source"] = json!({"kind": "stdin", "format": "lines"});
+    write(&scratch, &from_stdin);
+    // It is another source too, which comes first.
+    assert!(refused(&scratch, &["reload"]).contains("everything goes on as it was: pipeline settings read file "));
+    from_stdin[1]["id"] = json!("new");
+    write(&scratch, &from_stdin);
+    assert!(refused(&scratch, &["reload"]).contains("pipeline new reads standard input, which can only begin with the host"));
     for id in ids {
         append(&scratch, id, "c\n");
         host.delivered(id, 0, 3).unwrap();

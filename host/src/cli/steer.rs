@@ -116,12 +116,15 @@ fn text(status: &HostStatus) -> String {
 }
 
 fn counts(destination: &DestinationStatus) -> String {
-    let DestinationStatus { delivered, filtered, dead_lettered, pending, unknown, retries, .. } = destination;
+    let DestinationStatus { delivered, filtered, dead_lettered, pending, unknown, retries, oldest_ms, .. } = destination;
     let mut told = format!("{} delivered, {} pending", grouped(*delivered), grouped(*pending));
     for (count, what) in [(filtered, "filtered"), (dead_lettered, "dead letters"), (unknown, "unknown"), (retries, "retries")] {
         if *count > 0 {
             told.push_str(&format!(", {} {what}", grouped(*count)));
         }
+    }
+    if let Some(oldest) = oldest_ms {
+        told.push_str(&format!(", the oldest for {:?}", Duration::from_secs(oldest.div_ceil(1000))));
     }
     told
 }
@@ -167,6 +170,7 @@ mod tests {
             pending: 5,
             unknown: 0,
             retries: 0,
+            oldest_ms: Some(61_000),
         };
         let pipeline = PipelineStatus {
             id: "shop".into(),
@@ -184,7 +188,7 @@ mod tests {
         let status = HostStatus { version: "0.1.0".into(), process: 7, since, pipelines: vec![pipeline] };
         let shown = "wharf 0.1.0, process 7, since 2026-01-31T11:00:00.000Z\n\
             shop   running  2026-01-31T11:00:00.000Z  1,007 read\n  \
-              crm  paused   2026-01-31T12:00:00.000Z  1,000 delivered, 5 pending, 2 dead letters (crm 1.0)\n                                          \
+              crm  paused   2026-01-31T12:00:00.000Z  1,000 delivered, 5 pending, 2 dead letters, the oldest for 61s (crm 1.0)\n                                          \
               unauthorized: \\u{1b}[2J (again in 300s)\n";
         assert_eq!(text(&status), shown);
     }

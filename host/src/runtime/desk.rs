@@ -107,6 +107,7 @@ fn status(pipeline: &PipelineOverview, now: Duration, at: &dyn Fn(Duration) -> S
             pending: counts.pending,
             unknown: counts.unknown,
             retries: counts.retries,
+            oldest_ms: counts.oldest.map(|read| millis(now, read)),
         }
     });
     PipelineStatus {

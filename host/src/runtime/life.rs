@@ -154,7 +154,7 @@ impl Life {
     ) -> Arc<Self> {
         let (stop, stopped) = watch::channel(Stopping::No);
         let (tell, done) = watch::channel(false);
-        let ids = planned.destinations.iter().map(|destination| destination.id.clone());
+        let ids = planned.destinations.iter().map(|destination| (destination.id.clone(), destination.delivery.lanes));
         let shown = Shown {
             state: State::Running,
             since: means.clock.elapsed(),

@@ -72,7 +72,7 @@ pub async fn probe(plan: &Plan) -> Result<(Vec<Probed>, Option<String>), StartEr
     });
     let answers = stream::iter(questions).map(|(whose, connector, opening)| ask(whose, connector, opening)).buffered(AT_ONCE);
     let answers = answers.collect().await;
-    plan.tokens.settled().await;
+    plan.tokens.broker.settled().await;
     Ok((answers, remark))
 }
 
@@ -91,7 +91,7 @@ async fn ask(whose: Probed, connector: Connector, opening: Opening) -> Probed {
 
 /// Sees that providers with a refresh token can be asked. What is given is held until all are done.
 async fn tokens(plan: &Plan) -> Result<(Option<DataDir>, Option<String>), StartError> {
-    if !plan.tokens.keeps_tokens() {
+    if !plan.tokens.broker.keeps_tokens() {
         return Ok((None, None));
     }
     let path = plan.data_dir.clone();
@@ -108,7 +108,7 @@ async fn tokens(plan: &Plan) -> Result<(Option<DataDir>, Option<String>), StartE
         .map_err(|error| DataDirError::Unusable { path: plan.data_dir.clone(), cause: std::io::Error::other(error) })?;
     match opened? {
         Ok((data_dir, store)) => {
-            plan.tokens.open(Arc::new(store)).await?;
+            plan.tokens.broker.open(Arc::new(store)).await?;
             Ok((Some(data_dir), None))
         }
         // To use up a refresh token that another host has would take it from that one.

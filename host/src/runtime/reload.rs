@@ -9,6 +9,7 @@ use super::{
     source::recognised,
 };
 use crate::{
+    config,
     operate::{Refused, Reloaded, sources},
     plan::{Plan, PlannedPipeline},
     store::{PipelineStore, StoreError},
@@ -60,10 +61,20 @@ impl Lives {
         let mut steps = Vec::new();
         for planned in pipelines {
             let id = planned.id.to_string();
+            let from_stdin = matches!(planned.source.value, config::Source::Stdin(_));
             match of(&id) {
-                Some(life) if life.planned.digest == planned.digest && !life.has_failed() => {
+                Some(life) if life.planned.digest == planned.digest && (!life.has_failed() || from_stdin) => {
                     told.unchanged.push(id);
                     steps.push(Step::Keep(life.clone()));
+                }
+                // What was read ahead from there went with whoever read it.
+                _ if from_stdin => {
+                    return Err(Refused {
+                        what: format!(
+                            "pipeline {id} reads standard input, which can only begin with the host; everything goes on as it was"
+                        ),
+                        hint: Some("stop the host and start it again, or take the change back".into()),
+                    });
                 }
                 Some(life) => {
                     let again = life.planned.digest == planned.digest;
