@@ -25,15 +25,6 @@ pub struct Origin {
 }
 
 impl Origin {
-    /// Reads the file as it is now.
-    fn read(&self) -> Result<config::File, PlanError> {
-        let mut file = config::load(&self.path, &config::environment)?;
-        if self.data_dir.is_some() {
-            file.data_dir.clone_from(&self.data_dir);
-        }
-        Ok(file)
-    }
-
     /// Makes a plan of the file as it is now, beside one that runs.
     pub(super) async fn plan(&self, before: &Providers) -> Result<Plan, Refused> {
         let told = |errors: Vec<PlanError>| {
@@ -48,7 +39,10 @@ impl Origin {
                 hint: None,
             }
         };
-        let file = self.read().map_err(|error| told(vec![error]))?;
+        let mut file = config::load(&self.path, &config::environment).map_err(|error| told(vec![error.into()]))?;
+        if self.data_dir.is_some() {
+            file.data_dir.clone_from(&self.data_dir);
+        }
         if file.process != self.process {
             return Err(Refused {
                 what: "the block `process` changed, which holds for the whole life of a host; everything goes on as it was"
