@@ -13,7 +13,7 @@ use wharf::{
 use wharf_tests::component;
 
 pub struct Cage {
-    connector: Connector,
+    pub connector: Connector,
     journal: TempDir,
     settings: Vec<(String, String)>,
     limits: Limits,
@@ -44,19 +44,22 @@ impl Cage {
         self
     }
 
-    pub async fn open(&self) -> BulkSession {
+    pub fn opening(&self) -> Opening {
         let host = self.journal.path().to_owned();
         let directory = Directory { host, guest: "/journal".into(), access: Access::ReadWrite, quota: None };
         let directories = Directories::find([&directory]).map_err(|(_, error)| error).unwrap();
-        let opening = Opening {
+        Opening {
             settings: self.settings.clone(),
             limits: Arc::new(self.limits),
             grants: Grants { directories, ..Grants::default() },
             scope: Scope::new([("pipeline", "pipe"), ("destination", "leads")]),
             usage: self.usage.clone(),
-        };
+        }
+    }
+
+    pub async fn open(&self) -> BulkSession {
         let context = UploadContext { created_at: "2026-01-01T00:00:00.000Z".into(), first_attempt_at: None, part: 2 };
-        self.connector.open_bulk(&opening.for_upload(&context)).await.unwrap()
+        self.connector.open_bulk(&self.opening().for_upload(&context)).await.unwrap()
     }
 
     pub async fn transform(&self, count: u32) -> Result<Transformed, BulkTrouble> {

@@ -4,4 +4,5 @@
 
 mod cage;
 mod calls;
+mod engine;
 mod hostile;
