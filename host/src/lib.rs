@@ -16,7 +16,7 @@
 //! | [`pipeline`] | order, retries, dead letters, checkpoints |
 //! | [`connector`] | a loaded component and its life, a folder per version of the contract |
 //! | [`sandbox`] | engine, instances, limits, grants: all that touches wasmtime's store |
-//! | [`operate`] | what an operator asks of a store: dead letters, checkpoints |
+//! | [`operate`] | what an operator asks of a data directory and of the host that uses it; the control socket |
 //! | [`source`], [`store`] | where records come from; what must outlive the process |
 //! | [`config`], [`clock`] | the pipeline file as written; the one place time comes from |
 //! | [`given_file`] | files that an operator names, opened without waiting for anybody |

@@ -16,6 +16,7 @@ mod server;
 mod sockets;
 mod sources;
 mod state;
+mod stops;
 mod store;
 mod tokens;
 mod trial;

@@ -48,8 +48,17 @@ impl Lane {
         while let Some(number) = self.inlet.settled.recv().await {
             ids.extend(self.dealt.take(number));
         }
-        self.tell(&ids).await;
-        self.close().await;
+        let mut stop = self.inlet.stop.clone();
+        let leave = async {
+            self.tell(&ids).await;
+            self.close().await;
+        };
+        tokio::select! {
+            biased;
+            () = leave => {}
+            // Every record has been answered for: the instance goes as it is.
+            _now = stop.wait_for(|stop| *stop == Stopping::Now) => {}
+        }
         ended
     }
 

@@ -20,7 +20,14 @@ impl Lane {
                 self.queue.put(number, part, Duration::ZERO);
                 return Err(Left::Asked);
             }
-            Some(Ok(())) => self.outlet.far.open(self.which.lane, self.outlet.delivery.lanes).await,
+            Some(Ok(())) => tokio::select! {
+                biased;
+                opened = self.outlet.far.open(self.which.lane, self.outlet.delivery.lanes) => opened,
+                _now = self.inlet.stop.wait_for(|stop| *stop == Stopping::Now) => {
+                    self.queue.put(number, part, Duration::ZERO);
+                    return Err(Left::Asked);
+                }
+            },
             Some(Err(error)) => Err(error),
         };
         let error = match opened {
