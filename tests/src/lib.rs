@@ -3,6 +3,7 @@
 pub mod far;
 pub mod host;
 pub mod issuer;
+pub mod json;
 pub mod page;
 pub mod web;
 

@@ -347,32 +347,7 @@ mod tests {
     }
 
     fn soup() -> impl Strategy<Value = Vec<u8>> {
-        let pieces: Vec<&'static [u8]> = vec![
-            b"{",
-            b"}",
-            b"[",
-            b"]",
-            b",",
-            b":",
-            b"\"",
-            b"\"a\"",
-            b"\\",
-            b"\\u00e9",
-            b"\\ud83d",
-            b"\\ude00",
-            b"1",
-            b"-",
-            b"0",
-            b".",
-            b"e",
-            b"true",
-            b"null",
-            b" ",
-            b"\xc3\xa9",
-            b"\xff",
-            b"\"k\":",
-        ];
-        prop::collection::vec(prop::sample::select(pieces), 0..12).prop_map(|pieces| pieces.concat())
+        prop::collection::vec(prop::sample::select(wharf_tests::json::PIECES), 0..12).prop_map(|pieces| pieces.concat())
     }
 
     proptest! {

@@ -1,0 +1,31 @@
+//! What is nearly JSON.
+
+/// Pieces of which JSON is made, and some that it is not made of: put together at random they are JSON often enough.
+pub const PIECES: &[&[u8]] = &[
+    b"{",
+    b"}",
+    b"[",
+    b"]",
+    b",",
+    b":",
+    b"\"",
+    b"\"a\"",
+    b"\\",
+    b"\\u00e9",
+    b"\\ud83d",
+    b"\\ude00",
+    b"1",
+    b"-",
+    b"0",
+    b".",
+    b"e",
+    b"true",
+    b"null",
+    b" ",
+    b"\xc3\xa9",
+    b"\xff",
+    b"\"k\":",
+    b"\"k\":[",
+    b"{\"k\":1",
+    b"\n",
+];
