@@ -3,7 +3,8 @@
 //! `cargo bench -p wharf --bench engine` prints ratios and fails where one is beyond its bound. What they mean: `docs/benchmarks.md`.
 //!
 //! An engine pass is a run of a pipeline from its start to its end: the host's generator makes batches, a component reads every byte of
-//! them and answers with a receipt, and what is settled goes into a store on disk, coalesced as it is by default. Everything is timed by
+//! them and answers with a receipt, and what is settled goes into a store on disk, coalesced as it is by default. What the generator takes
+//! to make up the records is measured by itself, and is no part of what is held to bounds. Everything is timed by
 //! what the process computes, over all of its threads: what others do on the machine does not count, nor does it help that a pipeline does
 //! several things at once. Whatever is compared is measured by turns, and of each the least counts.
 
@@ -61,8 +62,8 @@ const BATCHES: [u64; 2] = [2000, 10_000];
 /// How many times the bare crossing a pass may cost.
 const PASS: f64 = 3.0;
 
-/// How many times a pass to one destination a pass to so many may cost.
-const FAN_OUT: [(usize, f64); 2] = [(2, 2.2), (4, 4.4)];
+/// How many times a pass to one destination a pass to two and to four may cost.
+const FAN_OUT: [f64; 2] = [2.2, 4.4];
 
 /// How many allocations another record may cost.
 const ALLOCATIONS: f64 = 0.01;
@@ -100,32 +101,33 @@ fn main() -> ExitCode {
     }
 
     println!("{:44} {:>12} {:>12}", "a batch of 1,000 records of 250 B", "computed", "elapsed");
-    let pass = &passes[0].1;
     in_a_call.print("the records in a bare call");
     through_a_session.print("through a session");
-    made.print("made by the generator, and dropped");
+    made.print("made up by the generator, and dropped");
     for (destinations, least) in &passes {
-        least.print(&format!("an engine pass to {destinations}"));
+        least.print(&format!("made up, and an engine pass to {destinations}"));
     }
     println!("a batch of one");
     through_one.print("through a session");
-    pass_of_one.print("an engine pass");
+    pass_of_one.print("made up, and an engine pass");
     println!();
+    // Of the pass alone.
+    let [(_, one), (_, two), (_, four)] = passes.map(|(destinations, least)| (destinations, least.computed() - made.computed()));
     let mut within = true;
     let mut held = |name: &str, ratio: f64, bound: f64| {
         let verdict = if ratio <= bound { "within" } else { "BEYOND" };
         within &= ratio <= bound;
         println!("{name:44} {ratio:8.3}, {verdict} the bound of {bound}");
     };
-    held("an engine pass / a bare call", pass.ratio(&in_a_call), PASS);
-    held("an engine pass / through a session", pass.ratio(&through_a_session), PASS);
-    for (destinations, bound) in FAN_OUT {
-        let (_, to) = passes.iter().find(|(of, _)| *of == destinations).unwrap();
-        held(&format!("a pass to {destinations} / a pass to one"), to.ratio(pass), bound);
+    held("an engine pass / a bare call", one.div_duration_f64(in_a_call.computed()), PASS);
+    held("an engine pass / through a session", one.div_duration_f64(through_a_session.computed()), PASS);
+    for (name, more, bound) in [("a pass to two / to one", two, FAN_OUT[0]), ("a pass to four / to one", four, FAN_OUT[1])] {
+        held(name, more.div_duration_f64(one), bound);
     }
     held("allocations for another record", each, ALLOCATIONS);
-    println!("{:44} {:8.1}", "a record in a batch of one / of 1,000, in a pass", pass_of_one.ratio(pass) * f64::from(MANY));
-    println!("{:44} {:8.1}", "a pass / through a session, batches of one", pass_of_one.ratio(&through_one));
+    let of_one = pass_of_one.computed();
+    println!("{:44} {:8.1}", "a record in a batch of one / of 1,000", of_one.div_duration_f64(one) * f64::from(MANY));
+    println!("{:44} {:8.1}", "a pass / through a session, batches of one", of_one.div_duration_f64(through_one.computed()));
     if within {
         ExitCode::SUCCESS
     } else {
@@ -147,8 +149,8 @@ impl Least {
         self.0 = Some(self.0.map_or(each, |least| (least.0.min(each.0), least.1.min(each.1))));
     }
 
-    fn ratio(&self, to: &Self) -> f64 {
-        self.0.unwrap().0.div_duration_f64(to.0.unwrap().0)
+    fn computed(&self) -> Duration {
+        self.0.unwrap().0
     }
 
     fn print(&self, name: &str) {

@@ -138,9 +138,11 @@ impl Case {
         let progress = pipeline.progress();
         let seen = progress.clone();
         let (_stop, stop) = watch::channel(Stopping::No);
-        let store: Arc<dyn crate::store::Store> = store.clone();
-        executor.block_on(async {
-            let mut run = tokio::spawn(pipeline.run(Surroundings { store, clock, stop, entrance: Gate::default() }, progress));
+        let kept: Arc<dyn crate::store::Store> = store.clone();
+        let before = store.writes();
+        let ended = executor.block_on(async {
+            let surroundings = Surroundings { store: kept, clock: clock.clone(), stop, entrance: Gate::default() };
+            let mut run = tokio::spawn(pipeline.run(surroundings, progress));
             for _ in 0..moves {
                 // Whoever can go on does so before time passes.
                 for _ in 0..200 {
@@ -159,7 +161,17 @@ impl Case {
                 }
             }
             Ok(None)
-        })
+        });
+        // Checkpoints wait for each other: one write for each interval, before whatever cannot wait, and at the end.
+        let writes = store.writes();
+        let (alone, others) = (writes.0 - before.0, u128::from(writes.1 - before.1));
+        let intervals = clock.elapsed().as_millis().checked_div(self.interval.as_millis());
+        if let Some(most) = intervals.map(|intervals| intervals + others + 2)
+            && u128::from(alone) > most
+        {
+            return Err(format!("checkpoints were written {alone} times in {intervals:?} intervals, and {others} times more"));
+        }
+        ended
     }
 
     /// What must be true once all is settled.

@@ -128,6 +128,8 @@ struct Inner {
     cuts: Vec<StoredCut>,
     /// How often something was settled as a whole.
     settled: u64,
+    /// How often checkpoints alone were written, and how often anything else.
+    writes: (u64, u64),
     /// How many more writes fail for now, and which.
     faults: u32,
     rng: Option<fastrand::Rng>,
@@ -171,6 +173,11 @@ impl MemoryStore {
         partitions.all().all(|(name, keys)| kept.checkpoints.get(name).copied().unwrap_or_default() == keys.len() as u64)
     }
 
+    /// How often checkpoints alone were written, and how often anything else.
+    pub fn writes(&self) -> (u64, u64) {
+        self.0.lock().unwrap().writes
+    }
+
     /// The cuts that are not settled.
     pub fn cuts_now(&self) -> Vec<StoredCut> {
         self.0.lock().unwrap().cuts.clone()
@@ -204,6 +211,7 @@ impl Store for MemoryStore {
             }
         }
         kept.unseen = unseen;
+        kept.writes.1 += 1;
         if let Some((partition, _, next)) = &settled.checkpoint {
             kept.move_to(partition.clone(), *next);
         }
@@ -214,6 +222,7 @@ impl Store for MemoryStore {
     async fn advance(&self, _: &str, checkpoints: Vec<(String, String, u64)>) -> Result<(), StoreError> {
         let mut kept = self.0.lock().unwrap();
         kept.fails()?;
+        kept.writes.0 += 1;
         checkpoints.into_iter().for_each(|(partition, _, next)| kept.move_to(partition, next));
         Ok(())
     }
