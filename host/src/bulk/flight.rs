@@ -34,24 +34,34 @@ impl From<CallTrouble> for Hitch {
     }
 }
 
+/// What is remembered of an upload while it is driven; who begins anew begins without it.
+#[derive(Default)]
+struct Pace {
+    /// How often in a row it was not at its end: paces those whose far side does not say.
+    polls: u32,
+    /// Whether the last call was refused for its credentials.
+    denied: bool,
+}
+
 impl Shared {
     /// Drives an upload until it is released or held, or the engine stops; true where it is held.
     pub(super) async fn fly(&self, mut upload: StoredUpload) -> Result<bool, BulkError> {
+        let pace = &mut Pace::default();
         loop {
             upload = match upload.state {
                 UploadState::Held => return Ok(true),
                 UploadState::Released => return Ok(false),
                 UploadState::Settled => return self.release(&upload).await.map(|()| false),
                 _ if !self.wait_until(upload.next).await => return Ok(false),
-                UploadState::Staged => self.send(upload).await?,
-                UploadState::Sending => self.reconcile(upload).await?,
-                UploadState::Working => self.poll(upload).await?,
-                UploadState::Asking => self.stats(upload).await?,
+                UploadState::Staged => self.send(upload, pace).await?,
+                UploadState::Sending => self.reconcile(upload, pace).await?,
+                UploadState::Working => self.poll(upload, pace).await?,
+                UploadState::Asking => self.stats(upload, pace).await?,
             };
         }
     }
 
-    async fn send(&self, upload: StoredUpload) -> Result<StoredUpload, BulkError> {
+    async fn send(&self, upload: StoredUpload, pace: &mut Pace) -> Result<StoredUpload, BulkError> {
         let far = self.far_of(&upload)?;
         let Some(file) = self.lend(&upload).await else {
             // It never took effect: its records go into another file.
@@ -70,12 +80,12 @@ impl Shared {
             Hitch::Said(failure) if failure.kind == FailureKind::Rejected => return self.came_to_nothing(upload, failure).await,
             Hitch::Said(failure) | Hitch::Shut(failure) => failure,
         };
-        self.mind(&upload, &failure);
+        self.mind(pace, &failure);
         // The same file, with the same intent.
         self.later(&upload, Some(UploadState::Staged), &failure.to_string(), Some(&failure)).await
     }
 
-    async fn reconcile(&self, upload: StoredUpload) -> Result<StoredUpload, BulkError> {
+    async fn reconcile(&self, upload: StoredUpload, pace: &mut Pace) -> Result<StoredUpload, BulkError> {
         let far = self.far_of(&upload)?;
         let Some(file) = self.lend(&upload).await else {
             return self.hold(&upload, "whether it took effect cannot be asked: its staged file is gone").await;
@@ -88,7 +98,7 @@ impl Shared {
             Ok(Found::Present(uploaded)) => self.answered(upload, uploaded).await,
             Ok(Found::CannotTell) => self.undecidable(upload).await,
             Err(Hitch::Said(failure)) if failure.kind == FailureKind::Rejected => self.undecidable(upload).await,
-            Err(hitch) => self.ask_again(&upload, hitch).await,
+            Err(hitch) => self.ask_again(&upload, hitch, pace).await,
         }
     }
 
@@ -116,7 +126,7 @@ impl Shared {
         Ok(self.spool.step(upload.id, working, self.now()).await?)
     }
 
-    async fn poll(&self, upload: StoredUpload) -> Result<StoredUpload, BulkError> {
+    async fn poll(&self, upload: StoredUpload, pace: &mut Pace) -> Result<StoredUpload, BulkError> {
         let (far, Some(handle)) = (self.far_of(&upload)?, upload.handle.clone()) else {
             return self.lost(upload, "there is no handle to ask with").await;
         };
@@ -130,10 +140,9 @@ impl Shared {
         match far.poll(&handle, &context(&upload), &upload.open, upload.records, file).await.map_err(Hitch::from) {
             Ok(UploadStatus::Working { done, again_in, handle }) => {
                 tracing::debug!(destination = &*self.destination, upload = &*upload.intent, done, "the far side works on it");
-                let polls = upload.failures.saturating_add(1);
-                let next = Some(self.after(self.until_poll(again_in, polls)));
-                // How often in a row it was not at its end paces those whose far side does not say.
-                let waiting = Step { handle, next, failures: Some(polls), ..Step::default() };
+                *pace = Pace { polls: pace.polls.saturating_add(1), denied: false };
+                let next = Some(self.after(self.until_poll(again_in, pace.polls)));
+                let waiting = Step { handle, next, failures: Some(0), ..Step::default() };
                 Ok(self.spool.step(upload.id, waiting, self.now()).await?)
             }
             Ok(UploadStatus::AskStats(handle)) => {
@@ -144,11 +153,11 @@ impl Shared {
             Ok(UploadStatus::Settled(runs)) => self.settled(&upload, &runs).await,
             Ok(UploadStatus::Failed(failure)) => self.came_to_nothing(upload, failure).await,
             Err(Hitch::Said(failure)) if failure.kind == FailureKind::Rejected => self.lost(upload, &failure.to_string()).await,
-            Err(hitch) => self.ask_again(&upload, hitch).await,
+            Err(hitch) => self.ask_again(&upload, hitch, pace).await,
         }
     }
 
-    async fn stats(&self, upload: StoredUpload) -> Result<StoredUpload, BulkError> {
+    async fn stats(&self, upload: StoredUpload, pace: &mut Pace) -> Result<StoredUpload, BulkError> {
         let (far, Some(handle)) = (self.far_of(&upload)?, upload.handle.clone()) else {
             return self.lost(upload, "there is no handle to ask with").await;
         };
@@ -158,7 +167,7 @@ impl Shared {
         match far.stats(&handle, &context(&upload), &upload.open, upload.records, file).await.map_err(Hitch::from) {
             Ok(runs) => self.settled(&upload, &runs).await,
             Err(Hitch::Said(failure)) if failure.kind == FailureKind::Rejected => self.lost(upload, &failure.to_string()).await,
-            Err(hitch) => self.ask_again(&upload, hitch).await,
+            Err(hitch) => self.ask_again(&upload, hitch, pace).await,
         }
     }
 
@@ -214,24 +223,27 @@ impl Shared {
     }
 
     /// It is not known how the upload stands: it is asked again, and nothing is sent again.
-    async fn ask_again(&self, upload: &StoredUpload, hitch: Hitch) -> Result<StoredUpload, BulkError> {
+    async fn ask_again(&self, upload: &StoredUpload, hitch: Hitch, pace: &mut Pace) -> Result<StoredUpload, BulkError> {
         match hitch {
             Hitch::Unclear(why) => self.later(upload, None, &why, None).await,
             Hitch::Said(failure) | Hitch::Shut(failure) => {
-                self.mind(upload, &failure);
+                self.mind(pace, &failure);
                 self.later(upload, None, &failure.to_string(), Some(&failure)).await
             }
         }
     }
 
     /// What a failure means for the destination as a whole.
-    fn mind(&self, upload: &StoredUpload, failure: &Failure) {
-        match failure.kind {
-            FailureKind::Unauthorized if upload.failures == 0 => self.renew(),
-            // One more try did not help, or nothing will: somebody has to see to it.
-            FailureKind::Unauthorized | FailureKind::Fatal | FailureKind::Rejected => self.pause(failure),
-            FailureKind::Transient | FailureKind::Throttled | FailureKind::Uncertain => {}
+    fn mind(&self, pace: &mut Pace, failure: &Failure) {
+        let denied = failure.kind == FailureKind::Unauthorized;
+        if denied {
+            self.renew();
         }
+        // One more try did not help, or nothing will: somebody has to see to it.
+        if matches!(failure.kind, FailureKind::Fatal | FailureKind::Rejected) || (denied && pace.denied) {
+            self.pause(failure);
+        }
+        pace.denied = denied;
     }
 
     async fn later(

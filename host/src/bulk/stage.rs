@@ -151,10 +151,12 @@ impl Shared {
 
     /// What a failure of `transform` as a whole, or of `open` before it, means; gives how long to wait.
     fn not_made(&self, failure: &Failure, failures: u32) -> Duration {
-        match failure.kind {
-            FailureKind::Unauthorized if failures == 0 => self.renew(),
-            FailureKind::Unauthorized | FailureKind::Fatal | FailureKind::Rejected => self.pause(failure),
-            FailureKind::Transient | FailureKind::Throttled | FailureKind::Uncertain => {}
+        let denied = failure.kind == FailureKind::Unauthorized;
+        if denied {
+            self.renew();
+        }
+        if matches!(failure.kind, FailureKind::Fatal | FailureKind::Rejected) || (denied && failures > 0) {
+            self.pause(failure);
         }
         tracing::warn!(destination = &*self.destination, "no lines could be made: {failure}");
         let asked = failure.retry_after.map(|asked| asked.min(self.policy.throttle_most));

@@ -35,6 +35,8 @@ struct Came {
     spool: SqliteSpool,
     letters: Vec<(u64, String)>,
     stand: Stand,
+    /// How long it took, in its own time.
+    took: Duration,
 }
 
 /// Runs until what was taken is settled, or held.
@@ -84,7 +86,7 @@ async fn run(cage: &Cage, policy: BulkPolicy, resolve: Option<Resolve>) -> Came 
     drop(orders);
     running.await.unwrap().unwrap();
     let letters = letters.0.lock().unwrap().iter().map(|letter| (letter.sequence, letter.reason.kind.to_string())).collect();
-    Came { spool, letters, stand }
+    Came { spool, letters, stand, took: time.clock().elapsed() }
 }
 
 fn names(calls: &[String]) -> Vec<&str> {
@@ -150,4 +152,17 @@ async fn a_record_that_no_line_can_be_made_of_costs_no_other_anything() {
     let came = run(&cage, BulkPolicy::default(), None).await;
     assert_eq!(came.letters, [(0, "trapped".to_owned())]);
     assert_eq!(came.spool.status().await.unwrap().of(SpoolState::Succeeded), 3);
+}
+
+#[tokio::test]
+async fn credentials_that_were_refused_are_renewed_before_anything_pauses() {
+    // Also after it was asked for a few times, and after another failure.
+    let once = "again=1000;again=1000;fail=transient;fail=unauthorized;delivered";
+    let twice = "again=1000;fail=unauthorized;fail=unauthorized;delivered";
+    for (poll, pauses) in [(once, false), (twice, true)] {
+        let cage = Cage::new(&[("poll", poll)]).await;
+        let came = run(&cage, BulkPolicy::default(), None).await;
+        assert_eq!(came.spool.status().await.unwrap().of(SpoolState::Succeeded), 4);
+        assert_eq!(came.took >= BulkPolicy::default().pause, pauses, "{poll}: {:?}", came.took);
+    }
 }
