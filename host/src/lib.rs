@@ -11,6 +11,7 @@
 //! | room | what is in it |
 //! | --- | --- |
 //! | [`cli`] | a file per command; prints, and nothing else |
+//! | [`monitoring`] | metrics and health of what runs, over HTTP |
 //! | [`runtime`] | starts, supervises and stops the pipelines of a plan |
 //! | [`plan`] | pipeline file, components and grants, checked together |
 //! | [`pipeline`] | order, retries, dead letters, checkpoints |
@@ -73,6 +74,7 @@ pub mod clock;
 pub mod config;
 pub mod connector;
 pub mod given_file;
+pub mod monitoring;
 pub mod operate;
 pub mod pipeline;
 pub mod plan;

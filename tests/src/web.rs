@@ -1,7 +1,7 @@
 //! A web server on this machine that answers a path with the status which it names.
 
 use std::{
-    io::{BufRead, BufReader, Write},
+    io::{BufRead, BufReader, Read, Write},
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
     sync::{
         Arc,
@@ -70,4 +70,29 @@ impl Web {
         write!(stream, "HTTP/1.1 {status} As-Asked\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")?;
         Ok(())
     }
+}
+
+/// What a server answered.
+#[derive(Clone, Debug)]
+pub struct Answered {
+    /// The status.
+    pub status: u16,
+    /// Status line and headers.
+    pub head: String,
+    /// What came behind them.
+    pub body: String,
+}
+
+/// Asks a server for a path, and waits for the whole answer.
+///
+/// # Errors
+/// Where nobody answers, or not as HTTP has it.
+pub fn ask(address: SocketAddr, method: &str, path: &str) -> Result<Answered> {
+    let mut stream = TcpStream::connect(address)?;
+    write!(stream, "{method} {path} HTTP/1.1\r\nhost: {address}\r\ncontent-length: 0\r\n\r\n")?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    let (head, body) = answer.split_once("\r\n\r\n").context("no end of the headers")?;
+    let status = head.split(' ').nth(1).context("no status")?.parse()?;
+    Ok(Answered { status, head: head.to_owned(), body: body.to_owned() })
 }

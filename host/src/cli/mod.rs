@@ -7,6 +7,7 @@ mod graph;
 mod inspect;
 mod logging;
 mod operate;
+mod progress;
 mod report;
 mod run;
 mod schema;
@@ -23,7 +24,7 @@ use crate::{
     sandbox::{Compiler, Engine, cache::Cache, compile},
 };
 
-use self::{logging::LogFormat, report::Refusal};
+use self::{logging::LogFormat, report::Refusal, run::Options};
 
 /// Runs destinations as sandboxed WebAssembly components.
 ///
@@ -56,6 +57,9 @@ enum Command {
         /// The folder for what must outlive the process, in place of `data-dir:` in the file.
         #[arg(long, value_name = "FOLDER")]
         data_dir: Option<PathBuf>,
+        /// Where to answer `GET /metrics`, `/health/live` and `/health/ready`, such as `127.0.0.1:9600`; port 0 is any free one.
+        #[arg(long, value_name = "ADDRESS")]
+        listen: Option<String>,
         /// What to print on standard output at the end.
         #[arg(long, value_enum, default_value_t)]
         output: Output,
@@ -195,7 +199,9 @@ pub fn main() -> ExitCode {
     };
     let done = runtime.block_on(async {
         match command {
-            Command::Run { pipeline, data_dir, output } => run::run(&pipeline, data_dir, output, &logging).await,
+            Command::Run { pipeline, data_dir, listen, output } => {
+                run::run(&pipeline, Options { data_dir, listen, output }, &logging).await
+            }
             Command::Check { pipeline, probe, output } => check::check(&pipeline, probe, output).await,
             Command::Inspect { component, output } => inspect::inspect(&component, output).await,
             Command::Status { on } => steer::status(on).await,

@@ -9,7 +9,7 @@ use crate::{
     config::Place,
     pipeline::PipelineError,
     plan::PlanError,
-    runtime::{Report, Used},
+    runtime::{ProcessorOverview, Report, Used},
     sandbox::{Event, Usage, output::printable},
 };
 
@@ -149,7 +149,14 @@ fn sum(reports: &[Report], count: impl Fn(&crate::pipeline::DestinationCounts) -
 fn json(reports: &[Report]) -> Value {
     let pipelines: Vec<Value> = reports
         .iter()
-        .map(|Report { pipeline, counts, restarts, left, used, purged, took, error, rereads }| {
+        .map(|Report { pipeline, counts, restarts, left, used, processors, purged, took, error, rereads }| {
+            let processors = |destination: Option<&str>| -> Vec<Value> {
+                let own = processors.iter().filter(|processor| processor.destination.as_deref() == destination);
+                let told = |ProcessorOverview { id, connector, used, .. }: &ProcessorOverview| {
+                    json!({"id": **id, "connector": **connector, "metrics": used.usage.figures().all(), "usage": usage(used)})
+                };
+                own.map(told).collect()
+            };
             let left = left.iter().copied().chain(std::iter::repeat(0));
             let destinations: Vec<Value> = counts
                 .destinations
@@ -166,6 +173,11 @@ fn json(reports: &[Report]) -> Value {
                         "pending": destination.pending,
                         "left": left,
                         "unknown": destination.unknown,
+                        "retries": destination.retries,
+                        "bytes": destination.bytes,
+                        "paused": destination.paused.as_deref(),
+                        "waiting": destination.waiting.as_deref(),
+                        "processors": processors(Some(&destination.id)),
                         "metrics": used.usage.figures().all(),
                         "usage": usage(used),
                     })
@@ -178,6 +190,7 @@ fn json(reports: &[Report]) -> Value {
                 "restarts": restarts,
                 "purged": purged,
                 "seconds": took.as_secs_f64(),
+                "processors": processors(None),
                 "destinations": destinations,
             });
             if let Some(error) = error {
@@ -230,7 +243,7 @@ fn held_back(usage: &Usage) -> Option<String> {
 }
 
 fn text(reports: &[Report], mut to: impl Write) -> std::io::Result<()> {
-    for Report { pipeline, counts, restarts, used, purged, took, .. } in reports {
+    for Report { pipeline, counts, restarts, used, processors, purged, took, .. } in reports {
         let seconds = took.as_secs_f64();
         write!(to, "{pipeline}: {} read", grouped(counts.read))?;
         if counts.carried > 0 {
@@ -245,7 +258,10 @@ fn text(reports: &[Report], mut to: impl Write) -> std::io::Result<()> {
         if *purged > 0 {
             writeln!(to, "  {} old dead letters removed", grouped(*purged))?;
         }
-        for (destination, Used { usage, memory_limit }) in counts.destinations.iter().zip(used) {
+        for processor in processors.iter().filter(|processor| processor.destination.is_none()) {
+            through(processor, &mut to)?;
+        }
+        for (destination, used) in counts.destinations.iter().zip(used) {
             write!(to, "  {}: {} delivered", destination.id, grouped(destination.delivered))?;
             let others = [
                 (destination.warned, "of them with a remark"),
@@ -258,20 +274,37 @@ fn text(reports: &[Report], mut to: impl Write) -> std::io::Result<()> {
                 write!(to, ", {} {what}", grouped(count))?;
             }
             writeln!(to)?;
-            if let Some(fuel) = usage.fuel_per_record() {
-                let (peak, limit) = (mebibytes(usage.memory_peak()), mebibytes(memory_limit.bytes()));
-                writeln!(to, "    memory: {peak} MiB of {limit} MiB at the most; fuel: {} a record", grouped(fuel))?;
-            }
-            if let Some(told) = held_back(usage) {
+            for told in used_up(used) {
                 writeln!(to, "    {told}")?;
+            }
+            for processor in processors.iter().filter(|processor| processor.destination.as_ref() == Some(&destination.id)) {
+                through(processor, &mut to)?;
             }
         }
     }
     Ok(())
 }
 
+/// What a processor used, where it was handed anything or anything of it was refused.
+fn through(ProcessorOverview { id, connector, used, .. }: &ProcessorOverview, mut to: impl Write) -> std::io::Result<()> {
+    let told = used_up(used);
+    if !told.is_empty() {
+        writeln!(to, "  through {id} ({connector})")?;
+    }
+    told.iter().try_for_each(|told| writeln!(to, "    {told}"))
+}
+
+/// What a component used, and what of it was refused and dropped, in words.
+fn used_up(Used { usage, memory_limit }: &Used) -> Vec<String> {
+    let fuel = usage.fuel_per_record().map(|fuel| {
+        let (peak, limit) = (mebibytes(usage.memory_peak()), mebibytes(memory_limit.bytes()));
+        format!("memory: {peak} MiB of {limit} MiB at the most; fuel: {} a record", grouped(fuel))
+    });
+    fuel.into_iter().chain(held_back(usage)).collect()
+}
+
 /// A number of bytes in MiB: to a tenth where that is not a whole number.
-fn mebibytes(bytes: u64) -> String {
+pub fn mebibytes(bytes: u64) -> String {
     const MEBIBYTE: u64 = 1 << 20;
     match bytes.is_multiple_of(MEBIBYTE) {
         true => grouped(bytes / MEBIBYTE),

@@ -1,41 +1,49 @@
 //! `wharf run`.
 
 use std::{
-    collections::HashMap,
     path::{Path, PathBuf},
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
-    time::Duration,
 };
 
-use indicatif::{ProgressBar, ProgressStyle};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    task::JoinSet,
+};
 
 use super::{
     Output, STOPPED, loader,
     logging::Logging,
-    report::{Refusal, finished, grouped},
+    progress::show,
+    report::{Refusal, finished},
 };
 use crate::{
     clock::Clock,
     config,
+    connector::Loader,
+    monitoring::{Monitor, Watched},
     operate::Refused,
-    pipeline::Counts,
     plan::{PlanError, plan},
-    runtime::{self, Origin, Overview, Reload, Stop},
+    runtime::{self, Origin, Reload, Stop},
     sandbox::output::printable,
 };
 
-/// How often bars move.
-const BARS: Duration = Duration::from_millis(200);
-
-/// How often a line is written where there are no bars.
-const LINES: Duration = Duration::from_secs(10);
+/// What of a run can be chosen.
+#[derive(Debug)]
+pub struct Options {
+    /// The folder for what must outlive the process, in place of that in the file.
+    pub data_dir: Option<PathBuf>,
+    /// Where to answer who asks for metrics and health.
+    pub listen: Option<String>,
+    /// What to print at the end.
+    pub output: Output,
+}
 
 /// Runs a pipeline file.
-pub async fn run(pipeline: &Path, data_dir: Option<PathBuf>, output: Output, logging: &Logging) -> Result<u8, Refusal> {
+pub async fn run(pipeline: &Path, options: Options, logging: &Logging) -> Result<u8, Refusal> {
+    let Options { data_dir, listen, output } = options;
     let clock = Clock::system();
     let run = runtime::run_id(&clock);
     // The loader is made of what the file says.
@@ -45,6 +53,10 @@ pub async fn run(pipeline: &Path, data_dir: Option<PathBuf>, output: Output, log
     if origin.data_dir.is_some() {
         file.data_dir.clone_from(&origin.data_dir);
     }
+    let monitored = match listen {
+        Some(address) => Some(monitor(&address, &origin.loader).await?),
+        None => None,
+    };
     let plan = plan(file, &origin.loader, &run).await?;
     for remark in &plan.remarks {
         tracing::warn!("{}", printable(remark, false));
@@ -57,6 +69,10 @@ pub async fn run(pipeline: &Path, data_dir: Option<PathBuf>, output: Output, log
         tracing::warn!("{error}; `wharf status` and the like will not reach this host");
     }
     let store = running.store();
+    if let Some(Monitored { running: seen, .. }) = &monitored {
+        // It is set here alone.
+        let _set = seen.set(running.overview());
+    }
     let shown = tokio::spawn(show(running.overview(), logging.bars.clone(), clock));
     let reports = running.ended().await;
     shown.abort();
@@ -64,6 +80,24 @@ pub async fn run(pipeline: &Path, data_dir: Option<PathBuf>, output: Output, log
     let _ended = shown.await;
     let _cleared = logging.bars.clear();
     Ok(finished(&reports, &store, asked.load(Relaxed), output))
+}
+
+/// Who asks for metrics and health is answered, until this is dropped.
+struct Monitored {
+    running: Arc<OnceLock<runtime::Overview>>,
+    _answering: JoinSet<()>,
+}
+
+/// Listens before anything runs, so that it is told before that where it cannot.
+async fn monitor(address: &str, loader: &Loader) -> Result<Monitored, Refusal> {
+    let monitor =
+        Monitor::bind(address).await.map_err(|error| Refusal::with_hint(error.to_string(), Some(error.hint().into())))?;
+    tracing::info!("metrics and health at http://{}", monitor.address());
+    let running = Arc::new(OnceLock::new());
+    let watched = Watched { running: running.clone(), compilations: loader.compilations().clone() };
+    let mut answering = JoinSet::new();
+    answering.spawn(monitor.serve(watched));
+    Ok(Monitored { running, _answering: answering })
 }
 
 /// The first Ctrl-C or SIGTERM asks the pipelines to stop, the second ends the process; SIGHUP has the file read again.
@@ -96,60 +130,4 @@ fn stop_on_signals(stop: Stop, reload: Reload) -> Result<Arc<AtomicBool>, Refusa
         }
     });
     Ok(asked)
-}
-
-/// Shows how far the pipelines are: bars on a terminal, lines elsewhere.
-async fn show(overview: Overview, bars: indicatif::MultiProgress, clock: Clock) {
-    if bars.is_hidden() {
-        loop {
-            clock.sleep(LINES).await;
-            for pipeline in overview.pipelines() {
-                tracing::info!("{}: {}", pipeline.id, line(&pipeline.progress.counts()));
-            }
-        }
-    }
-    let style = ProgressStyle::with_template("{spinner} {prefix} {msg}").unwrap_or_else(|_| ProgressStyle::default_spinner());
-    let mut shown: HashMap<Arc<str>, (ProgressBar, u64)> = HashMap::new();
-    loop {
-        let pipelines = overview.pipelines();
-        // A reload may have taken some away.
-        shown.retain(|id, (bar, _)| {
-            let there = pipelines.iter().any(|pipeline| pipeline.id == *id);
-            if !there {
-                bars.remove(bar);
-            }
-            there
-        });
-        for pipeline in pipelines {
-            let (bar, before) = shown.entry(pipeline.id.clone()).or_insert_with(|| {
-                let bar = bars.add(ProgressBar::new_spinner().with_style(style.clone()));
-                bar.set_prefix(pipeline.id.to_string());
-                (bar, 0)
-            });
-            let counts = pipeline.progress.counts();
-            let settled = counts.destinations.iter().map(|d| d.delivered + d.dead_lettered).min().unwrap_or_default();
-            let rate = settled.saturating_sub(*before) as f64 / BARS.as_secs_f64();
-            *before = settled;
-            bar.set_message(format!("{} · {}/s", line(&counts), grouped(rate as u64)));
-            bar.tick();
-        }
-        clock.sleep(BARS).await;
-    }
-}
-
-fn line(counts: &Counts) -> String {
-    let mut line = format!("{} read", grouped(counts.read + counts.carried));
-    for destination in &counts.destinations {
-        line.push_str(&format!(" · {} {} delivered", destination.id, grouped(destination.delivered)));
-        if destination.dead_lettered > 0 {
-            line.push_str(&format!(", {} dead letters", grouped(destination.dead_lettered)));
-        }
-        if let Some(why) = &destination.paused {
-            line.push_str(&format!(", paused: {}", printable(why, false)));
-        }
-        if destination.retries > 0 {
-            line.push_str(&format!(", {} retries", grouped(destination.retries)));
-        }
-    }
-    line
 }

@@ -30,7 +30,7 @@ use crate::{
     given_file,
     record::{Batch, Breach, Failure, Run},
     sandbox::{
-        DirectoryError, Ended, Engine, EngineError, Grants, Host, Redactor, Scope, Usage,
+        Compilations, DirectoryError, Ended, Engine, EngineError, Grants, Host, Redactor, Scope, Usage,
         address::{Resolver, SystemResolver},
         output::told,
     },
@@ -311,6 +311,11 @@ impl Loader {
     /// What looks up granted names.
     pub fn resolver(&self) -> &Arc<dyn Resolver> {
         &self.resolver
+    }
+
+    /// How components came by their code so far.
+    pub fn compilations(&self) -> &Arc<Compilations> {
+        self.engine.compilations()
     }
 
     /// The folder of compiled components, where there is one.

@@ -64,6 +64,8 @@ struct Shown {
     /// Since when it has stood so, by the clock's elapsed time.
     since: Duration,
     progress: Arc<Progress>,
+    /// Whether these counters are among the total already.
+    counted: bool,
     restarts: u64,
     /// Why its last start ended, and what to do.
     error: Option<(Arc<str>, Arc<str>)>,
@@ -162,6 +164,7 @@ impl Life {
                 Ok(first) => first.progress.clone(),
                 Err(_) => Arc::new(Progress::new(planned.id.clone(), ids)),
             },
+            counted: false,
             restarts: 0,
             error: None,
             total: Total::default(),
@@ -285,31 +288,37 @@ impl Life {
             used: Used::from(destination),
             gate: self.gates.outlets.get(&destination.id).cloned().unwrap_or_default(),
         });
-        let of = |destination: Option<&Arc<str>>, processors: &[Processor]| -> Vec<ProcessorOverview> {
-            let overview = |processor: &Processor| ProcessorOverview {
-                id: processor.id.clone(),
-                destination: destination.cloned(),
-                connector: processor.connector.title().into(),
-                used: Used { usage: processor.opening.usage.clone(), memory_limit: processor.opening.limits.memory },
-            };
-            processors.iter().map(overview).collect()
-        };
-        let mut processors = of(None, &self.planned.processors);
-        for destination in &self.planned.destinations {
-            processors.extend(of(Some(&destination.id), &destination.processors));
-        }
         PipelineOverview {
             id: self.planned.id.clone(),
             state,
             since,
             progress: shown.progress.clone(),
             earlier: shown.total.counts.clone(),
+            counted: shown.counted,
             destinations: destinations.collect(),
-            processors,
+            processors: processors(&self.planned),
             restarts: shown.restarts,
             error: shown.error.clone(),
         }
     }
+}
+
+/// The processors of a pipeline, and behind them those of each destination.
+fn processors(planned: &PlannedPipeline) -> Vec<ProcessorOverview> {
+    let of = |destination: Option<&Arc<str>>, processors: &[Processor]| -> Vec<ProcessorOverview> {
+        let overview = |processor: &Processor| ProcessorOverview {
+            id: processor.id.clone(),
+            destination: destination.cloned(),
+            connector: processor.connector.title().into(),
+            used: Used { usage: processor.opening.usage.clone(), memory_limit: processor.opening.limits.memory },
+        };
+        processors.iter().map(overview).collect()
+    };
+    let mut processors = of(None, &planned.processors);
+    for destination in &planned.destinations {
+        processors.extend(of(Some(&destination.id), &destination.processors));
+    }
+    processors
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -342,6 +351,7 @@ impl Course {
                 let mut shown = locked(&self.shown);
                 if let Some(counts) = counts {
                     shown.total.add(counts);
+                    shown.counted = true;
                 }
                 let told = |error: &PipelineError| (error.to_string().into(), error.hint().into());
                 shown.error = error.as_ref().map(told);
@@ -367,6 +377,7 @@ impl Course {
             restarts: shown.restarts,
             left,
             used,
+            processors: processors(&self.planned),
             purged: self.kept.purged(),
             took: clock.elapsed().saturating_sub(began),
             error,
@@ -380,6 +391,7 @@ impl Course {
             let mut shown = locked(&self.shown);
             (shown.state, shown.since) = (State::Running, self.means.clock.elapsed());
             shown.progress = progress.clone();
+            shown.counted = false;
         }
         let (store, clock, stop) = (self.kept.clone(), self.means.clock.clone(), self.stop.clone());
         let surroundings = Surroundings { store, clock, stop, entrance: self.gates.entrance.clone() };

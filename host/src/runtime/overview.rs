@@ -2,8 +2,11 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{Used, lives::Lives};
-use crate::pipeline::{Counts, Gate, Progress};
+use super::{Used, lives::Lives, report::Total};
+use crate::{
+    pipeline::{Counts, Gate, Progress},
+    store::{LetterStore, LetterTotals, StoreError},
+};
 
 /// Looks at the pipelines of a host. Clones look at the same ones; each look costs a few reference counts, takes no lock that a running
 /// pipeline waits for, and shows what there is at that moment: pipelines that were started again or came by a reload have other counters than before.
@@ -24,6 +27,8 @@ pub struct PipelineOverview {
     pub progress: Arc<Progress>,
     /// The counts of the starts that have ended, added up; `None` before the first has. Once none is running, these are all.
     pub earlier: Option<Counts>,
+    /// Whether the counters are of a start that has ended, and among `earlier`.
+    pub counted: bool,
     /// Its destinations, in the order of the file and of the counters.
     pub destinations: Vec<DestinationOverview>,
     /// Its processors, and behind them those of each destination.
@@ -78,7 +83,25 @@ pub struct ProcessorOverview {
     pub used: Used,
 }
 
+impl PipelineOverview {
+    /// What became of records in all starts, up to now; pending, unknown, paused and the like are as the last start has them. No sum ever falls.
+    pub fn counts(&self) -> Counts {
+        match (&self.earlier, self.counted) {
+            (None, _) => self.progress.counts(),
+            (Some(earlier), true) => earlier.clone(),
+            (Some(earlier), false) => {
+                let mut total = Total { counts: Some(earlier.clone()), ..Total::default() };
+                total.add(self.progress.counts());
+                total.counts.unwrap_or_else(|| earlier.clone())
+            }
+        }
+    }
+}
+
 impl State {
+    /// All of their words.
+    pub const WORDS: [&str; 5] = ["running", "paused", "restarting", "stopping", "ended"];
+
     /// In one word.
     pub const fn word(self) -> &'static str {
         match self {
@@ -95,6 +118,20 @@ impl Overview {
     /// All pipelines, in the order of the file.
     pub fn pipelines(&self) -> Vec<PipelineOverview> {
         self.0.all().iter().map(|life| life.overview()).collect()
+    }
+
+    /// What the dead letters in the store come to, by pipeline and destination; the destination is empty for those that were given up for all of
+    /// a pipeline's.
+    ///
+    /// # Errors
+    /// Where the store cannot be read.
+    pub async fn dead_letters(&self) -> Result<Vec<(Arc<str>, String, LetterTotals)>, StoreError> {
+        let mut all = Vec::new();
+        for life in self.0.all() {
+            let of = self.0.means.store.letter_totals(&life.planned.id).await?;
+            all.extend(of.into_iter().map(|(destination, totals)| (life.planned.id.clone(), destination, totals)));
+        }
+        Ok(all)
     }
 
     /// How long this run has lasted, as `since` and the like count.

@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use super::ProcessorOverview;
 use crate::{
     config,
     pipeline::{Counts, Destination, DestinationCounts, PipelineError},
@@ -22,6 +23,8 @@ pub struct Report {
     pub left: Vec<u64>,
     /// What each of its destinations used, in the order of the counts.
     pub used: Vec<Used>,
+    /// Its processors, and behind them those of each destination, with what each used.
+    pub processors: Vec<ProcessorOverview>,
     /// How many dead letters were removed for their age.
     pub purged: u64,
     /// How long it ran.
@@ -67,6 +70,7 @@ impl Total {
         *read += start.read;
         *carried += start.carried;
         *stalled = start.stalled;
+        self.left.resize(destinations.len(), 0);
         for ((sum, later), left) in destinations.iter_mut().zip(start.destinations).zip(&mut self.left) {
             *left += sum.pending;
             *sum = DestinationCounts {

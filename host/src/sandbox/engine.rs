@@ -5,7 +5,13 @@
 //! and compiled code compares in every round of every loop; `docs/benchmarks.md` has what that costs on top of fuel. A slice
 //! of fuel is also much shorter than an epoch can be, so that connectors that compute leave their neighbours' timers and sockets in time.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+};
 
 use thiserror::Error;
 use tokio::sync::Semaphore;
@@ -34,9 +40,29 @@ pub struct Engine {
     metered: bool,
     cache: Option<Arc<Cache>>,
     compiling: Arc<Compiling>,
+    compilations: Arc<Compilations>,
     process: Arc<Process>,
     /// One permit for each instance that there may be.
     seats: Arc<Semaphore>,
+}
+
+/// How components came by their code so far.
+#[derive(Debug, Default)]
+pub struct Compilations {
+    compiled: AtomicU64,
+    kept: AtomicU64,
+}
+
+impl Compilations {
+    /// How many were compiled.
+    pub fn compiled(&self) -> u64 {
+        self.compiled.load(Relaxed)
+    }
+
+    /// How many had been compiled before, and were in the cache.
+    pub fn kept(&self) -> u64 {
+        self.kept.load(Relaxed)
+    }
 }
 
 /// Why there is no engine, or no compiled component.
@@ -87,9 +113,15 @@ impl Engine {
             metered,
             cache: cache.map(Arc::new),
             compiling: Arc::new(Compiling::new(compiler, &process)),
+            compilations: Arc::default(),
             seats: Arc::new(Semaphore::new(process.instances as usize)),
             process: Arc::new(process),
         })
+    }
+
+    /// How components came by their code so far.
+    pub fn compilations(&self) -> &Arc<Compilations> {
+        &self.compilations
     }
 
     /// The folder in which compiled code is kept, where it is.
@@ -124,9 +156,11 @@ impl Engine {
             move || cache.and_then(|cache| cache.get(&engine, &digest))
         });
         if let Some(component) = kept.await? {
+            self.compilations.kept.fetch_add(1, Relaxed);
             return Ok(component);
         }
         let code = self.compiling.compile(&self.engine, bytes).await?;
+        self.compilations.compiled.fetch_add(1, Relaxed);
         let loaded = self.aside({
             let (cache, engine, digest) = (self.cache.clone(), self.engine.clone(), digest.to_owned());
             move || {

@@ -48,7 +48,7 @@ pub mod usage;
 
 pub use compile::{CompileError, Compiler};
 pub use directories::{Directories, DirectoryError, Kept};
-pub use engine::{Engine, EngineError};
+pub use engine::{Compilations, Engine, EngineError};
 pub use figures::{Figure, Figures};
 pub use grants::Grants;
 pub use histogram::Seen;
