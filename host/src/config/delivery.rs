@@ -78,6 +78,19 @@ impl Default for Throttle {
     }
 }
 
+/// What happens where a component fails: the same for destinations and processors.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Handling {
+    /// When a record that fails for now, while others come through, is tried again.
+    pub retry: Retry,
+    /// When records are tried again while all fail for now.
+    pub outage: Retry,
+    /// The bounds within which whoever asks for patience is given it.
+    pub throttle: Throttle,
+    /// What becomes of records that are not answered for.
+    pub on_unknown: OnUnknown,
+}
+
 /// How fast records are handed over at the most, by all instances of a destination together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default, expecting = "the rate block")]

@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use super::{
     at::At,
     bounded::{self, within},
-    delivery::{Handed, OnUnknown, Rate, Retry, Throttle},
+    delivery::{Handed, Handling, OnUnknown, Rate, Retry, Throttle},
     grants::Grants,
     id::Id,
     limits::Limits,
@@ -78,6 +78,14 @@ pub struct Destination {
     /// What changes records on their way to this destination alone, in this order, behind the processors of the pipeline.
     #[serde(default)]
     pub processors: Vec<At<Processor>>,
+}
+
+impl Destination {
+    /// What happens where it fails.
+    pub fn handling(&self) -> Handling {
+        let Self { retry, outage, throttle, on_unknown, .. } = *self;
+        Handling { retry, outage, throttle, on_unknown }
+    }
 }
 
 const fn yes() -> bool {

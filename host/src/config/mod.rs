@@ -49,7 +49,7 @@ mod tests;
 
 pub use at::At;
 pub use dead_letters::DeadLetters;
-pub use delivery::{Handed, OnUnknown, Rate, Retry, Then, Throttle};
+pub use delivery::{Handed, Handling, OnUnknown, Rate, Retry, Then, Throttle};
 pub use destination::{Destination, Isolation, Shape};
 pub use digest::Digest;
 pub use error::{ConfigError, Place};

@@ -5,7 +5,16 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{at::At, bounded, grants::Grants, id::Id, limits::Limits, settings::Settings, when::When};
+use super::{
+    at::At,
+    bounded,
+    delivery::{Handling, OnUnknown, Retry, Throttle},
+    grants::Grants,
+    id::Id,
+    limits::Limits,
+    settings::Settings,
+    when::When,
+};
 
 /// A component that changes records on their way.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -29,4 +38,24 @@ pub struct Processor {
     /// Which records it is given; the others pass it by, in their order. Default: all of them.
     #[serde(default)]
     pub when: Option<When>,
+    /// When a record that fails for now, while others go through, is processed again.
+    #[serde(default)]
+    pub retry: Retry,
+    /// When records are processed again while all fail for now.
+    #[serde(default)]
+    pub outage: Retry,
+    /// The bounds within which a processor that asks for patience is given it.
+    #[serde(default)]
+    pub throttle: Throttle,
+    /// What becomes of records where the processor's answer breaks the contract.
+    #[serde(default)]
+    pub on_unknown: OnUnknown,
+}
+
+impl Processor {
+    /// What happens where it fails.
+    pub fn handling(&self) -> Handling {
+        let Self { retry, outage, throttle, on_unknown, .. } = *self;
+        Handling { retry, outage, throttle, on_unknown }
+    }
 }

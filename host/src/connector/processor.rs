@@ -6,6 +6,7 @@ use thiserror::Error;
 
 use super::{Connector, OpenError, Opening, ProbeError, Room, Standing, v0_1};
 use crate::{
+    config::Handling,
     record::{Batch, Chooser, ColumnFull, Condition, Derived, Failure, ProcessBounds, ProcessBreach, Processed, Selection},
     sandbox::{Ended, Host},
 };
@@ -21,6 +22,8 @@ pub struct Processor {
     pub opening: Opening,
     /// Which records it is given; all of them where nothing is said.
     pub when: Option<Condition>,
+    /// What happens where it fails.
+    pub handling: Handling,
 }
 
 /// A session of a processor. After a trouble that ended it, every call fails: open another.

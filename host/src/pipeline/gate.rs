@@ -73,15 +73,18 @@ impl Gate {
         self.0.subscribe()
     }
 
-    /// Shuts it. One that a person shut stays as it is.
-    pub fn shut(&self, pause: Pause) {
+    /// Shuts it. One that a person shut stays as it is. Tells whether it was open.
+    pub fn shut(&self, pause: Pause) -> bool {
+        let mut was_open = false;
         self.0.send_if_modified(|state| {
+            was_open = state.pause.is_none();
             let changed = state.pause.as_ref().is_none_or(|before| !before.by_hand);
             if changed {
                 state.pause = Some(pause);
             }
             changed
         });
+        was_open
     }
 
     /// Shuts it for the rest of this start: what it was to let through was left behind.

@@ -1,7 +1,7 @@
 //! What holds a running pipeline together: it keeps the ledger, settles in the store what is settled, and tells everybody.
 
 use std::{
-    collections::{BTreeMap, HashSet, VecDeque},
+    collections::{BTreeMap, HashMap, HashSet, VecDeque},
     sync::Arc,
     time::Duration,
 };
@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    record::Record,
+    record::{Batch, Record},
     sandbox::output::printable,
     source::Portion,
     store::{DeadLetter, Reason, Settled, StoreError},
@@ -44,6 +44,10 @@ pub(super) struct Keeper {
     pub window: usize,
     /// Checkpoints that are to be written, and which portions they settle.
     pub pending: Pending,
+    /// What processors made several records of, and lanes left part-way: by destination and portion.
+    pub partial: HashMap<(usize, u64), Batch>,
+    /// Destinations that take no more, which was told.
+    pub gone: HashSet<usize>,
     /// Whether nothing more is read.
     pub read: bool,
     /// Ends reading.
@@ -136,18 +140,46 @@ impl Keeper {
     }
 
     /// Where a processor made several records of one, that one is delivered once all lanes have dealt with all of them.
-    fn count_derived(&self, column: usize, dealt: &Dealt) {
-        let (Some(batch), None) = (&dealt.derived, dealt.until) else { return };
+    fn count_derived(&mut self, column: usize, dealt: &Dealt) {
+        let Some(batch) = &dealt.derived else { return };
         let Column { destination, .. } = self.columns[column];
-        let others = self.columns.iter().enumerate().filter(|(other, of)| *other != column && of.destination == destination);
-        let others: Vec<usize> = others.map(|(other, _)| other).collect();
+        if dealt.until.is_some() {
+            self.partial.insert((destination, dealt.portion), batch.clone());
+            return;
+        }
+        let others: Vec<usize> = self.lanes(destination).filter(|other| *other != column).collect();
         let Some(letters) = self.ledger.all_but(dealt.portion, &others) else { return };
+        self.derived_delivered(destination, batch, u64::MAX, letters.iter().chain(&dealt.dead_letters));
+    }
+
+    /// The same for what is left part-way at the end.
+    fn count_partial(&mut self) {
+        for ((destination, portion), batch) in std::mem::take(&mut self.partial) {
+            let lanes: Vec<usize> = self.lanes(destination).collect();
+            if let Some((to, letters)) = self.ledger.dealt_to(portion, &lanes) {
+                self.derived_delivered(destination, &batch, to, letters.iter());
+            }
+        }
+    }
+
+    /// Counts the records that were read before `to` of which one or several went to a destination, and none was given up.
+    fn derived_delivered<'a>(
+        &'a self,
+        destination: usize,
+        batch: &Batch,
+        to: u64,
+        letters: impl Iterator<Item = &'a DeadLetter>,
+    ) {
         let own = &*self.outlets[destination].id;
-        let own =
-            letters.iter().chain(&dealt.dead_letters).filter(|letter| letter.destination.as_deref().is_none_or(|of| of == own));
+        let own = letters.filter(|letter| letter.destination.as_deref().is_none_or(|of| of == own));
         let given_up: HashSet<u64> = own.map(|letter| letter.sequence).collect();
-        let delivered = batch.sequences().iter().copied().filter(|sequence| !given_up.contains(sequence));
+        let delivered = batch.sequences().iter().copied().filter(|sequence| *sequence < to && !given_up.contains(sequence));
         self.progress.destination(destination).delivered(distinct(delivered), 0);
+    }
+
+    /// The columns of a destination.
+    fn lanes(&self, destination: usize) -> impl Iterator<Item = usize> {
+        self.columns.iter().enumerate().filter(move |(_, of)| of.destination == destination).map(|(column, _)| column)
     }
 
     async fn settle_all(&mut self, outcome: Outcome) {
@@ -341,7 +373,9 @@ impl Keeper {
         let Outlet { id, far, .. } = &self.outlets[destination];
         let connector = far.title().to_string();
         let quarantined = matches!(cause, DestinationError::Quarantined { .. });
+        // A destination with several lanes ends with each of them, and is told once.
         match &cause {
+            _ if !self.gone.insert(destination) => {}
             // What it wrote to its standard error stands in the log already.
             DestinationError::Quarantined { ended, instances } => {
                 let (call, reason) = (ended.call, &ended.reason);
@@ -373,6 +407,7 @@ impl Keeper {
         if matches!(self.error, Some(PipelineError::Store(_))) {
             return self.error;
         }
+        self.count_partial();
         let rereads = self.ledger.rereads();
         let rest = std::mem::replace(&mut self.ledger, Ledger::new(0, rereads, false)).rest();
         let mut written = self.flush().await;
@@ -415,15 +450,10 @@ impl Keeper {
             return Ok(());
         }
         // To be counted once it is on disk and no sooner. What the source gave up is given up for every destination.
-        let derived = settled.dead_letters.iter().any(|letter| letter.ordinal > 0);
         let own = |id: &str| {
             let own = settled.dead_letters.iter().filter(|letter| letter.destination.as_deref().is_none_or(|of| of == id));
             // Of several that were made of one, that one is a dead letter once.
-            if derived {
-                own.map(|letter| (&letter.partition, letter.sequence)).collect::<HashSet<_>>().len()
-            } else {
-                own.count()
-            }
+            own.map(|letter| (&letter.partition, letter.sequence)).collect::<HashSet<_>>().len()
         };
         let given_up: Vec<usize> = self.outlets.iter().map(|outlet| own(&outlet.id)).collect();
         let settled = Arc::new(settled);

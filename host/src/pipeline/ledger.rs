@@ -116,6 +116,15 @@ impl Ledger {
         others.iter().all(|other| entry.dealt[*other] == next).then_some(&entry.dead_letters)
     }
 
+    /// The first sequence of a portion that one of these columns has not dealt with, and what was given up of it so far; `None` where one has not
+    /// begun.
+    pub fn dealt_to(&self, portion: u64, columns: &[usize]) -> Option<(u64, &[DeadLetter])> {
+        let at = self.open.binary_search_by_key(&portion, |entry| entry.number).ok()?;
+        let entry = &self.open[at];
+        let to = columns.iter().map(|column| entry.dealt[*column]).min().flatten()?;
+        Some((to, &entry.dead_letters))
+    }
+
     /// How many portions are open.
     pub fn open(&self) -> usize {
         self.open.len()

@@ -12,6 +12,7 @@ mod gate;
 mod keeper;
 mod ledger;
 mod outlet;
+mod process;
 mod progress;
 mod rate;
 mod reader;
@@ -23,7 +24,12 @@ mod writing;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::HashMap, pin::Pin, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    pin::Pin,
+    sync::Arc,
+    time::Duration,
+};
 
 use futures::{StreamExt, stream::FuturesUnordered};
 use thiserror::Error;
@@ -34,6 +40,7 @@ pub use delivery::{DestinationError, Holds};
 pub use far::{Bounds, Far, FarSession};
 pub use gate::{Gate, Pause, State as GateState};
 pub use outlet::{Delivery, Destination, Outlet};
+pub use process::{Process, ProcessSession, Step};
 pub use progress::{Counts, DestinationCounts, DestinationProgress, Progress};
 pub use rate::Rate;
 pub use retry::Policy;
@@ -45,13 +52,12 @@ use self::{
     delivery::{Inlet, Lane, Which},
     keeper::{Column, Keeper, Pending},
     ledger::Ledger,
-    reader::{Entered, Reader},
-    stage::Stage,
+    reader::{Ahead, Entered, Reader},
+    stage::{Around, Stage},
     writing::Writing,
 };
 use crate::{
     clock::Clock,
-    connector::Processor,
     source::{Source, SourceError},
     store::{Store, StoreError, StoredCut},
 };
@@ -63,7 +69,7 @@ pub struct Pipeline {
     /// Where its records come from, standing where the checkpoints say.
     pub source: Box<dyn Source>,
     /// What changes them on their way to all outlets, in this order.
-    pub processors: Vec<Processor>,
+    pub processors: Vec<Step>,
     /// Where they go.
     pub outlets: Vec<Outlet>,
     /// How many portions may be read and not settled, at least one.
@@ -181,6 +187,7 @@ impl Pipeline {
         let (cancel, cancelled) = watch::channel(false);
         let permits = Arc::new(Semaphore::new(window));
         let (entered, mut entering) = mpsc::channel(1);
+        let (read_all, all_read) = watch::channel(false);
         let (mut senders, mut columns) = (Vec::new(), Vec::new());
         let columns_in_all: usize = outlets.iter().map(|outlet| outlet.delivery.lanes as usize).sum();
         let (dealt, mut dealings) = mpsc::channel(window * columns_in_all.max(1));
@@ -200,16 +207,28 @@ impl Pipeline {
                 entrances.push(sender);
                 columns.push(Column { destination, teller: Some(teller), let_go });
             }
-            let whose = (id.clone(), Some(outlet.id.clone()));
-            let chain = Stage::new(outlet.processors.clone(), whose, clock.clone(), stop.clone(), outlet.delivery.tolerance);
+            let (_never, cancelled) = watch::channel(false);
+            let around = Around {
+                pipeline: id.clone(),
+                destination: Some(outlet.id.clone()),
+                clock: clock.clone(),
+                stop: stop.clone(),
+                cancelled,
+                ended: all_read.clone(),
+                let_go: columns[first].let_go.subscribe(),
+                gate: outlet.gate.clone(),
+                progress: Some((progress.clone(), destination)),
+                tolerance: outlet.tolerates(),
+            };
+            let chain = Stage::new(outlet.processors.clone(), around);
             let Some(chain) = chain else {
                 senders.extend(entrances.into_iter().map(|sender| (destination, sender)));
                 continue;
             };
             let (sender, portions) = mpsc::channel(window);
             senders.push((destination, sender));
-            let ahead = stage::ahead(chain, portions, entrances, (progress.clone(), destination));
-            let worker = crate::sandbox::thread::spawn(ahead);
+            let ahead = stage::ahead(chain, portions, entrances, (progress.clone(), destination), outlet.delivery.best_effort);
+            let worker = (outlet.start)(Box::pin(ahead));
             workers.push(Box::pin(async move { (first, worker.await) }));
         }
         drop(dealt);
@@ -229,12 +248,28 @@ impl Pipeline {
             permits: permits.clone(),
             window,
             pending: Pending::new(checkpoint_interval),
+            partial: HashMap::new(),
+            gone: HashSet::new(),
             read: false,
             cancel,
             error: None,
         };
-        let stage = Stage::new(processors, (keeper.id.clone(), None), keeper.clock.clone(), stop.clone(), tolerance);
-        let calls = stage.is_some();
+        let computes = processors.iter().any(|step| step.computes);
+        let (last, ended) = watch::channel(false);
+        let (_never, let_go) = watch::channel(0);
+        let around = Around {
+            pipeline: keeper.id.clone(),
+            destination: None,
+            clock: keeper.clock.clone(),
+            stop: stop.clone(),
+            cancelled: cancelled.clone(),
+            ended,
+            let_go,
+            gate: entrance.clone(),
+            progress: None,
+            tolerance,
+        };
+        let stage = Stage::new(processors, around);
         let reader = Reader {
             source,
             exact,
@@ -249,9 +284,12 @@ impl Pipeline {
             cancelled,
             tolerance,
             clock: keeper.clock.clone(),
+            ahead: Ahead::Unknown,
+            last,
+            read_all,
         };
         // What calls components does so on a thread of its own.
-        let mut reader = if calls { crate::sandbox::thread::spawn(reader.run()) } else { tokio::spawn(reader.run()) };
+        let mut reader = if computes { crate::sandbox::thread::spawn(reader.run()) } else { tokio::spawn(reader.run()) };
 
         let mut read = None;
         let (mut working, mut dealing) = (true, true);

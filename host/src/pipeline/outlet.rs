@@ -12,6 +12,7 @@ use super::{
     delivery::Holds,
     far::{Bounds, Far, Start, on_a_thread},
     gate::Gate,
+    process::Step,
     rate::Rate,
     retry::Policy,
     tolerance::Tolerance,
@@ -95,7 +96,7 @@ pub struct Outlet {
     /// How records are delivered to it.
     pub delivery: Arc<Delivery>,
     /// What changes records on their way to it alone.
-    pub processors: Vec<Processor>,
+    pub processors: Vec<Step>,
     /// Whether it takes any.
     pub gate: Gate,
     /// Whether the far side was there once in this run, or cannot be asked for.
@@ -109,8 +110,7 @@ pub struct Outlet {
 impl Outlet {
     /// One whose calls run on the executor itself: for what waits and does not compute.
     pub fn new(id: Arc<str>, far: Arc<dyn Far>, delivery: Delivery) -> Self {
-        // What a best-effort destination misses is no reason to stop.
-        let (window, tolerance) = if delivery.best_effort { (0, 0) } else { delivery.tolerance };
+        let (window, tolerance) = tolerates(&delivery);
         let tolerance = Arc::new(Mutex::new(Tolerance::new(window, tolerance)));
         let reached = Arc::new(AtomicBool::new(!far.can_be_probed()));
         Self {
@@ -146,6 +146,11 @@ impl Outlet {
         Ok(())
     }
 
+    /// Of so many records, how many may be given up.
+    pub(super) fn tolerates(&self) -> (u32, u32) {
+        tolerates(&self.delivery)
+    }
+
     /// How many more records may be given up.
     pub(super) fn tolerance(&self) -> MutexGuard<'_, Tolerance> {
         self.tolerance.lock().unwrap_or_else(PoisonError::into_inner)
@@ -162,10 +167,15 @@ impl Outlet {
     }
 }
 
+/// What a best-effort destination misses is no reason to stop.
+fn tolerates(delivery: &Delivery) -> (u32, u32) {
+    if delivery.best_effort { (0, 0) } else { delivery.tolerance }
+}
+
 impl From<Destination> for Outlet {
     fn from(destination: Destination) -> Self {
         let (id, delivery) = (destination.id.clone(), destination.delivery.clone());
-        let processors = destination.processors.clone();
+        let processors = destination.processors.iter().cloned().map(Step::from).collect();
         Self { start: on_a_thread, processors, ..Self::new(id, Arc::new(destination), delivery) }
     }
 }

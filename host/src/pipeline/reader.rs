@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
+    pin::pin,
     sync::Arc,
 };
 
@@ -59,13 +60,26 @@ pub(super) struct Reader {
     /// Of so many records, how many may be unreadable.
     pub tolerance: (u32, u32),
     pub clock: Clock,
+    /// What comes next, where it was looked at.
+    pub ahead: Ahead,
+    /// Says that nothing comes behind the portion that is being processed.
+    pub last: watch::Sender<bool>,
+    /// Says that nothing more is handed on.
+    pub read_all: watch::Sender<bool>,
+}
+
+/// What a source gives next. It is looked at before there is room for it, so that the end is known where nothing comes.
+pub(super) enum Ahead {
+    Unknown,
+    Portion(Portion),
+    End(Result<(), SourceError>),
 }
 
 impl Reader {
     pub async fn run(mut self) -> Read {
         let mut to = BTreeMap::new();
         let mut tolerance = Tolerance::new(self.tolerance.0, self.tolerance.1);
-        let (mut exceeded, mut ahead) = (None, None);
+        let mut exceeded = None;
         let error = loop {
             if exceeded.is_some() {
                 break exceeded;
@@ -75,7 +89,7 @@ impl Reader {
                 // The senders outlive this task.
                 _stop = self.stop.wait_for(|stop| *stop != Stopping::No) => break None,
                 _cancel = self.cancelled.wait_for(|cancelled| *cancelled) => break None,
-                portion = next(&mut self.source, &self.permits, &self.entrance, &mut ahead) => portion,
+                portion = next(&mut self.source, &self.permits, &self.entrance, &mut self.ahead) => portion,
             };
             let portion = match portion {
                 Ok(Some(portion)) => portion,
@@ -90,13 +104,17 @@ impl Reader {
             let (portion, too_many) = tolerated(portion, &mut tolerance);
             exceeded =
                 too_many.map(|reason| PipelineError::TooMany { window: self.tolerance.0, tolerance: self.tolerance.1, reason });
+            if exceeded.is_some() && self.exact.is_some() {
+                // What stands before that line is a part of the cut, and goes with all of it.
+                break exceeded;
+            }
             let only = self.count(&portion);
             let read_at = self.clock.elapsed();
             self.progress.processes(Some(read_at));
             if portion.again.is_none() {
                 to.insert(portion.partition.to_string(), portion.next);
             }
-            let (portion, letters) = match self.processed(portion).await {
+            let (portion, letters, partly) = match self.processed(portion).await {
                 Ok(processed) => processed,
                 Err(ProcessorError::Asked) => break None,
                 Err(error) => break Some(error.into()),
@@ -109,10 +127,12 @@ impl Reader {
             let Ok(number) = numbered.await else { break None };
             for (_, sender) in self.senders.iter().filter(|(of, _)| only.is_none_or(|only| only == *of)) {
                 // The channel is as long as the window: it is full only where its worker has ended.
-                let _ended = sender.try_send(Handed { number, portion: portion.clone(), letters: Vec::new(), read_at });
+                let handed = Handed { number, portion: portion.clone(), letters: Vec::new(), partly: partly.clone(), read_at };
+                let _ended = sender.try_send(handed);
             }
             self.progress.processes(None);
         };
+        self.read_all.send_replace(true);
         if let Some(stage) = &mut self.stage {
             stage.close().await;
         }
@@ -120,17 +140,31 @@ impl Reader {
     }
 
     /// What processors make of a portion, and what they give up of it.
-    async fn processed(&mut self, portion: Portion) -> Result<(Portion, Vec<DeadLetter>), ProcessorError> {
+    async fn processed(&mut self, portion: Portion) -> Result<(Portion, Vec<DeadLetter>, Arc<[u64]>), ProcessorError> {
+        let same = |portion| Ok((portion, Vec::new(), Arc::default()));
+        let Self { stage: Some(stage), source, ahead, last, .. } = self else { return same(portion) };
         let again = portion.again.as_deref();
-        let (Some(stage), Some(batch), None) =
-            (&mut self.stage, &portion.batch, again.and_then(|again| again.destination.as_ref()))
-        else {
-            return Ok((portion, Vec::new()));
+        let (Some(batch), None) = (&portion.batch, again.and_then(|again| again.destination.as_ref())) else {
+            return same(portion);
         };
         let from = again.and_then(|again| again.processor.as_deref());
-        let Through { batch, letters, filtered } = stage.process(batch, &portion.label, from).await?;
+        let through = {
+            let mut through = pin!(stage.process(batch, 0, &portion.label, (from, &[])));
+            loop {
+                tokio::select! {
+                    biased;
+                    through = &mut through => break through?,
+                    // Whoever pauses has to know whether anything comes after it.
+                    seen = look(source), if matches!(ahead, Ahead::Unknown) => {
+                        last.send_replace(matches!(seen, Ahead::End(_)));
+                        *ahead = seen;
+                    }
+                }
+            }
+        };
+        let Through { batch, letters, filtered, partly } = through;
         self.progress.filtered(filtered);
-        Ok((Portion { batch, ..portion }, letters))
+        Ok((Portion { batch, ..portion }, letters, partly))
     }
 
     /// Counts what an earlier run had read as carried, the rest as read. Gives the place of the destination that alone gets the portion.
@@ -174,24 +208,35 @@ fn tolerated(mut portion: Portion, tolerance: &mut Tolerance) -> (Portion, Optio
     (portion, None)
 }
 
-/// The next portion, once there is room for it in the window. It is read before there is, so that the end is known where nothing comes.
+/// The next portion, once there is room for it in the window.
 async fn next(
     source: &mut Box<dyn Source>,
     permits: &Semaphore,
     entrance: &Gate,
-    ahead: &mut Option<Portion>,
+    ahead: &mut Ahead,
 ) -> Result<Option<Portion>, SourceError> {
-    if ahead.is_none() {
+    if matches!(ahead, Ahead::Unknown) {
         entrance.opened().await;
-        *ahead = source.read().await?;
+        *ahead = look(source).await;
     }
     entrance.opened().await;
-    if ahead.is_some()
+    if matches!(ahead, Ahead::Portion(_))
         && let Ok(permit) = permits.acquire().await
     {
         // Given back when the portion is settled.
         permit.forget();
-        return Ok(ahead.take());
     }
-    Ok(None)
+    match std::mem::replace(ahead, Ahead::Unknown) {
+        Ahead::Portion(portion) => Ok(Some(portion)),
+        Ahead::End(end) => end.map(|()| None),
+        Ahead::Unknown => Ok(None),
+    }
+}
+
+async fn look(source: &mut Box<dyn Source>) -> Ahead {
+    match source.read().await {
+        Ok(Some(portion)) => Ahead::Portion(portion),
+        Ok(None) => Ahead::End(Ok(())),
+        Err(error) => Ahead::End(Err(error)),
+    }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Part, PlanError};
 use crate::{
-    config::{self, At, Size},
+    config::{self, At, Handling, Place, Size},
     connector::{Connector, descriptor::Order},
     pipeline::{Delivery, Policy, Rate},
     record::format::Format,
@@ -15,11 +15,8 @@ pub(super) fn refused(given: &At<config::Destination>, connector: &Connector, ke
     let At { value: destination, place } = given;
     let part = Part::Destination(destination.id.value.to_string());
     let (place, title) = (place.clone(), connector.title());
-    let policies = [("retry", Policy::RECORD.with(&destination.retry)), ("outage", Policy::OUTAGE.with(&destination.outage))];
-    let policies = policies.map(|(key, policy)| (key, policy.min_delay, policy.max_delay));
-    let throttle = ("throttle", destination.throttle.min_delay.into(), destination.throttle.max_delay.into());
-    if let Some((key, min, max)) = policies.into_iter().chain([throttle]).find(|(_, min, max)| min > max) {
-        return Some(PlanError::Delays { part, place, key, min, max });
+    if let Some(error) = contradiction(&part, &place, &destination.handling()) {
+        return Some(error);
     }
     if !destination.ordered {
         return None;
@@ -28,6 +25,16 @@ pub(super) fn refused(given: &At<config::Destination>, connector: &Connector, ke
         return Some(PlanError::Unordered { part, place, connector: title });
     }
     (destination.parallel > 1 && !keyed).then_some(PlanError::Keyless { part, place })
+}
+
+/// Waits of which the shortest is longer than the longest.
+pub(super) fn contradiction(part: &Part, place: &Place, handling: &Handling) -> Option<PlanError> {
+    let Handling { retry, outage, throttle, .. } = handling;
+    let policies = [("retry", Policy::RECORD.with(retry)), ("outage", Policy::OUTAGE.with(outage))];
+    let policies = policies.map(|(key, policy)| (key, policy.min_delay, policy.max_delay));
+    let throttle = ("throttle", throttle.min_delay.into(), throttle.max_delay.into());
+    let (key, min, max) = policies.into_iter().chain([throttle]).find(|(_, min, max)| min > max)?;
+    Some(PlanError::Delays { part: part.clone(), place: place.clone(), key, min, max })
 }
 
 /// With what the connector prefers where the pipeline file says nothing.

@@ -307,7 +307,9 @@ impl Planner<'_> {
         before: &mut Vec<Directories>,
     ) -> Vec<Processor> {
         let mut processors = Vec::with_capacity(given.len());
-        for At { value: config::Processor { id, component, settings, grants, limits, when }, place } in given {
+        for At { value: processor, place } in given {
+            let config::Processor { id, component, settings, grants, limits, when, .. } = processor;
+            let handling = processor.handling();
             let id = id.value.to_string();
             let whose: Vec<(&str, &str)> = [("pipeline", Some(pipeline)), ("destination", destination), ("processor", Some(&id))]
                 .into_iter()
@@ -316,11 +318,12 @@ impl Planner<'_> {
             let part = Part::Processor(id.clone());
             let scope = Scope::new(whose.iter().copied());
             let named = Named { part, place, component, settings, grants, limits: *limits, scope };
+            self.errors.extend(delivery::contradiction(&named.part, place, &handling));
             let Some(connector) = self.connector(&named).await else { continue };
             let Some(mut opening) = self.opening(&named, &connector, before).await else { continue };
             opening.scope = self.scope(&whose, true, &connector);
             let when = when.as_ref().map(condition);
-            processors.push(Processor { id: id.into(), connector, opening, when });
+            processors.push(Processor { id: id.into(), connector, opening, when, handling });
         }
         processors
     }

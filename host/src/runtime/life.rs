@@ -19,7 +19,7 @@ use crate::{
     clock::Clock,
     config,
     connector::{Opening, Processor},
-    pipeline::{self, Destination, Ended, Gate, Outlet, Pause, Pipeline, PipelineError, Progress, Stopping, Surroundings},
+    pipeline::{self, Destination, Ended, Gate, Outlet, Pause, Pipeline, PipelineError, Progress, Step, Stopping, Surroundings},
     plan::PlannedPipeline,
     sandbox::output::printable,
     store::{Kept, SqliteState, SqliteStore, Store},
@@ -83,7 +83,7 @@ impl Gates {
     /// Those of a pipeline. Those that the pipeline before it by this name had stay as a person left them.
     pub fn of(planned: &PlannedPipeline, before: Option<&Life>) -> Self {
         let before = before.map(|life| life.gates.clone()).unwrap_or_default();
-        let held = before.entrance.state().pause;
+        let held = before.entrance.state().pause.filter(|pause| pause.by_hand);
         let gate = |destination: &Destination| {
             let gate = before.outlets.get(&destination.id).cloned().unwrap_or_default();
             gate.hold(held.clone());
@@ -129,7 +129,9 @@ impl Means {
             }
             outlet
         };
+        gates.entrance.begin();
         let outlets = destinations.into_iter().map(outlet).collect();
+        let processors = processors.into_iter().map(Step::from).collect();
         let (checkpoint_interval, tolerance) = (checkpoint_interval.into(), (dead_letters.window, dead_letters.tolerance));
         let pipeline =
             Pipeline { id, source, processors, outlets, window, checkpoint_interval, tolerance, read_before, exact_batches };
@@ -249,7 +251,8 @@ impl Life {
 
     /// Pauses all of it by hand; false where it was paused.
     pub fn pause(&self, pause: &Pause) -> bool {
-        let was_open = self.gates.entrance.is_open();
+        // Its processors may have shut it, and not for a person.
+        let was_open = self.gates.entrance.state().pause.is_none_or(|pause| !pause.by_hand);
         self.gates.entrance.shut(pause.clone());
         if was_open {
             self.gates.outlets.values().for_each(|gate| gate.hold(Some(pause.clone())));

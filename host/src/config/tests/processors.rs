@@ -85,3 +85,18 @@ fn a_processor_has_a_name_of_its_own_and_an_instance() {
     let grant = processed("[{ id: p, component: p.wasm, grants: { tokens: [crm] } }]", "[]");
     assert!(told(&grant).contains("processor p: there is no token provider `crm`"), "{}", told(&grant));
 }
+
+#[test]
+fn a_processor_is_handled_as_a_destination_is() {
+    let text = processed(
+        "[{ id: p, component: p.wasm, retry: { max-attempts: 3 }, outage: { then: dead-letter }, on-unknown: hold }]",
+        "[{ id: q, component: q.wasm, throttle: { max-delay: 5s } }]",
+    );
+    let file = parse(&text, "p.yaml", Path::new("/etc"), &|_| None).unwrap();
+    let handling = file.pipelines[0].processors[0].handling();
+    assert_eq!((handling.retry.max_attempts, handling.outage.then), (Some(3), Some(Then::DeadLetter)));
+    assert_eq!((handling.on_unknown, handling.throttle), (OnUnknown::Hold, Throttle::default()));
+    let of_destination = &file.pipelines[0].destinations[0];
+    assert_eq!(of_destination.handling(), Handling::default());
+    assert_eq!(of_destination.processors[0].handling().throttle.max_delay, Interval::from_secs(5));
+}

@@ -40,6 +40,8 @@ pub(super) struct Account {
     pub portion: Arc<Portion>,
     /// What of it is the lane's own.
     pub batch: Option<Arc<Batch>>,
+    /// Whether a processor made several records of some: what was read is settled once all of these are.
+    derived: bool,
     pub times: Times,
     /// Counted within the cut.
     settled: SpanSet,
@@ -55,10 +57,11 @@ impl Account {
         (number, portion): (u64, Arc<Portion>),
         batch: Option<Arc<Batch>>,
         dead_letters: Vec<DeadLetter>,
+        derived: bool,
         times: Times,
     ) -> Self {
         let (settled, suspects) = Default::default();
-        Self { number, portion, batch, times, settled, dead_letters, suspects, logged: 0 }
+        Self { number, portion, batch, derived, times, settled, dead_letters, suspects, logged: 0 }
     }
 
     /// Records of a part are dealt with.
@@ -97,15 +100,16 @@ impl Account {
 
     /// Whether a processor made several records of some.
     pub fn is_derived(&self) -> bool {
-        self.portion.batch.as_ref().is_some_and(|batch| !batch.ordinals().is_empty())
+        self.derived
     }
 
-    /// The report. Those who are suspects still are pending. Where a processor made several records of some, it is all or nothing.
+    /// The report. Those who are suspects still are pending.
     pub fn report(self) -> Dealt {
         let derived = if self.is_derived() { self.portion.batch.clone() } else { None };
         let until = self.batch.as_ref().and_then(|batch| {
             let open = self.settled.gaps(batch.count());
-            open.first().map(|gap| derived.as_ref().map_or(batch.sequences()[gap.start as usize], |all| all.sequences()[0]))
+            // All records of a sequence are settled together: several may have been made of one.
+            open.first().map(|gap| batch.sequences()[gap.start as usize])
         });
         Dealt { portion: self.number, until, dead_letters: self.dead_letters, derived }
     }

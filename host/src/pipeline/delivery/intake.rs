@@ -30,7 +30,8 @@ impl Lane {
     }
 
     pub(super) fn take(&mut self, handed: Handed) -> Result<(), Left> {
-        let Handed { number, portion, letters, read_at } = handed;
+        let Handed { number, portion, letters, partly, read_at } = handed;
+        let derived = !partly.is_empty() || portion.batch.as_ref().is_some_and(|batch| !batch.ordinals().is_empty());
         let Delivery { lanes, ordered, .. } = *self.outlet.delivery;
         let own = |batch| share::share(&self.progress.pipeline, batch, number, (self.which.lane, lanes), ordered);
         let batch =
@@ -38,7 +39,7 @@ impl Lane {
         let batch = batch.map(Arc::new);
         self.judged_at = None;
         let times = Times { read: read_at, taken: self.clock.elapsed() };
-        self.accounts.push_back(Account::new((number, portion), batch.clone(), letters, times));
+        self.accounts.push_back(Account::new((number, portion), batch.clone(), letters, derived, times));
         self.notes_oldest();
         let Some(batch) = batch else { return Ok(()) };
         let shaped = shape(&batch, &self.outlet.delivery.format);

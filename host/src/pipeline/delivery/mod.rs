@@ -39,7 +39,7 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use tokio::sync::{mpsc, watch};
 
-use self::{account::Account, queue::Queue, suspicion::Suspicion};
+use self::{account::Account, queue::Queue};
 use super::{
     Outlet, Stopping,
     far::{Bounds, FarSession},
@@ -51,18 +51,23 @@ use crate::{
     sandbox::{Ended, log::Log},
 };
 
-pub(super) use self::{account::Dealt, error::Left};
+pub(super) use self::{
+    account::Dealt,
+    error::Left,
+    suspicion::{CULPRITS, Suspicion},
+    weigh::ENDS,
+};
 
 pub use self::{error::DestinationError, queue::Holds};
 
 /// How long the first wait for a fresh instance is, and that for a far side which asks for patience without saying how much.
-const FIRST_WAIT: Duration = Duration::from_secs(1);
+pub(super) const FIRST_WAIT: Duration = Duration::from_secs(1);
 
 /// How often what was not answered for is sent again before it is held, and an instance that ends as it is opened started again.
-const RETRIES: u32 = 3;
+pub(super) const RETRIES: u32 = 3;
 
 /// How long a destination that paused is let alone.
-const PAUSE: Duration = Duration::from_secs(300);
+pub(super) const PAUSE: Duration = Duration::from_secs(300);
 
 /// How long those who ended an instance are only suspected, where no other record comes that could be asked.
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -10,8 +10,17 @@ impl Lane {
     pub(super) fn pause(&mut self, error: &DestinationError, again: Option<Duration>) {
         let now = self.clock.elapsed();
         let connector = self.outlet.far.title();
-        let (pipeline, destination) = (&self.progress.pipeline, &self.outlet.id);
-        let hint = error.hint();
+        let why = error.to_string().into();
+        let pause = Pause { why, since: now, again: again.map(|again| now + again), by_hand: false };
+        self.counts().waits(None);
+        self.counts().pause(Some(&pause.why));
+        self.session = None;
+        self.renewed = false;
+        if !self.outlet.gate.shut(pause) {
+            // Another lane found out before, and told it.
+            return;
+        }
+        let (pipeline, destination, hint) = (&self.progress.pipeline, &self.outlet.id, error.hint());
         match again {
             Some(again) => {
                 tracing::error!(%pipeline, %destination, %connector, hint, "destination {destination} pauses, to be tried again in {again:?}: {error}")
@@ -20,12 +29,6 @@ impl Lane {
                 tracing::error!(%pipeline, %destination, %connector, hint, "destination {destination} pauses, and is not tried again by itself: {error}")
             }
         }
-        self.counts().waits(None);
-        self.counts().pause(Some(&error.to_string()));
-        self.session = None;
-        self.renewed = false;
-        let why = error.to_string().into();
-        self.outlet.gate.shut(Pause { why, since: now, again: again.map(|again| now + again), by_hand: false });
     }
 
     /// The gate is shut and nothing more comes: this run ends here, and a best-effort destination misses what is left.

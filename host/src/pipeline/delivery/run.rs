@@ -18,7 +18,11 @@ impl Lane {
         let mut more = true;
         let ended = loop {
             let result = match self.take_in(&mut more, window) {
-                Ok(()) => self.step(&mut more, window).await,
+                // Of what it took in there may be nothing to do, and then nothing else would tell.
+                Ok(()) => match self.report(&dealt, false).await {
+                    Ok(()) => self.step(&mut more, window).await,
+                    Err(_gone) => return Ok(()),
+                },
                 Err(left) => Err(left),
             };
             self.let_go_of_what_nobody_waits_for();

@@ -13,14 +13,14 @@ use std::time::Duration;
 use super::FIRST_WAIT;
 
 /// How many records in a row may each end an instance before it is the connector that is to blame.
-pub(super) const CULPRITS: u32 = 5;
+pub(in crate::pipeline) const CULPRITS: u32 = 5;
 
 /// The longest wait before a fresh instance.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 /// What is known of a destination's instances, over all of them in a run.
 #[derive(Debug, Default)]
-pub(super) struct Suspicion {
+pub(in crate::pipeline) struct Suspicion {
     /// Whether any record came through.
     works: bool,
     /// How many instances ended since one came through.
@@ -35,6 +35,11 @@ impl Suspicion {
     /// A record came through: it was delivered, or answered for as rejected.
     pub fn came_through(&mut self) {
         *self = Self { works: true, ..Self::default() };
+    }
+
+    /// It was let alone for a while: those that it is tried with next are the first again.
+    pub fn rested(&mut self) {
+        *self = Self { works: self.works, ..Self::default() };
     }
 
     /// An instance ended.

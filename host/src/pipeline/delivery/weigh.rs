@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// How often a part may end an instance before it is halved.
-const ENDS: u32 = 2;
+pub(in crate::pipeline) const ENDS: u32 = 2;
 
 /// Records of a part that are to be sent again.
 struct Again {

@@ -4,12 +4,13 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::sync::mpsc;
 
-use super::{ProcessorError, Stage, Through};
+use super::{PAUSE, ProcessorError, Stage, Through};
 use crate::{
     pipeline::{
         DestinationError, Progress,
         delivery::{LaneEnded, Left},
     },
+    record::Batch,
     source::{Portion, SentAgain},
     store::DeadLetter,
 };
@@ -25,6 +26,8 @@ pub(in crate::pipeline) struct Handed {
     pub letters: Vec<DeadLetter>,
     /// When it was read, by the clock's elapsed time.
     pub read_at: Duration,
+    /// Sequences of which processors gave something up and something else goes on, in order.
+    pub partly: Arc<[u64]>,
 }
 
 /// Hands portions through a destination's own processors on their way to its lanes.
@@ -33,8 +36,11 @@ pub(in crate::pipeline) async fn ahead(
     mut portions: mpsc::Receiver<Handed>,
     lanes: Vec<mpsc::Sender<Handed>>,
     (progress, destination): (Arc<Progress>, usize),
+    best_effort: bool,
 ) -> LaneEnded {
-    while let Some(Handed { number, mut portion, letters: mut given_up, read_at }) = portions.recv().await {
+    let mut ended = Ok(());
+    while let Some(handed) = portions.recv().await {
+        let Handed { number, mut portion, letters: mut given_up, mut partly, read_at } = handed;
         progress.destination(destination).processes(Some(read_at));
         // What this destination itself had given up has been through.
         let from = match portion.again.as_deref() {
@@ -42,13 +48,14 @@ pub(in crate::pipeline) async fn ahead(
             _ => Some(None),
         };
         if let (Some(batch), Some(from)) = (&portion.batch, from) {
-            let Through { batch, letters, filtered } = match stage.process(batch, &portion.label, from).await {
+            let through = stage.through(batch, number, &portion.label, (from, &partly), best_effort).await;
+            let (batch, letters, filtered);
+            Through { batch, letters, filtered, partly } = match through {
                 Ok(through) => through,
-                Err(ProcessorError::Asked) => {
-                    stage.close().await;
-                    return Err(Left::Asked);
+                Err(left) => {
+                    ended = Err(left);
+                    break;
                 }
-                Err(error) => return Err(Left::Destination(DestinationError::Processor(Box::new(error)))),
             };
             progress.destination(destination).filtered(filtered);
             given_up.extend(letters);
@@ -57,12 +64,55 @@ pub(in crate::pipeline) async fn ahead(
             portion = Arc::new(Portion { partition, label, batch, unreadable: Vec::new(), next, again });
         }
         for lane in &lanes {
-            let handed = Handed { number, portion: portion.clone(), letters: std::mem::take(&mut given_up), read_at };
+            let letters = std::mem::take(&mut given_up);
+            let handed = Handed { number, portion: portion.clone(), letters, partly: partly.clone(), read_at };
             // A lane that has ended gets no more.
             let _ended = lane.send(handed).await;
         }
         progress.destination(destination).processes(None);
     }
     stage.close().await;
-    Ok(())
+    ended
+}
+
+impl Stage {
+    /// Hands a batch through. A best-effort destination pauses where it takes no more, and misses what nobody waits for.
+    async fn through(
+        &mut self,
+        batch: &Batch,
+        number: u64,
+        label: &Arc<str>,
+        before: (Option<&str>, &[u64]),
+        best_effort: bool,
+    ) -> Result<Through, Left> {
+        loop {
+            // Nobody may have waited for the portion over which it paused.
+            let open = if self.paused { self.until_open(number).await } else { Ok(()) };
+            let error = match open {
+                Ok(()) => match self.process(batch, number, label, before).await {
+                    Ok(through) => return Ok(through),
+                    Err(error) => error,
+                },
+                Err(error) => error,
+            };
+            let error = match error {
+                ProcessorError::LetGo | ProcessorError::Paused { .. } | ProcessorError::Asked => error,
+                error if best_effort => {
+                    self.shut(&error, Some(PAUSE));
+                    match self.until_open(number).await {
+                        Ok(()) => continue,
+                        Err(error) => error,
+                    }
+                }
+                error => error,
+            };
+            return match error {
+                ProcessorError::Asked => Err(Left::Asked),
+                _ if best_effort => {
+                    Ok(Through { batch: None, letters: self.missed(batch, label), filtered: 0, partly: Arc::default() })
+                }
+                error => Err(Left::Destination(DestinationError::Processor(Box::new(error)))),
+            };
+        }
+    }
 }

@@ -32,6 +32,46 @@ pub enum ProcessorError {
         /// What it said.
         failure: Arc<Failure>,
     },
+    /// It failed for now, too often.
+    #[error("processor {id} ({connector}): {failure} (tried {tried} times)")]
+    TooOften {
+        /// Which.
+        id: Arc<str>,
+        /// Name and version.
+        connector: String,
+        /// What it said last.
+        failure: Arc<Failure>,
+        /// How often it was tried.
+        tried: u32,
+    },
+    /// Its answer breaks the contract.
+    #[error("processor {id} ({connector}): {breach}")]
+    Breach {
+        /// Which.
+        id: Arc<str>,
+        /// Name and version.
+        connector: String,
+        /// How.
+        breach: String,
+    },
+    /// Its instances keep ending, and nothing goes through.
+    #[error("processor {id} ({connector}): {reason}; {instances} instances in a row ended and no record went through")]
+    Blamed {
+        /// Which.
+        id: Arc<str>,
+        /// Name and version.
+        connector: String,
+        /// What happened last.
+        reason: Arc<str>,
+        /// How many instances ended since a record went through last.
+        instances: u32,
+    },
+    /// It paused, and nothing more comes after what it has.
+    #[error("{why}")]
+    Paused {
+        /// Why.
+        why: Arc<str>,
+    },
     /// More records failed than the pipeline tolerates.
     #[error(
         "processor {id} ({connector}): of the last {window} records more than {tolerance} failed; this was one too many: {reason}"
@@ -54,6 +94,9 @@ pub enum ProcessorError {
     /// It was asked to stop while something was to be processed again.
     #[error("asked to stop")]
     Asked,
+    /// Nobody waits for the portion any more.
+    #[error("nobody waits for it")]
+    LetGo,
 }
 
 impl ProcessorError {
@@ -63,6 +106,7 @@ impl ProcessorError {
             Self::TooMany { .. } => {
                 "mend the record or the processor and run again; or let more be given up (dead-letters.window, dead-letters.tolerance)"
             }
+            Self::Breach { .. } => "ask the processor's author; then run again: what is pending is processed again",
             _ => "mend the processor and run again: what is pending is processed again",
         }
     }

@@ -21,24 +21,38 @@ pub struct World {
     rng: fastrand::Rng,
     /// How many more faults there are.
     faults: u32,
-    /// Every delivery of each run, the repeated ones too: partition and sequence.
-    pub delivered: Vec<Vec<(String, u64)>>,
+    /// Every delivery of each run, the repeated ones too: partition, sequence and ordinal.
+    pub delivered: Vec<Vec<(String, u64, u32)>>,
     /// The moment before which nobody may write: it has said that nothing can succeed.
     shut: Option<Duration>,
     /// Whether what comes twice comes in the same cut, and in which each record came.
-    pub exact: Option<HashMap<(String, u64), String>>,
+    pub exact: Option<HashMap<(String, u64, u32), String>>,
+    /// How many records may be rejected in a run before nothing more is delivered; `None` where that does not matter.
+    pub tolerance: Option<u32>,
+    /// How many were, in this run.
+    rejected: u32,
     /// What the host did that it must not do.
     pub fault: Option<String>,
 }
 
 impl World {
     pub fn new(seed: u64, faults: u32) -> Self {
-        Self { rng: fastrand::Rng::with_seed(seed), faults, delivered: Vec::new(), shut: None, exact: None, fault: None }
+        Self {
+            rng: fastrand::Rng::with_seed(seed),
+            faults,
+            delivered: Vec::new(),
+            shut: None,
+            exact: None,
+            tolerance: None,
+            rejected: 0,
+            fault: None,
+        }
     }
 
     /// A run begins, with a clock of its own.
     pub fn begin(&mut self) {
         self.shut = None;
+        self.rejected = 0;
         self.delivered.push(Vec::new());
     }
 
@@ -56,8 +70,9 @@ impl World {
     /// A record that comes again comes in the cut that it came in before.
     fn note_cut(&mut self, batch: &Batch) {
         let Some(cuts) = &mut self.exact else { return };
-        for sequence in batch.sequences() {
-            let cut = cuts.entry((batch.partition().to_string(), *sequence)).or_insert_with(|| batch.id().to_owned());
+        for (at, sequence) in batch.sequences().iter().enumerate() {
+            let ordinal = ordinal(batch, at);
+            let cut = cuts.entry((batch.partition().to_string(), *sequence, ordinal)).or_insert_with(|| batch.id().to_owned());
             if cut != batch.id() {
                 self.fault = Some(format!("{}/{sequence} came in cut {cut} and then in {}", batch.partition(), batch.id()));
             }
@@ -138,6 +153,9 @@ impl FarSession for FakeSession {
             if world.shut.is_some_and(|shut| now < shut) {
                 world.fault = Some(format!("it was written to at {now:?} and had said that nothing can succeed"));
             }
+            if world.tolerance.is_some_and(|most| world.rejected > most) {
+                world.fault = Some(format!("it was written to when {} records had been rejected", world.rejected));
+            }
             world.note_cut(batch);
             let longest = if world.rng.u32(0..20) == 0 { 20_000 } else { 100 };
             Duration::from_millis(world.rng.u64(0..longest))
@@ -147,8 +165,16 @@ impl FarSession for FakeSession {
         let answer = world.answer(batch, self.order);
         for Run { records, fate } in &answer.runs {
             if matches!(fate, Fate::Delivered | Fate::Warned(_)) {
-                let delivered = records.range().map(|record| (batch.partition().to_string(), batch.sequences()[record]));
+                let delivered = records.range();
+                let delivered = delivered.map(|at| (batch.partition().to_string(), batch.sequences()[at], ordinal(batch, at)));
                 world.delivered.last_mut().unwrap().extend(delivered);
+            }
+            let alone = answer.trouble.is_none() || batch.count() == 1;
+            if let Fate::Failed(failure) = fate
+                && failure.kind == FailureKind::Rejected
+                && alone
+            {
+                world.rejected += records.len();
             }
             if let Fate::Failed(failure) = fate
                 && failure.kind == FailureKind::Fatal
@@ -170,6 +196,11 @@ impl FarSession for FakeSession {
     fn room(&self) -> Room {
         Room { most: u64::MAX, usual: u64::MAX }
     }
+}
+
+/// Which of several that a processor made of one.
+pub fn ordinal(batch: &Batch, at: usize) -> u32 {
+    batch.ordinals().get(at).copied().unwrap_or_default()
 }
 
 impl World {

@@ -5,9 +5,10 @@
 
 mod far;
 mod rest;
+mod shop;
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeSet, HashMap},
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -17,10 +18,14 @@ use tokio::sync::watch;
 use self::{
     far::{Fake, World},
     rest::{MemoryStore, Partitions},
+    shop::{FakeProcessor, Shop, made},
 };
-use super::{Delivery, Ended, Gate, Outlet, Pipeline, Policy, Rate, Stopping, Surroundings};
+use super::{
+    Delivery, DestinationError, Ended, Gate, Outlet, Pipeline, PipelineError, Policy, ProcessorError, Rate, Step, Stopping,
+    Surroundings,
+};
 use crate::{
-    clock::VirtualClock,
+    clock::{Clock, VirtualClock},
     config::{self, Interval, OnUnknown, Retry, Then},
     connector::descriptor::Order,
 };
@@ -34,6 +39,9 @@ const RUNS: u32 = 200;
 /// Moves of the clock after which a run must have come to its end, or be broken off.
 const MOVES: u32 = 20_000;
 
+/// A processor, and what happens where it fails.
+type Maker = (Arc<Mutex<Shop>>, Retry, OnUnknown);
+
 /// What a case is made of.
 struct Case {
     rng: fastrand::Rng,
@@ -44,6 +52,10 @@ struct Case {
     interval: Duration,
     partitions: Partitions,
     outlets: Vec<(Delivery, Order, Arc<Mutex<World>>)>,
+    /// The processors of the pipeline, and of each destination.
+    processors: (Vec<Maker>, Vec<Vec<Maker>>),
+    /// Of so many records, how many the pipeline's processors may give up.
+    tolerance: (u32, u32),
     /// How many more runs are broken off.
     crashes: u32,
 }
@@ -54,11 +66,24 @@ impl Case {
         let partitions = Partitions::new(&mut rng);
         let outlets: Vec<_> = (0..rng.usize(1..=3)).map(|_| outlet(&mut rng)).collect();
         let exact = rng.u32(0..3) == 0;
+        let chain =
+            |rng: &mut fastrand::Rng| -> Vec<Maker> { (0..[0, 0, 1, 2][rng.usize(0..4)]).map(|_| maker(rng, exact)).collect() };
+        let processors = (chain(&mut rng), outlets.iter().map(|_| chain(&mut rng)).collect());
         for (_, _, world) in outlets.iter().filter(|_| exact) {
             world.lock().unwrap().exact = Some(HashMap::new());
         }
         let interval = Duration::from_millis(if rng.bool() { 0 } else { rng.u64(1..2000) });
-        Self { window: rng.u32(1..=5), exact, interval, partitions, outlets, crashes: rng.u32(0..4), rng }
+        Self {
+            window: rng.u32(1..=5),
+            exact,
+            processors,
+            tolerance: if rng.u32(0..5) == 0 { (1000, rng.u32(0..3)) } else { (0, 0) },
+            interval,
+            partitions,
+            outlets,
+            crashes: rng.u32(0..4),
+            rng,
+        }
     }
 
     /// Runs until all is settled.
@@ -91,11 +116,20 @@ impl Case {
             if pending && ended.error.is_none() {
                 return Err(format!("something is pending and nothing says why: {counts:?}"));
             }
+            if ended.error.as_ref().is_some_and(too_many) {
+                // An operator looks, and lets more be given up.
+                self.tolerance = (0, 0);
+                for (delivery, _, world) in &mut self.outlets {
+                    delivery.tolerance = (0, 0);
+                    world.lock().unwrap().tolerance = None;
+                }
+            }
             if !pending && store.is_done(&self.partitions) {
                 return self.holds(&store);
             }
             if let Some(error) = &ended.error
                 && !pending
+                && !matches!(error, PipelineError::TooMany { .. })
             {
                 return Err(format!("it failed, and nothing is pending: {error}"));
             }
@@ -119,19 +153,24 @@ impl Case {
             .map(|(index, (delivery, order, world))| {
                 world.lock().unwrap().begin();
                 let far = Fake { world: world.clone(), clock: clock.clone(), order: *order };
-                Outlet::new(format!("d{index}").into(), Arc::new(far), delivery.clone())
+                let mut outlet = Outlet::new(format!("d{index}").into(), Arc::new(far), delivery.clone());
+                outlet.processors = steps(&self.processors.1[index], &clock);
+                outlet
             })
             .collect();
         let worlds: Vec<_> = self.outlets.iter().map(|(_, _, world)| world.clone()).collect();
-        let gates: Vec<_> = outlets.iter().map(|outlet| outlet.gate.clone()).collect();
+        let makers = self.processors.0.iter().chain(self.processors.1.iter().flatten());
+        let shops: Vec<_> = makers.map(|(shop, _, _)| shop.clone()).collect();
+        let entrance = Gate::default();
+        let gates: Vec<_> = outlets.iter().map(|outlet| outlet.gate.clone()).chain([entrance.clone()]).collect();
         let pipeline = Pipeline {
             id: "p".into(),
             source: Box::new(source),
-            processors: Vec::new(),
+            processors: steps(&self.processors.0, &clock),
             outlets,
             window,
             checkpoint_interval: self.interval,
-            tolerance: (0, 0),
+            tolerance: self.tolerance,
             read_before,
             exact_batches: self.exact.then(|| store.cuts_now()),
         };
@@ -141,7 +180,7 @@ impl Case {
         let kept: Arc<dyn crate::store::Store> = store.clone();
         let before = store.writes();
         let ended = executor.block_on(async {
-            let surroundings = Surroundings { store: kept, clock: clock.clone(), stop, entrance: Gate::default() };
+            let surroundings = Surroundings { store: kept, clock: clock.clone(), stop, entrance };
             let mut run = tokio::spawn(pipeline.run(surroundings, progress));
             for _ in 0..moves {
                 // Whoever can go on does so before time passes.
@@ -156,7 +195,8 @@ impl Case {
                 }
                 // What waits for a person gets one, who has mended what was wrong.
                 worlds.iter().for_each(|world| world.lock().unwrap().mended());
-                if !gates.iter().any(Gate::resume) {
+                shops.iter().for_each(|shop| shop.lock().unwrap().mended());
+                if gates.iter().filter(|gate| gate.resume()).count() == 0 {
                     return Err(format!("nobody has anything to do, and it is not at its end: {:?}", seen.counts()));
                 }
             }
@@ -176,33 +216,94 @@ impl Case {
 
     /// What must be true once all is settled.
     fn holds(&self, store: &MemoryStore) -> Result<(), String> {
+        for (shop, _, _) in self.processors.0.iter().chain(self.processors.1.iter().flatten()) {
+            if let Some(fault) = &shop.lock().unwrap().fault {
+                return Err(format!("a processor: {fault}"));
+            }
+        }
         for (index, (delivery, order, world)) in self.outlets.iter().enumerate() {
             let letters = store.letters(&format!("d{index}"));
+            let shops: Vec<_> =
+                self.processors.0.iter().chain(&self.processors.1[index]).map(|(shop, _, _)| shop.clone()).collect();
             let world = world.lock().unwrap();
             if let Some(fault) = &world.fault {
                 return Err(format!("d{index}: {fault}"));
             }
             for (partition, keys) in self.partitions.all() {
                 let group = |sequence: u64| (by_key(delivery, *order)).then(|| keys[sequence as usize]);
-                let mut all = HashSet::new();
+                let mut all: HashMap<u64, BTreeSet<u32>> = HashMap::new();
                 for run in &world.delivered {
                     let mut latest = HashMap::new();
-                    for (_, sequence) in run.iter().filter(|(of, _)| of == partition) {
-                        all.insert(*sequence);
-                        let before = latest.insert(group(*sequence), *sequence);
-                        if delivery.ordered && before >= Some(*sequence) {
-                            return Err(format!("d{index}: {partition}/{sequence} came behind {before:?}"));
+                    for (_, sequence, ordinal) in run.iter().filter(|(of, _, _)| of == partition) {
+                        all.entry(*sequence).or_default().insert(*ordinal);
+                        let before = latest.insert(group(*sequence), (*sequence, *ordinal));
+                        if delivery.ordered && before >= Some((*sequence, *ordinal)) {
+                            return Err(format!("d{index}: {partition}/{sequence}.{ordinal} came behind {before:?}"));
                         }
                     }
                 }
-                let missing = |sequence: &u64| !all.contains(sequence) && !letters.contains(&(partition.to_owned(), *sequence));
-                if let Some(sequence) = (0..keys.len() as u64).find(missing) {
-                    return Err(format!("d{index}: {partition}/{sequence} is nowhere"));
+                let letters: Vec<_> = letters.iter().filter(|letter| *letter.partition == *partition).collect();
+                for sequence in 0..keys.len() as u64 {
+                    let of: Vec<_> = letters.iter().filter(|letter| letter.sequence == sequence).collect();
+                    // A destination gives up one of several, a source or a processor all that it would have become.
+                    if of.iter().any(|letter| letter.reason.connector.as_deref() != Some("fake 1.0.0")) {
+                        continue;
+                    }
+                    let (made, rejected) = made(&shops, sequence);
+                    let dealt: BTreeSet<u32> = of.iter().map(|letter| letter.ordinal).collect();
+                    let mut dealt: Vec<u32> = dealt.union(&all.remove(&sequence).unwrap_or_default()).copied().collect();
+                    dealt.sort_unstable();
+                    if rejected || dealt != made {
+                        return Err(format!("d{index}: of {partition}/{sequence} came {dealt:?} and not {made:?} ({rejected})"));
+                    }
                 }
             }
         }
         Ok(())
     }
+}
+
+/// Whether more was given up than may.
+fn too_many(error: &PipelineError) -> bool {
+    let processor = |error: &ProcessorError| matches!(error, ProcessorError::TooMany { .. });
+    match error {
+        PipelineError::TooMany { .. } | PipelineError::Destination { cause: DestinationError::TooMany { .. }, .. } => true,
+        PipelineError::Destination { cause: DestinationError::Processor(error), .. } => processor(error),
+        PipelineError::Processor(error) => processor(error),
+        _ => false,
+    }
+}
+
+/// A processor; where it is to be harmless, one that gives up nothing in one run that goes through in another.
+fn maker(rng: &mut fastrand::Rng, harmless: bool) -> Maker {
+    let mut shop = Shop::new(rng);
+    shop.harmless = harmless;
+    let millis = |rng: &mut fastrand::Rng, most: u64| Some(Interval::from_millis(rng.u64(1..=most)));
+    let retry = Retry {
+        min_delay: millis(rng, 2000),
+        max_delay: millis(rng, 60_000),
+        factor: Some(rng.u32(1..4)),
+        max_attempts: rng.bool().then(|| rng.u32(1..5)),
+        then: Some(if harmless { Then::Stop } else { [Then::Stop, Then::DeadLetter][rng.usize(0..2)] }),
+        ..Retry::default()
+    };
+    let on_unknown = [OnUnknown::Retry, OnUnknown::Hold, OnUnknown::DeadLetter][rng.usize(0..if harmless { 2 } else { 3 })];
+    (Arc::new(Mutex::new(shop)), retry, on_unknown)
+}
+
+fn steps(makers: &[Maker], clock: &Clock) -> Vec<Step> {
+    let step = |(shop, retry, on_unknown): &Maker| {
+        shop.lock().unwrap().mended();
+        Step {
+            processor: Arc::new(FakeProcessor { shop: shop.clone(), clock: clock.clone() }),
+            retry: Policy::RECORD.with(retry),
+            outage: Policy::OUTAGE.with(&Retry { max_attempts: None, ..*retry }),
+            throttle: (Duration::from_millis(1), Duration::from_secs(10)),
+            on_unknown: *on_unknown,
+            computes: false,
+        }
+    };
+    makers.iter().map(step).collect()
 }
 
 /// Whether order holds among the records of a key alone.
@@ -224,7 +325,7 @@ fn outlet(rng: &mut fastrand::Rng) -> (Delivery, Order, Arc<Mutex<World>>) {
     };
     let outage = Retry { max_attempts: (rng.u32(0..4) == 0).then(|| rng.u32(2..6)), then: Some(Then::Stop), ..retry };
     let rate = config::Rate { records: (rng.u32(0..4) == 0).then(|| rng.u32(1..50)), ..config::Rate::default() };
-    let delivery = Delivery {
+    let mut delivery = Delivery {
         ordered: order != Order::None && rng.u32(0..5) > 0,
         lanes: if rng.u32(0..3) == 0 { rng.u32(2..4) } else { 1 },
         retry: Policy::RECORD.with(&retry),
@@ -238,7 +339,13 @@ fn outlet(rng: &mut fastrand::Rng) -> (Delivery, Order, Arc<Mutex<World>>) {
         ..Delivery::default()
     };
     let faults = rng.u32(0..30);
-    (delivery, order, Arc::new(Mutex::new(World::new(rng.u64(..), faults))))
+    let mut world = World::new(rng.u64(..), faults);
+    if delivery.lanes == 1 && !delivery.best_effort && rng.u32(0..4) == 0 {
+        let most = rng.u32(0..3);
+        world.tolerance = Some(most);
+        delivery.tolerance = (1_000_000, most);
+    }
+    (delivery, order, Arc::new(Mutex::new(world)))
 }
 
 #[test]

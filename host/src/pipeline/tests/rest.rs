@@ -1,7 +1,7 @@
 //! Where records come from, and where it is kept what became of them: in memory, and in step with a virtual clock.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -183,11 +183,11 @@ impl MemoryStore {
         self.0.lock().unwrap().cuts.clone()
     }
 
-    /// The records that a destination, or the source, gave up.
-    pub fn letters(&self, destination: &str) -> HashSet<(String, u64)> {
+    /// What a destination, a processor or the source gave up of what one destination gets.
+    pub fn letters(&self, destination: &str) -> Vec<DeadLetter> {
         let kept = self.0.lock().unwrap();
         let own = kept.letters.iter().filter(|letter| letter.destination.as_deref().is_none_or(|of| of == destination));
-        own.map(|letter| (letter.partition.to_string(), letter.sequence)).collect()
+        own.cloned().collect()
     }
 }
 
