@@ -207,8 +207,12 @@ async fn prepare(row: &Row, folder: &Scratch) -> Stages {
             animal["on-unknown"] = json!("hold");
             Stages { processors: json!([]), destination: animal }
         }
-        Role::Processor => Stages { processors: json!([animal]), destination: behind },
+        Role::Processor => {
+            animal["on-unknown"] = json!("dead-letter");
+            Stages { processors: json!([animal]), destination: behind }
+        }
         Role::OfDestination => {
+            animal["on-unknown"] = json!("dead-letter");
             behind["processors"] = json!([animal]);
             Stages { processors: json!([]), destination: behind }
         }

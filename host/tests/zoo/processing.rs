@@ -106,7 +106,7 @@ fn said() -> Vec<Row> {
         Row::mangles("answer-at-length", 3 << 20, over()).limits(brief()),
         Row::mangles("progress", 0, ended("process", "progress was reported outside of write")),
         Row::mangles("follow-ups", 0, Outcome::Each(&["not granted"])),
-        Row::mangles("fail-open", 0, ends("open failed: rejected: told not to open")),
+        Row::mangles("fail-open", 0, ends("fatal: open failed: told not to open")),
         Row::mangles("fail-close", 0, delivers("told not to close")),
     ]
 }
