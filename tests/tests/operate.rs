@@ -174,3 +174,73 @@ fn checkpoints_of_another_source_are_refused_with_the_command_that_lets_it_begin
     let again = scratch.run(&["run", "pipeline.yaml", "--output", "json"]).unwrap();
     assert_eq!(again.json().unwrap()["pipelines"][0]["read"], 1, "{}", again.stderr);
 }
+
+/// A pipeline `run` to these destinations, of which those called `shut` take nothing.
+fn to(scratch: &Scratch, destinations: &[(&str, &str)]) {
+    let component = component("guest-scripted").unwrap().display().to_string();
+    let destination = |(id, script): &(&str, &str)| {
+        format!(
+            "\n      - id: {id}\n        component: {component}\n        settings: {{ script: \"{script}\" }}\n        grants: {{ directories: \
+             [ {{ host: journal, guest: /journal, access: read-write }} ] }}"
+        )
+    };
+    let destinations: String = destinations.iter().map(destination).collect();
+    let source = "{ kind: file, path: records.txt, format: lines }";
+    let file = format!("version: 1\npipelines:\n  - id: run\n    source: {source}\n    destinations:{destinations}\n");
+    scratch.write("pipeline.yaml", file).unwrap();
+}
+
+#[test]
+fn a_destination_that_left_with_records_is_refused_until_somebody_says_what_becomes_of_them() {
+    let scratch = Scratch::new().unwrap();
+    fs::create_dir(scratch.path("journal")).unwrap();
+    scratch.write("records.txt", "a\nb\nc\n").unwrap();
+    let shut = "fail=fatal";
+    to(&scratch, &[("open", ""), ("shut", shut)]);
+    let ran = scratch.run(&["run", "pipeline.yaml"]).unwrap();
+    assert_eq!(ran.code, Some(1), "{}", ran.stderr);
+    assert_eq!(document(&scratch, &["checkpoints", "show"])["pipelines"][0]["destinations"], json!(["shut"]));
+
+    to(&scratch, &[("open", "")]);
+    for command in ["check", "run"] {
+        let stderr = refused(&scratch, &[command, "pipeline.yaml"]);
+        let words = "error: destination shut of pipeline run is not in this file any more, and may be owed records";
+        assert!(stderr.contains(words), "{stderr}");
+        assert!(stderr.contains("`wharf checkpoints discard run shut --data-dir "), "{stderr}");
+        assert!(stderr.contains("`wharf checkpoints move run shut NAME --data-dir "), "{stderr}");
+    }
+    let stderr = refused(&scratch, &["checkpoints", "discard", "run", "sut"]);
+    assert!(stderr.contains("destination sut of pipeline run is owed nothing") && stderr.contains("owed to shut"), "{stderr}");
+
+    // The same by another name: it gets what it is owed.
+    assert_eq!(text(&scratch, &["checkpoints", "move", "run", "shut", "new"]), "run: what shut may be owed is new's\n");
+    refused(&scratch, &["run", "pipeline.yaml"]);
+    to(&scratch, &[("open", ""), ("new", "")]);
+    let ran = scratch.run(&["run", "pipeline.yaml", "--output", "json"]).unwrap();
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert_eq!(ran.json().unwrap()["pipelines"][0]["destinations"][1]["delivered"], 3);
+    assert_eq!(document(&scratch, &["checkpoints", "show"])["pipelines"][0]["destinations"], json!([]));
+
+    // Nothing is owed: whoever leaves now leaves nothing behind.
+    to(&scratch, &[("open", "")]);
+    assert_eq!(scratch.run(&["run", "pipeline.yaml"]).unwrap().code, Some(0));
+}
+
+#[test]
+fn what_a_destination_is_owed_is_discarded_by_name_and_a_pipeline_that_left_is_told_of() {
+    let scratch = Scratch::new().unwrap();
+    fs::create_dir(scratch.path("journal")).unwrap();
+    scratch.write("records.txt", "a\nb\nc\n").unwrap();
+    to(&scratch, &[("open", ""), ("shut", "fail=fatal")]);
+    assert_eq!(scratch.run(&["run", "pipeline.yaml"]).unwrap().code, Some(1));
+    let other = fs::read_to_string(scratch.path("pipeline.yaml")).unwrap().replace("id: run", "id: other");
+    scratch.write("other.yaml", other).unwrap();
+    let checked = text(&scratch, &["check", "other.yaml"]);
+    let words = "pipeline run of this data directory is not in this file; it left records that were read and may not be settled, for shut";
+    assert!(checked.contains(words), "{checked}");
+
+    assert_eq!(text(&scratch, &["checkpoints", "discard", "run", "shut"]), "run: shut is owed nothing any more\n");
+    to(&scratch, &[("open", "")]);
+    let ran = scratch.run(&["run", "pipeline.yaml"]).unwrap();
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+}

@@ -150,7 +150,7 @@ async fn recognised(pipelines: &[PlannedPipeline], data_dir: &Path) -> Result<Ve
     let looked = tokio::task::spawn_blocking(move || SqliteStore::look(&path)).await;
     match looked.map_err(|error| Refusal::new(error.to_string()))? {
         Ok(None) => Ok(Vec::new()),
-        Ok(Some(store)) => runtime::recognised(&store, pipelines, data_dir).await.map_err(refused),
+        Ok(Some(store)) => runtime::recognised(&store, pipelines, data_dir, &|_| Vec::new()).await.map_err(refused),
         Err(error) => Ok(vec![format!("whether the checkpoints are of these sources is not known: {error}")]),
     }
 }

@@ -10,6 +10,7 @@ use super::{
     report::{self, Refusal, grouped},
 };
 use crate::{
+    config::Id,
     operate::{Answer, PipelineDocument, Request},
     sandbox::output::printable,
 };
@@ -34,13 +35,33 @@ pub enum Command {
         #[command(flatten)]
         on: On,
     },
+    /// Has a destination that is not in the pipeline file any more miss what it may be owed.
+    Discard {
+        /// The pipeline.
+        pipeline: String,
+        /// The destination.
+        destination: String,
+        #[command(flatten)]
+        on: On,
+    },
+    /// Gives what a destination may be owed to the one that it has become: the same by another name.
+    Move {
+        /// The pipeline.
+        pipeline: String,
+        /// The destination's name before.
+        destination: String,
+        /// Its name now.
+        to: Id,
+        #[command(flatten)]
+        on: On,
+    },
 }
 
 impl Command {
     /// For whom to print.
     pub fn output(&self) -> Output {
         match self {
-            Self::Show { on, .. } | Self::Reset { on, .. } => on.output,
+            Self::Show { on, .. } | Self::Reset { on, .. } | Self::Discard { on, .. } | Self::Move { on, .. } => on.output,
         }
     }
 
@@ -70,9 +91,29 @@ impl Command {
                     }
                 }
             }
+            Self::Discard { pipeline, destination, on } => {
+                let told = format!("{pipeline}: {destination} is owed nothing any more\n");
+                settle(Request::DiscardDestination { pipeline, destination }, &told, &on).await?;
+            }
+            Self::Move { pipeline, destination, to, on } => {
+                let told = format!("{pipeline}: what {destination} may be owed is {to}'s\n");
+                settle(Request::MoveDestination { pipeline, destination, to: to.to_string() }, &told, &on).await?;
+            }
         }
         Ok(SETTLED)
     }
+}
+
+/// Asks for something that is done once, and tells that it is.
+async fn settle(request: Request, told: &str, on: &On) -> Result<(), Refusal> {
+    let Answer::Removed(removed) = Desk::open(&on.data_dir).await?.ask(request).await? else {
+        return Err(astray());
+    };
+    match on.output {
+        Output::Json => report::print(&json!({"removed": removed})),
+        Output::Text => report::print_text(told),
+    }
+    Ok(())
 }
 
 fn text(pipelines: &[PipelineDocument]) -> String {

@@ -15,7 +15,7 @@ pub struct PipelineDocument {
     pub id: String,
     /// What it read when it last ran; `null` where that is not known.
     pub source: Option<SourceDocument>,
-    /// The destinations that it delivered to when it last ran, as far as is known.
+    /// The destinations that may be owed records: those of a run that has not ended, or those that had not dealt with all when it did.
     pub destinations: Vec<String>,
     /// How far it got in each partition.
     pub checkpoints: Vec<CheckpointDocument>,
@@ -85,7 +85,7 @@ pub(super) async fn reset(store: &impl PipelineStore, pipeline: &str, partition:
     Ok(removed)
 }
 
-fn find<'a>(known: &'a [KnownPipeline], pipeline: &str) -> Result<&'a KnownPipeline, Refused> {
+pub(super) fn find<'a>(known: &'a [KnownPipeline], pipeline: &str) -> Result<&'a KnownPipeline, Refused> {
     known.iter().find(|known| known.id == pipeline).ok_or_else(|| {
         let near = nearest(pipeline, known.iter().map(|known| known.id.as_str()));
         let hint = near

@@ -5,6 +5,7 @@
 
 mod checkpoints;
 mod dead_letters;
+pub mod destinations;
 pub mod socket;
 pub mod sources;
 mod status;
@@ -71,6 +72,22 @@ pub enum Request {
     },
     /// To read the pipeline file again.
     Reload,
+    /// To forget that a destination is owed records. Not to be answered while its pipeline runs.
+    DiscardDestination {
+        /// Of which pipeline.
+        pipeline: String,
+        /// Which.
+        destination: String,
+    },
+    /// What one destination is owed another one is: the same by another name. Not to be answered while its pipeline runs.
+    MoveDestination {
+        /// Of which pipeline.
+        pipeline: String,
+        /// Which.
+        destination: String,
+        /// Its name now.
+        to: String,
+    },
 }
 
 /// What is answered.
@@ -120,6 +137,12 @@ pub async fn answer(request: Request, store: &(impl LetterStore + PipelineStore)
         Request::ShowCheckpoints { pipeline } => Answer::Checkpoints(checkpoints::show(store, pipeline.as_deref()).await?),
         Request::ResetCheckpoints { pipeline, partition } => {
             Answer::Removed(checkpoints::reset(store, &pipeline, partition.as_deref()).await?)
+        }
+        Request::DiscardDestination { pipeline, destination } => {
+            Answer::Removed(destinations::discard(store, &pipeline, &destination).await?)
+        }
+        Request::MoveDestination { pipeline, destination, to } => {
+            Answer::Removed(destinations::rename(store, &pipeline, &destination, &to).await?)
         }
         Request::Status | Request::Pause { .. } | Request::Resume { .. } | Request::Reload => {
             return Err(Refused {

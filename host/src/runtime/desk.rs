@@ -32,7 +32,9 @@ impl Answers for Desk {
                     Ok(Answer::Done(done))
                 }
                 Request::Reload => Ok(Answer::Reloaded(Box::new(self.reload().await?))),
-                request @ Request::ResetCheckpoints { .. } => {
+                request @ (Request::ResetCheckpoints { .. }
+                | Request::DiscardDestination { .. }
+                | Request::MoveDestination { .. }) => {
                     self.is_at_rest(&request)?;
                     operate::answer(request, &self.lives.means.store).await
                 }
@@ -52,14 +54,19 @@ impl Desk {
 
     /// The checkpoints of a pipeline that runs stand in its memory too, and it would write them again.
     fn is_at_rest(&self, request: &Request) -> Result<(), Refused> {
-        let Request::ResetCheckpoints { pipeline, .. } = request else { return Ok(()) };
+        let (Request::ResetCheckpoints { pipeline, .. }
+        | Request::DiscardDestination { pipeline, .. }
+        | Request::MoveDestination { pipeline, .. }) = request
+        else {
+            return Ok(());
+        };
         match self.lives.find(pipeline) {
             Some(life) if !life.is_over() => Err(Refused {
                 what: format!(
-                    "pipeline {pipeline} is running, and would go on where it is and write its checkpoints again; also where it is paused"
+                    "pipeline {pipeline} is running, and would go on where it is and write that again; also where it is paused"
                 ),
                 hint: Some(format!(
-                    "stop the host first; or take {pipeline} out of the pipeline file, `wharf reload`, reset it, put it back, and `wharf reload` again"
+                    "stop the host first; or take {pipeline} out of the pipeline file, `wharf reload`, do it, put it back, and `wharf reload` again"
                 )),
             }),
             _ => Ok(()),
@@ -84,10 +91,13 @@ fn millis(until: Duration, now: Duration) -> u64 {
 }
 
 fn status(pipeline: &PipelineOverview, now: Duration, at: &dyn Fn(Duration) -> String) -> PipelineStatus {
-    let PipelineOverview { id, state, since, progress, destinations, restarts, error, .. } = pipeline;
+    let PipelineOverview { id, state, since, progress, destinations, restarts, error, pause, .. } = pipeline;
     let counts = progress.counts();
     let (why, hint) = match (state, error) {
-        (State::Paused, _) => (Some("paused by hand".to_owned()), None),
+        (State::Paused, _) => {
+            let why = pause.as_ref().filter(|pause| !pause.by_hand).map(|pause| pause.why.to_string());
+            (Some(why.unwrap_or_else(|| "paused by hand".to_owned())), None)
+        }
         (State::Restarting { .. } | State::Ended, Some((why, hint))) => (Some(why.to_string()), Some(hint.to_string())),
         _ => (None, None),
     };

@@ -6,7 +6,7 @@ use thiserror::Error;
 
 use crate::{
     config::Place,
-    operate::sources::OtherSource,
+    operate::{destinations::Gone, sources::OtherSource},
     pipeline::PipelineError,
     sandbox::tokens::vault::VaultError,
     source::SourceError,
@@ -35,6 +35,14 @@ pub enum StartError {
         /// Where the checkpoints are.
         data_dir: PathBuf,
     },
+    /// A destination left its pipeline, and may be owed records.
+    #[error("{cause}")]
+    Gone {
+        /// Which.
+        cause: Gone,
+        /// Where the data directory is.
+        data_dir: PathBuf,
+    },
     /// A source cannot be read as the pipeline file says.
     #[error("pipeline {pipeline}: source: {cause}")]
     Source {
@@ -51,6 +59,7 @@ impl StartError {
         match self {
             Self::Tokens(error) => return error.hint(),
             Self::OtherSource { cause, data_dir, .. } => return cause.hint(data_dir),
+            Self::Gone { cause, data_dir } => return cause.hint(data_dir),
             Self::DataDir(error) => error.hint(),
             Self::Store(error) => error.hint(),
             Self::Source { .. } => "mend the source, or correct the pipeline file",
@@ -64,7 +73,7 @@ impl StartError {
     pub fn place(&self) -> Option<&Place> {
         match self {
             Self::OtherSource { place, .. } => Some(place),
-            Self::DataDir(_) | Self::Store(_) | Self::Tokens(_) | Self::Source { .. } => None,
+            Self::DataDir(_) | Self::Store(_) | Self::Tokens(_) | Self::Gone { .. } | Self::Source { .. } => None,
         }
     }
 }

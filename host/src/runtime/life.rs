@@ -19,10 +19,12 @@ use crate::{
     clock::Clock,
     config,
     connector::{Opening, Processor},
-    pipeline::{self, Destination, Ended, Gate, Outlet, Pause, Pipeline, PipelineError, Progress, Step, Stopping, Surroundings},
+    pipeline::{
+        self, Counts, Destination, Ended, Gate, Outlet, Pause, Pipeline, PipelineError, Progress, Step, Stopping, Surroundings,
+    },
     plan::PlannedPipeline,
     sandbox::output::printable,
-    store::{Kept, SqliteState, SqliteStore, Store},
+    store::{Kept, PipelineStore, SqliteState, SqliteStore, Store, StoreError},
 };
 
 /// What all pipelines of a host work with.
@@ -271,6 +273,12 @@ impl Life {
         was_shut || waits
     }
 
+    /// The destinations that have dealt with all that was read so far.
+    pub fn idle(&self) -> Vec<String> {
+        let counts = locked(&self.shown).progress.counts();
+        counts.destinations.iter().filter(|one| one.pending == 0).map(|one| one.id.to_string()).collect()
+    }
+
     /// The gate of a destination.
     pub fn gate(&self, destination: &str) -> Option<&Gate> {
         self.gates.outlets.get(destination)
@@ -279,8 +287,8 @@ impl Life {
     /// How it stands.
     pub fn overview(&self) -> PipelineOverview {
         let shown = locked(&self.shown);
-        let paused = self.gates.entrance.state().pause;
-        let (state, since) = match (shown.state, paused) {
+        let pause = self.gates.entrance.state().pause;
+        let (state, since) = match (shown.state, &pause) {
             (State::Running, _) if *self.stop.borrow() != Stopping::No => (State::Stopping, shown.since),
             (State::Running, Some(pause)) => (State::Paused, pause.since),
             (state, _) => (state, shown.since),
@@ -302,6 +310,7 @@ impl Life {
             processors: processors(&self.planned),
             restarts: shown.restarts,
             error: shown.error.clone(),
+            pause,
         }
     }
 }
@@ -388,7 +397,7 @@ impl Course {
         }
     }
 
-    async fn start(&self, prepared: Prepared) -> (Option<crate::pipeline::Counts>, Option<PipelineError>, bool) {
+    async fn start(&self, prepared: Prepared) -> (Option<Counts>, Option<PipelineError>, bool) {
         let Prepared { pipeline, progress } = prepared;
         {
             let mut shown = locked(&self.shown);
@@ -396,12 +405,46 @@ impl Course {
             shown.progress = progress.clone();
             shown.counted = false;
         }
+        let owed = match self.begin_to_owe(pipeline.source.rereads()).await {
+            Ok(owed) => owed,
+            Err(error) => return (None, Some(error.into()), true),
+        };
         let (store, clock, stop) = (self.kept.clone(), self.means.clock.clone(), self.stop.clone());
         let surroundings = Surroundings { store, clock, stop, entrance: self.gates.entrance.clone() };
         match tokio::spawn(pipeline.run(surroundings, progress.clone())).await {
-            Ok(Ended { counts, error, rereads }) => (Some(counts), error, rereads),
+            Ok(Ended { counts, error, rereads }) => {
+                if rereads && let Err(error) = self.still_owed(owed, &counts).await {
+                    tracing::warn!(pipeline = %self.planned.id, %error, "whom records are owed to is not known any more");
+                }
+                (Some(counts), error, rereads)
+            }
             Err(error) => (Some(progress.counts()), Some(PipelineError::Reader(error.to_string())), true),
         }
+    }
+
+    /// From now on every destination may be owed records, whatever becomes of this process. Gives who was before.
+    async fn begin_to_owe(&self, rereads: bool) -> Result<Vec<String>, StoreError> {
+        let (store, id) = (&self.means.store, &self.planned.id);
+        let owed = store.destinations(id).await?;
+        // What cannot be read again is owed to nobody.
+        if rereads {
+            let all = self.planned.destinations.iter().map(|destination| destination.id.to_string());
+            // One that is not in the file any more is owed what it was.
+            store.keep_destinations(id, all.chain(owed.iter().cloned()).collect()).await?;
+        }
+        Ok(owed)
+    }
+
+    /// Notes which destinations are owed records still: those that left some, and as long as anything is left, those that were owed some before.
+    async fn still_owed(&self, before: Vec<String>, counts: &Counts) -> Result<(), StoreError> {
+        let (store, id) = (&self.means.store, &self.planned.id);
+        let checkpoints = store.checkpoints(id).await?;
+        let mut owed = Vec::new();
+        if checkpoints.iter().any(|checkpoint| checkpoint.next < checkpoint.read_to) {
+            let left = counts.destinations.iter().filter(|destination| destination.pending > 0);
+            owed.extend(left.map(|destination| destination.id.to_string()).chain(before));
+        }
+        store.keep_destinations(id, owed).await
     }
 
     async fn prepare(&self) -> Result<Prepared, PipelineError> {

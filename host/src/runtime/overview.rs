@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use super::{Used, lives::Lives, report::Total};
 use crate::{
-    pipeline::{Counts, Gate, Progress},
+    pipeline::{Counts, Gate, Pause, Progress},
     store::{LetterStore, LetterTotals, StoreError},
 };
 
@@ -37,6 +37,8 @@ pub struct PipelineOverview {
     pub restarts: u64,
     /// Why its last start ended early, and what to do; `None` where it did not.
     pub error: Option<(Arc<str>, Arc<str>)>,
+    /// Why all of it is paused: a person said so, or its processors take no more.
+    pub pause: Option<Pause>,
 }
 
 /// What a pipeline is doing.
@@ -44,7 +46,7 @@ pub struct PipelineOverview {
 pub enum State {
     /// It reads and writes, or waits for something to read.
     Running,
-    /// A person paused all of it.
+    /// All of it is paused.
     Paused,
     /// It ended in an error, and is to be started again.
     Restarting {

@@ -52,7 +52,11 @@ impl Lives {
             what: format!("everything goes on as it was: {error}"),
             hint: Some(error.hint()),
         };
-        told.remarks.extend(recognised(store, &pipelines, &self.data_dir).await.map_err(unsaid)?);
+        told.remarks.extend(
+            recognised(store, &pipelines, &self.data_dir, &|id| of(id).map(|life| life.idle()).unwrap_or_default())
+                .await
+                .map_err(unsaid)?,
+        );
         let shared = tokens.are(&self.tokens());
         if !shared {
             // Where it cannot be done, it is found out before anything is stopped.

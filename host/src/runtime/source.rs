@@ -6,24 +6,30 @@ use super::StartError;
 use crate::{
     clock::Clock,
     config::{self, At, PathOrGlob},
-    operate::sources,
+    operate::{destinations, sources},
     plan::PlannedPipeline,
     source::{
         Checkpoints, Compression, Cut, Cuts, FileOptions, FileSource, Format, GeneratorOptions, GeneratorSource, PointerError,
         Reading, Source, SourceError, StdinSource,
     },
-    store::PipelineStore,
+    store::{LetterStore, PipelineStore},
 };
 
-/// Holds what each pipeline reads against what its checkpoints are of. Gives in words what an operator should know.
+/// Holds what each pipeline reads against what its checkpoints are of, and its destinations against those that it may owe records. `idle` tells the
+/// destinations of a running pipeline that have dealt with all that was read so far. Gives in words what an operator should know.
 pub async fn recognised(
-    store: &impl PipelineStore,
+    store: &(impl PipelineStore + LetterStore),
     pipelines: &[PlannedPipeline],
     data_dir: &Path,
+    idle: &(dyn Fn(&str) -> Vec<String> + Sync),
 ) -> Result<Vec<String>, StartError> {
     let all: Vec<&str> = pipelines.iter().map(|planned| &*planned.id).collect();
     let mut remarks = Vec::new();
-    for PlannedPipeline { id, source, .. } in pipelines {
+    for PlannedPipeline { id, source, destinations, .. } in pipelines {
+        let destinations: Vec<&str> = destinations.iter().map(|destination| &*destination.id).collect();
+        if let Some(cause) = destinations::gone(store, id, &destinations, &idle(id)).await? {
+            return Err(StartError::Gone { cause, data_dir: data_dir.to_owned() });
+        }
         match sources::recognised(store, id, source, &all).await? {
             Ok(remark) => remarks.extend(remark),
             Err(cause) => {
@@ -32,6 +38,7 @@ pub async fn recognised(
             }
         }
     }
+    remarks.extend(destinations::left_behind(store, &all).await?);
     Ok(remarks)
 }
 

@@ -38,7 +38,7 @@ pub async fn start(plan: Plan, clock: Clock, run: &str) -> Result<Running, Start
     };
     plan.tokens.broker.open(Arc::new(store.clone())).await?;
     // Before anything runs.
-    for remark in recognised(&store, &plan.pipelines, &plan.data_dir).await? {
+    for remark in recognised(&store, &plan.pipelines, &plan.data_dir, &|_| Vec::new()).await? {
         tracing::warn!("{remark}");
     }
     for planned in &plan.pipelines {

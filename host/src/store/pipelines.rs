@@ -58,7 +58,7 @@ pub trait PipelineStore: Send + Sync {
     /// All pipelines that have checkpoints or of which something else is known, by id.
     async fn pipelines(&self) -> Result<Vec<KnownPipeline>, StoreError>;
 
-    /// Forgets how far a pipeline got, in one partition or in all of them, and the cuts of these, and with all of them what it reads. Gives how many
+    /// Forgets how far a pipeline got, in one partition or in all of them, and the cuts of these, and with all of them what it reads and to whom it may owe records. Gives how many
     /// checkpoints there were.
     async fn reset(&self, pipeline: &str, partition: Option<&str>) -> Result<u64, StoreError>;
 
@@ -68,9 +68,9 @@ pub trait PipelineStore: Send + Sync {
     /// Notes what a pipeline reads.
     async fn keep_source(&self, pipeline: &str, source: SourceIdentity) -> Result<(), StoreError>;
 
-    /// The destinations that a pipeline delivered to when it last ran, by id.
+    /// The destinations of a pipeline that may be owed records, by id.
     async fn destinations(&self, pipeline: &str) -> Result<Vec<String>, StoreError>;
 
-    /// Notes where a pipeline delivers to, in the place of what was noted before.
+    /// Notes which destinations of a pipeline may be owed records, in the place of what was noted before.
     async fn keep_destinations(&self, pipeline: &str, destinations: Vec<String>) -> Result<(), StoreError>;
 }

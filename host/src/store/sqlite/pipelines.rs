@@ -94,6 +94,7 @@ fn reset(connection: &mut Connection, pipeline: &str, partition: Option<&str>) -
         None => {
             transaction.execute("DELETE FROM cuts WHERE pipeline = ?", [pipeline])?;
             transaction.execute("DELETE FROM sources WHERE pipeline = ?", [pipeline])?;
+            transaction.execute("DELETE FROM destinations WHERE pipeline = ?", [pipeline])?;
             transaction.execute("DELETE FROM checkpoints WHERE pipeline = ?", [pipeline])?
         }
     };
