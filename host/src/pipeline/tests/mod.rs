@@ -18,7 +18,7 @@ use tokio::sync::watch;
 use self::{
     far::{Fake, World},
     rest::{MemoryStore, Partitions},
-    shop::{FakeProcessor, Shop, made},
+    shop::{Act, FakeProcessor, Shop, made},
 };
 use super::{
     Delivery, DestinationError, Ended, Gate, Outlet, Pipeline, PipelineError, Policy, ProcessorError, Rate, Step, Stopping,
@@ -86,11 +86,20 @@ impl Case {
         }
     }
 
+    /// How many records processors make of one at the most.
+    fn several(&self) -> u32 {
+        let explodes =
+            |chain: &[Maker]| chain.iter().filter(|(shop, _, _)| matches!(shop.lock().unwrap().act, Act::Explode)).count() as u32;
+        let of_one = self.processors.1.iter().map(|chain| explodes(chain)).max().unwrap_or_default();
+        shop::COPIES.pow(explodes(&self.processors.0) + of_one)
+    }
+
     /// Runs until all is settled.
     fn run(mut self) -> Result<(), String> {
         let faults = if self.rng.bool() { 0 } else { self.rng.u32(1..20) };
-        // At least as many as are given up of a portion.
-        let room = (self.rng.u32(0..3) == 0).then(|| self.rng.usize(8..40));
+        // At least as many as are given up of a portion, of whose records processors may make several.
+        let most = self.several() as usize;
+        let room = (self.rng.u32(0..3) == 0).then(|| most * self.rng.usize(8..40));
         let store = Arc::new(MemoryStore::failing(self.rng.u64(..), faults, room));
         for _ in 0..RUNS {
             store.looked_at();

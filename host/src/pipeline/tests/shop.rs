@@ -29,6 +29,9 @@ pub enum Act {
     Reject,
 }
 
+/// How many records one becomes at the most.
+pub const COPIES: u32 = 3;
+
 /// What becomes of a record.
 #[derive(Clone, Copy, PartialEq)]
 enum Comes {
@@ -70,7 +73,7 @@ impl Shop {
         match self.act {
             Act::Pass => Comes::On(1),
             Act::Filter => Comes::On(u32::from(hash % 4 > 0)),
-            Act::Explode => Comes::On((hash % 4) as u32),
+            Act::Explode => Comes::On((hash % (1 + u64::from(COPIES))) as u32),
             Act::Reject if hash % 9 == 0 => Comes::Rejected,
             Act::Reject => Comes::On(1),
         }
