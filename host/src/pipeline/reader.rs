@@ -69,6 +69,7 @@ pub(super) struct Reader {
 }
 
 /// What a source gives next. It is looked at before there is room for it, so that the end is known where nothing comes.
+#[expect(clippy::large_enum_variant, reason = "there is one, and it is moved once a portion")]
 pub(super) enum Ahead {
     Unknown,
     Portion(Portion),

@@ -72,9 +72,9 @@ impl Shop {
         let hash = hasher.finish();
         match self.act {
             Act::Pass => Comes::On(1),
-            Act::Filter => Comes::On(u32::from(hash % 4 > 0)),
+            Act::Filter => Comes::On(u32::from(!hash.is_multiple_of(4))),
             Act::Explode => Comes::On((hash % (1 + u64::from(COPIES))) as u32),
-            Act::Reject if hash % 9 == 0 => Comes::Rejected,
+            Act::Reject if hash.is_multiple_of(9) => Comes::Rejected,
             Act::Reject => Comes::On(1),
         }
     }
