@@ -160,7 +160,12 @@ impl Write for Lines {
 async fn what_it_prints_is_logged_with_its_name() {
     let lines = Lines::default();
     let to = lines.clone();
-    let subscriber = tracing_subscriber::fmt().with_writer(move || to.clone()).with_ansi(false).without_time().finish();
+    let subscriber = tracing_subscriber::fmt()
+        .with_env_filter("info,wharf::call=off")
+        .with_writer(move || to.clone())
+        .with_ansi(false)
+        .without_time()
+        .finish();
     let _logging = tracing::subscriber::set_default(subscriber);
     Cage::new().await.process("panic", 0).await.unwrap_err();
     let logged = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();

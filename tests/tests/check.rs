@@ -232,6 +232,23 @@ fn far_sides_are_asked_whether_they_are_there_within_what_is_granted() {
 }
 
 #[test]
+fn a_far_side_that_says_nothing_is_asked_for_as_long_as_its_limit_says() {
+    let scratch = Scratch::new().unwrap();
+    // It takes connections, and never answers.
+    let mute = std::net::TcpListener::bind(Web::free()).unwrap();
+    let url = format!("http://{}", mute.local_addr().unwrap());
+    probed(&scratch, &url, &format!("{url}/200"));
+    let file = std::fs::read_to_string(scratch.path("web.yaml")).unwrap();
+    scratch
+        .write("web.yaml", file.replace("        outage:", "        limits: { time: { probe: 300ms } }\n        outage:"))
+        .unwrap();
+    let asked = scratch.run(&["check", "web.yaml", "--probe"]).unwrap();
+    assert_eq!(asked.code, Some(1), "{}", asked.stderr);
+    let told = "  caller: NOT reachable: probe ended its instance: took longer than 300ms (limits.time.probe)\n";
+    assert!(asked.stdout.contains(told), "{}", asked.stdout);
+}
+
+#[test]
 fn a_run_waits_for_a_far_side_that_comes_up_late() {
     let scratch = Scratch::new().unwrap();
     let address = Web::free();

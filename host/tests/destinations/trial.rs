@@ -60,7 +60,12 @@ pub struct Ran {
 impl Trial {
     pub fn new<T: AsRef<[u8]>>(records: impl IntoIterator<Item = T>) -> Self {
         let log = Log::default();
-        let subscriber = tracing_subscriber::fmt().with_writer(log.clone()).with_ansi(false).without_time().finish();
+        let subscriber = tracing_subscriber::fmt()
+            .with_env_filter("info,wharf::call=off")
+            .with_writer(log.clone())
+            .with_ansi(false)
+            .without_time()
+            .finish();
         let trial = Self {
             folder: Scratch::new().unwrap(),
             time: VirtualClock::new(),

@@ -77,7 +77,12 @@ struct Stages {
 /// Runs one row in this process.
 pub fn run(row: &Row) {
     let log = Log::default();
-    tracing_subscriber::fmt().with_writer(log.clone()).with_ansi(false).without_time().init();
+    tracing_subscriber::fmt()
+        .with_env_filter("info,wharf::call=off")
+        .with_writer(log.clone())
+        .with_ansi(false)
+        .without_time()
+        .init();
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
     let runtime = runtime.worker_threads(2).enable_all().build().unwrap();
     let folder = Scratch::new().unwrap();
