@@ -101,14 +101,23 @@ impl Log {
         }
     }
 
-    /// Notes that something of a capability was tried and let through. What it was is harmless to print.
+    /// Notes that something of a capability was tried and let through. What it was is harmless to print. The first time it is said, and every
+    /// other time to those alone who look for it.
     pub fn allowed(&self, event: Event, capability: &str, what: impl Display) {
         self.usage.note(event);
-        if tracing::enabled!(tracing::Level::INFO) && self.admits() {
-            let (pipeline, destination, processor) = (self.scope.pipeline(), self.scope.destination(), self.scope.processor());
-            let what = what.to_string();
-            let what = self.scope.redactor().text(&what);
-            tracing::info!(pipeline, destination, processor, capability, %what, "allowed");
+        if !tracing::enabled!(tracing::Level::INFO) {
+            return;
+        }
+        let what = what.to_string();
+        let first = self.usage.is_new(capability, &what);
+        if !(first || tracing::enabled!(tracing::Level::DEBUG)) || !self.admits() {
+            return;
+        }
+        let (pipeline, destination, processor) = (self.scope.pipeline(), self.scope.destination(), self.scope.processor());
+        let what = self.scope.redactor().text(&what);
+        match first {
+            true => tracing::info!(pipeline, destination, processor, capability, %what, "allowed"),
+            false => tracing::debug!(pipeline, destination, processor, capability, %what, "allowed"),
         }
     }
 

@@ -2,6 +2,8 @@
 //! from facts.
 
 use std::{
+    collections::HashSet,
+    hash::{DefaultHasher, Hash, Hasher},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU32, AtomicU64, Ordering::Relaxed},
@@ -93,11 +95,24 @@ pub struct Usage {
     records: AtomicU64,
     figures: Figures,
     lines: Mutex<Flow>,
+    /// Digests of what was let through before.
+    places: Mutex<HashSet<u64>>,
     lookups: Mutex<Bucket>,
     looking_up: AtomicU32,
 }
 
+/// What was let through and is remembered. A component that goes to more places than these fills no more memory.
+const PLACES: usize = 256;
+
 impl Usage {
+    /// Whether something of a capability is let through for the first time, as far as that is remembered.
+    pub(super) fn is_new(&self, capability: &str, what: &str) -> bool {
+        let mut hasher = DefaultHasher::new();
+        (capability, what).hash(&mut hasher);
+        let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
+        places.len() < PLACES && places.insert(hasher.finish())
+    }
+
     /// Notes that something happened.
     pub fn note(&self, event: Event) {
         self.events[event as usize].fetch_add(1, Relaxed);
