@@ -25,7 +25,7 @@ mod value;
 pub use number::compare;
 pub use parts::{Part, change_each, parse, pointer, pointers};
 pub use pointer::{Pointer, PointerError};
-pub use scan::Fault;
+pub use scan::{Fault, plain};
 pub use template::{Makes, Source, Template, percent_encode};
 pub use text::{escape, unescape};
 pub use value::{Json, Kind, Name, Unset};

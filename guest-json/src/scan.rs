@@ -160,7 +160,7 @@ impl<'a> Scanner<'a> {
                 }
                 Some(b'\\') => self.escape()?,
                 Some(0..=0x1f) => return Err(self.fault("a control character in a string")),
-                Some(_) => self.at += 1,
+                Some(_) => self.at += plain(&self.bytes[self.at..], b'"', b'\\'),
                 None => return Err(self.fault("a string without an end")),
             }
         }
@@ -249,5 +249,38 @@ impl<'a> Scanner<'a> {
 
     fn fault(&self, what: &'static str) -> Fault {
         Fault { what, at: self.at }
+    }
+}
+
+/// How many bytes from the beginning on are neither control characters nor one of these two. Eight are looked at at once.
+pub fn plain(bytes: &[u8], left: u8, right: u8) -> usize {
+    const ONES: u64 = u64::from_ne_bytes([1; 8]);
+    const TOPS: u64 = u64::from_ne_bytes([0x80; 8]);
+    // The top bit of a byte is set where that byte is below `least`, of which 0x80 is the most (Bit Twiddling Hacks, `hasless`); perhaps of one
+    // behind it too, which the slow look below finds out.
+    let below = |word: u64, least: u64| word.wrapping_sub(ONES * least) & !word & TOPS;
+    let (lefts, rights) = (ONES * u64::from(left), ONES * u64::from(right));
+    let stops = |chunk: &[u8; 8]| {
+        let word = u64::from_le_bytes(*chunk);
+        below(word, 0x20) | below(word ^ lefts, 1) | below(word ^ rights, 1) != 0
+    };
+    let (chunks, _) = bytes.as_chunks::<8>();
+    let passed = chunks.iter().position(stops).unwrap_or(chunks.len()) * 8;
+    let stop = |byte: &u8| *byte < 0x20 || *byte == left || *byte == right;
+    bytes[passed..].iter().position(stop).map_or(bytes.len(), |at| passed + at)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn what_is_plain_is_found_as_byte_by_byte(bytes in prop::collection::vec(prop_oneof![any::<u8>(), 0x1eu8..0x24, Just(b'a')], 0..40)) {
+            let expected = bytes.iter().position(|byte| *byte < 0x20 || *byte == b'"' || *byte == b'\\').unwrap_or(bytes.len());
+            prop_assert_eq!(plain(&bytes, b'"', b'\\'), expected);
+        }
     }
 }

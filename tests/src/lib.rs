@@ -5,6 +5,7 @@ pub mod host;
 pub mod issuer;
 pub mod json;
 pub mod page;
+pub mod postgres;
 pub mod web;
 
 use std::{

@@ -4,6 +4,10 @@
 //! that begins with `$ ` is typed, and what follows is what it prints; there a line `…` stands for any number of lines, and `…` within a
 //! line for any text. Other blocks are for the reader alone.
 
+use std::{collections::BTreeMap, fs};
+
+use super::{Scratch, checkout, component};
+
 /// A fenced block.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Block {
@@ -113,6 +117,39 @@ fn line_fits(expected: &str, printed: &str) -> bool {
     let Some(printed) = printed.strip_prefix(beginning) else { return false };
     let ends = printed.char_indices().map(|(at, _)| at).chain([printed.len()]);
     ends.into_iter().any(|at| line_fits(rest, &printed[at..]))
+}
+
+/// Holds the page of a connector to its example, and to the settings that its component declares, with their defaults.
+///
+/// # Panics
+/// Where they differ.
+#[allow(clippy::panic, clippy::expect_used, reason = "it says by a panic that a test fails")]
+pub fn holds_connector(name: &str, example: &str) {
+    let read = |path: &str| fs::read_to_string(checkout().join(path)).expect(path);
+    let page = read(&format!("docs/connectors/{name}.md"));
+    let example: String = read(example).split_inclusive('\n').filter(|line| !line.starts_with('#')).collect();
+    assert!(page.contains(&example), "the page's first pipeline file is not that of the examples");
+
+    let component = component(&format!("wharf-{name}")).expect("the component builds").display().to_string();
+    let shown =
+        Scratch::new().and_then(|scratch| scratch.run(&["inspect", &component, "--output", "json"])).expect("inspect runs");
+    let descriptor = shown.json().expect("a document");
+    // The first row of a name is that of the table of settings.
+    let rows: BTreeMap<&str, &str> = page
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split_once("` | "))
+        .map(|(name, rest)| (name, rest.split(" |").next().unwrap_or_default()))
+        .rev()
+        .collect();
+    let parameters = descriptor["parameters"].as_array().expect("inspect lists the parameters");
+    assert!(!parameters.is_empty(), "{shown:?}");
+    for parameter in parameters {
+        let name = parameter["name"].as_str().expect("a name").trim_end_matches(".*");
+        let row = rows.get(name).unwrap_or_else(|| panic!("the page has no setting `{name}`"));
+        if let Some(default) = parameter["default"].as_str() {
+            assert_eq!(*row, format!("`{default}`"), "{name}");
+        }
+    }
 }
 
 #[cfg(test)]

@@ -287,29 +287,5 @@ fn a_server_that_asks_for_patience_is_given_it_and_no_record_is_lost() {
 
 #[test]
 fn the_page_has_the_example_and_every_setting_with_its_default() {
-    let page = fs::read_to_string(checkout().join("docs/connectors/http.md")).unwrap();
-    let example = fs::read_to_string(checkout().join("examples/webhook.yaml")).unwrap();
-    let example: String = example.split_inclusive('\n').filter(|line| !line.starts_with('#')).collect();
-    assert!(page.contains(&example), "the page's first pipeline file is not that of the examples");
-
-    let scratch = Scratch::new().unwrap();
-    let path = component("wharf-http").unwrap().display().to_string();
-    let shown = scratch.run(&["inspect", &path, "--output", "json"]).unwrap();
-    let descriptor = shown.json().unwrap();
-    // The first row of a name is that of the table of settings.
-    let rows: BTreeMap<&str, &str> = page
-        .lines()
-        .filter_map(|line| line.strip_prefix("| `")?.split_once("` | "))
-        .map(|(name, rest)| (name, rest.split(" |").next().unwrap_or_default()))
-        .rev()
-        .collect();
-    let parameters = descriptor["parameters"].as_array().expect("inspect lists the parameters");
-    assert!(parameters.len() > 20, "{shown:?}");
-    for parameter in parameters {
-        let name = parameter["name"].as_str().unwrap().trim_end_matches(".*");
-        let row = rows.get(name).unwrap_or_else(|| panic!("the page has no setting `{name}`"));
-        if let Some(default) = parameter["default"].as_str() {
-            assert_eq!(*row, format!("`{default}`"), "{name}");
-        }
-    }
+    wharf_tests::page::holds_connector("http", "examples/webhook.yaml");
 }

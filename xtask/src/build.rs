@@ -3,7 +3,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, Stdio},
 };
 
 use anyhow::{Context, Result, bail};
@@ -53,8 +53,13 @@ fn connectors(target: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Sees that the standard library for components is there.
+/// Sees that what components are built with is there: the standard library, and a compiler of what of a connector is in C.
 pub fn ensure_target() -> Result<()> {
+    if Command::new("clang").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_err() {
+        bail!(
+            "clang is missing, which compiles to WebAssembly what of a connector is in C; on Debian `apt-get install clang` installs it"
+        );
+    }
     let libraries =
         printed(Command::new("rustc").current_dir(checkout()).args(["--print", "target-libdir", "--target", TARGET]))?;
     if Path::new(libraries.trim()).exists() {

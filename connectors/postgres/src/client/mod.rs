@@ -1,0 +1,305 @@
+//! A connection to a PostgreSQL server.
+//!
+//! Messages and the exchange of SCRAM are those of `postgres-protocol`; this is their order: one thing is asked at a time, and what comes
+//! back is read to its end, so that a connection is either ready for the next or broken.
+
+mod error;
+mod stream;
+
+use std::io::{Read, Write};
+
+use bytes::BytesMut;
+use fallible_iterator::FallibleIterator as _;
+use postgres_protocol::{
+    IsNull,
+    authentication::{
+        md5_hash,
+        sasl::{ChannelBinding, SCRAM_SHA_256, ScramSha256},
+    },
+    message::{
+        backend::{DataRowBody, Header, Message},
+        frontend,
+    },
+};
+
+pub use error::{Blame, Error, Refusal};
+pub use stream::{Endpoint, Tls};
+
+use stream::Stream;
+
+/// How much of a copy goes into one message.
+const PIECE: usize = 64 << 10;
+
+/// The longest message that is believed, in bytes.
+const LONGEST: usize = 64 << 20;
+
+/// A row that came back: text, or nothing for NULL.
+pub type Row = Vec<Option<String>>;
+
+/// Who asks for a connection.
+#[derive(Clone, Debug)]
+pub struct Login {
+    /// The role.
+    pub user: String,
+    /// Its password, where it has one.
+    pub password: Option<wharf_sdk::Secret>,
+    /// The database.
+    pub database: String,
+    /// What the server shows of the session.
+    pub application: String,
+}
+
+/// A connection that is ready, or broken.
+#[derive(Debug)]
+pub struct Connection {
+    stream: Stream,
+    inbox: BytesMut,
+    outbox: BytesMut,
+    broken: bool,
+}
+
+impl Connection {
+    /// Connects and logs in.
+    ///
+    /// # Errors
+    /// Where the server cannot be reached, is not the one that it should be, or refuses.
+    pub fn open(endpoint: &Endpoint, login: &Login) -> Result<Self, Error> {
+        let stream = Stream::open(endpoint)?;
+        let mut connection = Self { stream, inbox: BytesMut::new(), outbox: BytesMut::new(), broken: true };
+        let Login { user, password, database, application } = login;
+        let parameters = [
+            ("user", user.as_str()),
+            ("database", database),
+            ("application_name", application),
+            ("client_encoding", "UTF8"),
+            ("DateStyle", "ISO, YMD"),
+            ("IntervalStyle", "postgres"),
+            ("TimeZone", "UTC"),
+        ];
+        frontend::startup_message(parameters, &mut connection.outbox).map_err(Error::unsendable)?;
+        connection.flush()?;
+        connection.authenticate(user, password.as_ref())?;
+        loop {
+            match connection.receive()? {
+                Message::BackendKeyData(_) => {}
+                Message::ReadyForQuery(_) => break,
+                Message::ErrorResponse(body) => return Err(Error::Refused(Refusal::read(&body)?)),
+                _ => return Err(Error::Unexpected("while the session was made ready")),
+            }
+        }
+        connection.broken = false;
+        Ok(connection)
+    }
+
+    fn authenticate(&mut self, user: &str, password: Option<&wharf_sdk::Secret>) -> Result<(), Error> {
+        let password = || password.map(wharf_sdk::Secret::expose).ok_or(Error::NoPassword);
+        match self.receive()? {
+            Message::AuthenticationOk => return Ok(()),
+            // In the clear or easily found out: only where nobody can listen.
+            Message::AuthenticationCleartextPassword if self.stream.is_encrypted() => {
+                frontend::password_message(password()?.as_bytes(), &mut self.outbox).map_err(Error::unsendable)?;
+            }
+            Message::AuthenticationMd5Password(body) if self.stream.is_encrypted() => {
+                let hash = md5_hash(user.as_bytes(), password()?.as_bytes(), body.salt());
+                frontend::password_message(hash.as_bytes(), &mut self.outbox).map_err(Error::unsendable)?;
+            }
+            Message::AuthenticationCleartextPassword | Message::AuthenticationMd5Password(_) => return Err(Error::WeakLogin),
+            Message::AuthenticationSasl(body) => {
+                if !body.mechanisms().any(|offered| Ok(offered == SCRAM_SHA_256))? {
+                    return Err(Error::Unexpected("where it should have offered SCRAM-SHA-256"));
+                }
+                return self.scram(password()?);
+            }
+            Message::ErrorResponse(body) => return Err(Error::Refused(Refusal::read(&body)?)),
+            _ => {
+                return Err(Error::Unexpected(
+                    "where it should have asked for a password: it wants a way to log in that is not spoken here",
+                ));
+            }
+        }
+        self.flush()?;
+        self.logged_in()
+    }
+
+    fn scram(&mut self, password: &str) -> Result<(), Error> {
+        let mut scram = ScramSha256::new(password.as_bytes(), ChannelBinding::unsupported());
+        frontend::sasl_initial_response(SCRAM_SHA_256, scram.message(), &mut self.outbox).map_err(Error::unsendable)?;
+        self.flush()?;
+        match self.receive()? {
+            Message::AuthenticationSaslContinue(body) => scram.update(body.data()).map_err(Error::Scram)?,
+            Message::ErrorResponse(body) => return Err(Error::Refused(Refusal::read(&body)?)),
+            _ => return Err(Error::Unexpected("in the middle of SCRAM")),
+        }
+        frontend::sasl_response(scram.message(), &mut self.outbox).map_err(Error::unsendable)?;
+        self.flush()?;
+        match self.receive()? {
+            // The server proves that it knows the password too.
+            Message::AuthenticationSaslFinal(body) => scram.finish(body.data()).map_err(Error::Scram)?,
+            Message::ErrorResponse(body) => return Err(Error::Refused(Refusal::read(&body)?)),
+            _ => return Err(Error::Unexpected("at the end of SCRAM")),
+        }
+        self.logged_in()
+    }
+
+    fn logged_in(&mut self) -> Result<(), Error> {
+        match self.receive()? {
+            Message::AuthenticationOk => Ok(()),
+            Message::ErrorResponse(body) => Err(Error::Refused(Refusal::read(&body)?)),
+            _ => Err(Error::Unexpected("where it should have let the role in")),
+        }
+    }
+
+    /// Whether nothing can be asked of it any more.
+    pub fn is_broken(&self) -> bool {
+        self.broken
+    }
+
+    /// Runs statements, parted by semicolons, and gives the rows of all of them.
+    ///
+    /// # Errors
+    /// Where the server refuses one, which ends them, or the connection breaks.
+    pub fn query(&mut self, statements: &str) -> Result<Vec<Row>, Error> {
+        self.begin()?;
+        frontend::query(statements, &mut self.outbox).map_err(Error::unsendable)?;
+        self.flush()?;
+        self.finish()
+    }
+
+    /// Runs one statement with parameters in text.
+    ///
+    /// # Errors
+    /// Where the server refuses it, or the connection breaks.
+    pub fn execute(&mut self, statement: &str, parameters: &[Option<&[u8]>]) -> Result<Vec<Row>, Error> {
+        self.begin()?;
+        let out = &mut self.outbox;
+        frontend::parse("", statement, [], out).map_err(Error::unsendable)?;
+        let put = |value: &Option<&[u8]>, out: &mut BytesMut| {
+            Ok(match value {
+                Some(value) => {
+                    out.extend_from_slice(value);
+                    IsNull::No
+                }
+                None => IsNull::Yes,
+            })
+        };
+        let text = [0_i16];
+        frontend::bind("", "", text, parameters.iter(), put, text, out).map_err(|error| match error {
+            frontend::BindError::Serialization(error) => Error::unsendable(std::io::Error::other(error)),
+            frontend::BindError::Conversion(error) => Error::unsendable(std::io::Error::other(error)),
+        })?;
+        frontend::execute("", 0, out).map_err(Error::unsendable)?;
+        frontend::sync(out);
+        self.flush()?;
+        self.finish()
+    }
+
+    /// Sends what a `COPY … FROM STDIN` reads.
+    ///
+    /// # Errors
+    /// Where the server refuses any of it, and then takes none, or the connection breaks.
+    pub fn copy(&mut self, statement: &str, data: &[u8]) -> Result<(), Error> {
+        self.begin()?;
+        frontend::query(statement, &mut self.outbox).map_err(Error::unsendable)?;
+        self.flush()?;
+        match self.receive()? {
+            Message::CopyInResponse(_) => {}
+            Message::ErrorResponse(body) => {
+                let refusal = Refusal::read(&body)?;
+                return self.finish().and(Err(Error::Refused(refusal)));
+            }
+            _ => return Err(Error::Unexpected("where it should have taken a copy")),
+        }
+        for piece in data.chunks(PIECE) {
+            frontend::CopyData::new(piece).map_err(Error::unsendable)?.write(&mut self.outbox);
+            self.flush()?;
+        }
+        frontend::copy_done(&mut self.outbox);
+        self.flush()?;
+        self.finish().map(drop)
+    }
+
+    /// Says goodbye.
+    pub fn close(mut self) {
+        if !self.broken {
+            frontend::terminate(&mut self.outbox);
+            // Whoever is gone already needs no goodbye.
+            let _gone = self.flush();
+        }
+    }
+
+    fn begin(&mut self) -> Result<(), Error> {
+        if self.broken {
+            return Err(Error::Broken);
+        }
+        // Until what comes back was read to its end.
+        self.broken = true;
+        self.outbox.clear();
+        Ok(())
+    }
+
+    /// Reads what comes back to its end.
+    fn finish(&mut self) -> Result<Vec<Row>, Error> {
+        let (mut rows, mut refused) = (Vec::new(), None);
+        loop {
+            match self.receive()? {
+                Message::DataRow(body) => rows.push(row(&body)?),
+                Message::ErrorResponse(body) => {
+                    let refusal = Refusal::read(&body)?;
+                    // Nothing more comes after one of these.
+                    if refusal.ends_the_session() {
+                        return Err(Error::Refused(refusal));
+                    }
+                    refused.get_or_insert(refusal);
+                }
+                Message::ReadyForQuery(_) => break,
+                Message::CopyInResponse(_) => return Err(Error::Unexpected("where it began a copy that nobody asked for")),
+                _ => {}
+            }
+        }
+        self.broken = false;
+        match refused {
+            Some(refusal) => Err(Error::Refused(refusal)),
+            None => Ok(rows),
+        }
+    }
+
+    fn flush(&mut self) -> Result<(), Error> {
+        self.stream.write_all(&self.outbox)?;
+        self.stream.flush()?;
+        self.outbox.clear();
+        Ok(())
+    }
+
+    /// The next message that is an answer.
+    fn receive(&mut self) -> Result<Message, Error> {
+        loop {
+            if let Some(header) = Header::parse(&self.inbox)?
+                && usize::try_from(header.len()).is_ok_and(|length| length > LONGEST)
+            {
+                return Err(Error::Unexpected("with a message longer than 64 MiB"));
+            }
+            match Message::parse(&mut self.inbox)? {
+                Some(Message::NoticeResponse(_) | Message::ParameterStatus(_) | Message::NotificationResponse(_)) => {}
+                Some(message) => return Ok(message),
+                None => {
+                    let held = self.inbox.len();
+                    self.inbox.resize(held + PIECE, 0);
+                    let read = self.stream.read(&mut self.inbox[held..]);
+                    self.inbox.truncate(held + read.as_ref().copied().unwrap_or_default());
+                    if read? == 0 {
+                        return Err(Error::Closed);
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn row(body: &DataRowBody) -> Result<Row, Error> {
+    let mut row = Vec::new();
+    let mut ranges = body.ranges();
+    while let Some(range) = ranges.next()? {
+        row.push(range.map(|range| String::from_utf8_lossy(&body.buffer()[range]).into_owned()));
+    }
+    Ok(row)
+}

@@ -1,0 +1,325 @@
+//! What the host sees: tables as a destination.
+
+use std::collections::{HashMap, hash_map::Entry};
+
+use wharf_json::Source;
+use wharf_sdk::{Batch, Context, Descriptor, Destination, Failure, Order, Problem, Receipt, ReceiptBuilder, Redelivery, tracing};
+
+use super::{
+    client::{Connection, Error, Login, Refusal},
+    progress::{Known, Owner, Position, Then},
+    rows::{Rows, Unfit, wanted},
+    settings::{Config, Settings},
+    table::{Table, Wanted},
+    writing,
+};
+
+/// Cuts that the host has settled and the database was not told of, at the most: what is beyond is told by nobody, and only kept longer.
+const ACKS: usize = 10_000;
+
+/// Writes records into tables of PostgreSQL.
+#[derive(Debug)]
+pub struct Postgres {
+    settings: Settings,
+    login: Login,
+    owner: Owner,
+    /// Whether a person sends records again.
+    by_hand: bool,
+    connection: Option<Connection>,
+    tables: HashMap<String, Table>,
+    acks: Vec<String>,
+}
+
+impl Destination for Postgres {
+    type Config = Config;
+
+    fn describe() -> Descriptor {
+        Descriptor::new("Writes records into tables of PostgreSQL, each record once.")
+            .order(Order::Batch)
+            .redelivery(Redelivery::Idempotent)
+            .prefer_records(5000)
+            .prefer_parallel(1)
+            .request("tcp", "{host}:{port}", "the server is there")
+    }
+
+    fn check(config: &Config) -> Vec<Problem> {
+        Settings::new(config.clone()).err().unwrap_or_default()
+    }
+
+    fn open(config: Config, context: Context) -> Result<Self, Failure> {
+        let settings = Settings::new(config).map_err(|problems| {
+            let problems: Vec<String> = problems.iter().map(Problem::to_string).collect();
+            Failure::fatal(format!("settings that cannot be used: {}", problems.join("; ")))
+        })?;
+        let config = &settings.config;
+        if config.exactly_once && context.instances() > 1 {
+            return Err(Failure::fatal(format!(
+                "how far it got is kept for one instance, and there are {}: set `parallel` of the destination to 1, or `exactly-once: false`",
+                context.instances()
+            )));
+        }
+        let (pipeline, destination) = (context.pipeline(), context.destination());
+        let login = Login {
+            user: config.user.clone(),
+            password: config.password.clone(),
+            database: config.database.clone(),
+            application: format!("wharf {pipeline}/{destination}"),
+        };
+        let owner = Owner { schema: config.progress_schema.clone(), pipeline, destination };
+        let by_hand = context.get("replay").is_some_and(|replay| replay == "true");
+        let mut postgres = Self { settings, login, owner, by_hand, connection: None, tables: HashMap::new(), acks: Vec::new() };
+        postgres.connect()?;
+        Ok(postgres)
+    }
+
+    fn write(&mut self, batch: &Batch) -> Result<Receipt, Failure> {
+        let mut connection = match self.connection.take().filter(|connection| !connection.is_broken()) {
+            Some(connection) => connection,
+            None => {
+                self.connect()?;
+                self.connection.take().ok_or_else(|| Failure::transient("there is no connection"))?
+            }
+        };
+        // One that was idle may be gone, which is nobody's fault and found out before anything is written.
+        let began = match begin(&mut connection) {
+            Err(_) if connection.is_broken() => {
+                self.connect()?;
+                connection = self.connection.take().ok_or_else(|| Failure::transient("there is no connection"))?;
+                begin(&mut connection)
+            }
+            began => began,
+        };
+        let written = began.map_err(|error| error.failure(&self.what())).and_then(|()| self.write_to(&mut connection, batch));
+        if written.is_err() && !connection.is_broken() {
+            // What is refused here was given up by the server before.
+            let _given_up = connection.query("ROLLBACK");
+        }
+        if written.is_err() {
+            // What was made or widened is not, and what is known of the others may be old.
+            self.tables.clear();
+        }
+        if !connection.is_broken() {
+            self.connection = Some(connection);
+        }
+        written
+    }
+
+    fn ack(&mut self, batches: &[String]) {
+        if self.settings.config.exactly_once {
+            let room = ACKS.saturating_sub(self.acks.len());
+            self.acks.extend(batches.iter().take(room).cloned());
+        }
+    }
+
+    fn close(mut self) -> Result<(), Failure> {
+        if let Some(mut connection) = self.connection.take() {
+            if let Err(error) = self.owner.settled(&mut connection, &self.acks) {
+                tracing::debug!("what the host has settled could not be noted: {error}");
+            }
+            connection.close();
+        }
+        Ok(())
+    }
+}
+
+fn begin(connection: &mut Connection) -> Result<(), Error> {
+    // A constraint that waits for the end would not say which row is to blame.
+    connection.query("BEGIN; SET CONSTRAINTS ALL IMMEDIATE").map(drop)
+}
+
+impl Postgres {
+    fn what(&self) -> String {
+        let Config { host, port, database, .. } = &self.settings.config;
+        format!("PostgreSQL at {host}:{port}/{database}")
+    }
+
+    fn connect(&mut self) -> Result<(), Failure> {
+        let what = self.what();
+        let connect = || -> Result<Connection, Error> {
+            let mut connection = Connection::open(&self.settings.endpoint(), &self.login)?;
+            let timeout = self.settings.config.statement_timeout.as_millis();
+            connection.query(&format!("SET statement_timeout = {timeout}; SET standard_conforming_strings = on"))?;
+            if self.settings.config.exactly_once {
+                self.owner.prepare(&mut connection)?;
+            }
+            Ok(connection)
+        };
+        self.connection = Some(connect().map_err(|error| error.failure(&what))?);
+        // Somebody may have changed them in between.
+        self.tables.clear();
+        Ok(())
+    }
+
+    /// Writes a batch in the transaction that was begun, and ends that.
+    fn write_to(&mut self, connection: &mut Connection, batch: &Batch) -> Result<Receipt, Failure> {
+        let what = self.what();
+        let once = self.settings.config.exactly_once;
+        let failed = |error: Error| error.failure(&what);
+        let known = if once { self.owner.known(connection, batch).map_err(failed)? } else { Known::default() };
+        let mut receipt = Receipt::builder(batch);
+        let mut done = Done::default();
+        let mut tables: Vec<(String, Vec<u32>)> = Vec::new();
+        let one = self.settings.table.is_plain().then_some(self.settings.config.table.as_str());
+        for record in batch {
+            let position = (record.sequence(), record.ordinal());
+            match known.then(position, self.by_hand) {
+                Then::Write => {}
+                Then::WriteAgain => done.again.push(position),
+                Then::Delivered => {
+                    receipt.delivered(record);
+                    continue;
+                }
+                Then::Refused(refusal) => {
+                    receipt.failed(record, rejected(&refusal));
+                    continue;
+                }
+            }
+            if let (Some(_), [(_, records)]) = (one, tables.as_mut_slice()) {
+                records.push(record.index());
+                continue;
+            }
+            let name = match one {
+                Some(name) => Ok(name.to_owned()),
+                None => self.settings.table.fill(&mut Source::new(batch, record), false),
+            };
+            match name {
+                Ok(name) => match tables.iter_mut().find(|(other, _)| *other == name) {
+                    Some((_, records)) => records.push(record.index()),
+                    None => tables.push((name, vec![record.index()])),
+                },
+                Err(failure) => done.refuse(&mut receipt, batch, record.index(), unfit(failure.message())),
+            }
+        }
+        for (name, records) in tables {
+            self.write_table(connection, batch, (&name, &records), &mut receipt, &mut done)?;
+        }
+        let mut ended = || -> Result<(), Error> {
+            if once {
+                let again: Vec<Position> =
+                    done.again.iter().copied().filter(|at| !done.refused.iter().any(|(other, _)| other == at)).collect();
+                self.owner.note(connection, batch, &known, (&done.refused, &again))?;
+                self.owner.settled(connection, &self.acks)?;
+            }
+            connection.query("COMMIT").map(drop)
+        };
+        match ended() {
+            Ok(()) => {
+                self.acks.clear();
+                Ok(receipt.finish())
+            }
+            // Whether it was committed is seen when it comes again.
+            Err(error @ (Error::Io(_) | Error::Closed)) if !once => Err(Failure::uncertain(format!("{what}: COMMIT: {error}"))),
+            Err(error) => Err(failed(error)),
+        }
+    }
+
+    /// Writes those records of a batch that go to one table.
+    fn write_table(
+        &mut self,
+        connection: &mut Connection,
+        batch: &Batch,
+        (name, records): (&str, &[u32]),
+        receipt: &mut ReceiptBuilder,
+        done: &mut Done,
+    ) -> Result<(), Failure> {
+        let what = self.what();
+        let settings = &self.settings;
+        let failed = |error: Error| error.failure(&format!("{what}, table {name}"));
+        let table = match self.tables.entry(name.to_owned()) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(unknown) => {
+                unknown.insert(found(settings, connection, batch, (name, records)).map_err(failed)?.ok_or_else(|| {
+                    Failure::fatal(format!(
+                        "{what}: there is no table {name}, or not for this role: make it, or let it be made (`create: true`)"
+                    ))
+                })?)
+            }
+        };
+        if settings.config.widen {
+            let mut missing = Wanted::default();
+            for record in records.iter().filter_map(|record| batch.get(*record)) {
+                wanted(settings, record, Some(table), &mut missing);
+            }
+            if !missing.is_empty() {
+                missing.add(connection, name).map_err(failed)?;
+                tracing::info!(table = name, "widened");
+                let found = Table::find(connection, name, &settings.config.key).map_err(failed)?;
+                *table = found.ok_or_else(|| Failure::transient(format!("{what}: the table {name} went away")))?;
+            }
+        }
+        let mut rows = Rows::default();
+        for record in records.iter().filter_map(|record| batch.get(*record)) {
+            match rows.add(settings, table, batch, record) {
+                Ok(()) => {}
+                Err(Unfit::Rejected(why)) => done.refuse(receipt, batch, record.index(), unfit(&why)),
+                Err(Unfit::Column(column)) => {
+                    let why = format!(
+                        "{name} has no column `{column}`: add it, let it be added (`widen: true`), keep it elsewhere (`rest`), or leave it out (`unknown: ignore`)"
+                    );
+                    done.refuse(receipt, batch, record.index(), unfit(&why));
+                }
+            }
+        }
+        let which: Vec<usize> = (0..rows.rows.len()).collect();
+        let refused = writing::write(connection, table, &rows, &which, settings.config.mode).map_err(failed)?;
+        let mut is_refused = vec![false; rows.rows.len()];
+        for (at, refusal) in refused {
+            is_refused[at] = true;
+            done.refuse(receipt, batch, rows.rows[at].record, refusal);
+        }
+        for (row, _) in rows.rows.iter().zip(is_refused).filter(|(_, refused)| !refused) {
+            receipt.delivered(row.record);
+        }
+        Ok(())
+    }
+}
+
+/// A table as the server has it, made where it may be.
+fn found(
+    settings: &Settings,
+    connection: &mut Connection,
+    batch: &Batch,
+    (name, records): (&str, &[u32]),
+) -> Result<Option<Table>, Error> {
+    let config = &settings.config;
+    let found = Table::find(connection, name, &config.key)?;
+    if found.is_some() || !config.create {
+        return Ok(found);
+    }
+    let mut columns = Wanted::default();
+    for record in records.iter().filter_map(|record| batch.get(*record)) {
+        wanted(settings, record, None, &mut columns);
+    }
+    for key in &config.key {
+        columns.see(key, &wharf_json::Json::null());
+    }
+    columns.create(connection, name, (config.mode, &config.key, config.rest.as_deref()))?;
+    tracing::info!(table = name, "made");
+    Table::find(connection, name, &config.key)
+}
+
+/// What became of records that came to no good end.
+#[derive(Debug, Default)]
+struct Done {
+    refused: Vec<(Position, Refusal)>,
+    again: Vec<Position>,
+}
+
+impl Done {
+    fn refuse(&mut self, receipt: &mut ReceiptBuilder, batch: &Batch, record: u32, refusal: Refusal) {
+        receipt.failed(record, rejected(&refusal));
+        if let Some(record) = batch.get(record) {
+            self.refused.push(((record.sequence(), record.ordinal()), refusal));
+        }
+    }
+}
+
+/// A record that was found out before the server was asked.
+fn unfit(why: &str) -> Refusal {
+    Refusal { message: why.to_owned(), ..Refusal::default() }
+}
+
+fn rejected(refusal: &Refusal) -> Failure {
+    let failure = Failure::rejected(refusal.to_string());
+    if refusal.code.is_empty() { failure } else { failure.code(&refusal.code) }
+}
