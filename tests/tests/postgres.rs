@@ -87,7 +87,10 @@ fn counts(ran: &Ran) -> Value {
 #[test]
 fn real_events_arrive_and_are_read_back_with_psql() {
     let server = server();
-    let name = database(server, "");
+    let example = fs::read_to_string(checkout().join("examples/postgres.yaml")).unwrap();
+    let made =
+        example.split_once("-c \"").and_then(|(_, rest)| rest.split_once('"')).expect("the example says how its table is made").0;
+    let name = database(server, made);
     let scratch = Scratch::new().unwrap();
     let events = fs::read_to_string(checkout().join("examples/data/earthquakes.ndjson")).unwrap();
     scratch.write("data/earthquakes.ndjson", &events).unwrap();
