@@ -1,20 +1,26 @@
 //! `wharf dead-letters`.
 
+use std::path::{Path, PathBuf};
+
 use chrono::{DateTime, SecondsFormat, Utc};
 use clap::{Args, Subcommand};
 use serde_json::json;
 
 use super::{
-    Output, SETTLED,
+    Output, SETTLED, loader,
+    logging::Logging,
     operate::{Desk, On, astray},
     report::{self, Refusal, grouped},
+    run::to_the_end,
 };
 use crate::{
     clock::Clock,
-    config::{Interval, nearest},
+    config::{self, Interval, nearest},
     operate::{Answer, LetterPage, Request},
+    plan::{PlanError, plan},
+    runtime::{self, Replaying, StartError},
     sandbox::output::printable,
-    store::{LetterDocument, LetterFilter, Payload, letters},
+    store::{DataDirError, LetterDocument, LetterFilter, Payload, letters},
 };
 
 /// What to do with dead letters.
@@ -39,6 +45,23 @@ pub enum Command {
         id: i64,
         #[command(flatten)]
         on: On,
+    },
+    /// Sends them again, each from where it was given up and to the destination that it names, and removes what is delivered.
+    ///
+    /// What fails again is kept, with its new reason. Exit codes: 0 all was settled; 1 stopped by an error, or ended with some
+    /// pending; 3 some failed again, or were left.
+    Replay {
+        /// The pipeline file.
+        #[arg(value_name = "PIPELINE")]
+        file: PathBuf,
+        #[command(flatten)]
+        which: Which,
+        /// The folder for what must outlive the process, in place of `data-dir:` in the file.
+        #[arg(long, value_name = "FOLDER")]
+        data_dir: Option<PathBuf>,
+        /// What to print on standard output at the end.
+        #[arg(long, value_enum, default_value_t)]
+        output: Output,
     },
     /// Removes them for good.
     Purge {
@@ -87,12 +110,14 @@ impl Command {
     pub fn output(&self) -> Output {
         match self {
             Self::List { on, .. } | Self::Show { on, .. } | Self::Purge { on, .. } => on.output,
+            Self::Replay { output, .. } => *output,
         }
     }
 
     /// Does it.
-    pub async fn run(self) -> Result<u8, Refusal> {
+    pub async fn run(self, logging: &Logging) -> Result<u8, Refusal> {
         match self {
+            Self::Replay { file, which, data_dir, output } => replay(&file, which.into(), data_dir, output, logging).await,
             Self::List { which, after, limit, on } => {
                 list(&Desk::open(&on.data_dir).await?, which.into(), after, limit, on.output).await
             }
@@ -126,6 +151,61 @@ impl Command {
             }
         }
     }
+}
+
+/// Sends dead letters again.
+async fn replay(
+    pipeline: &Path,
+    filter: LetterFilter,
+    data_dir: Option<PathBuf>,
+    output: Output,
+    logging: &Logging,
+) -> Result<u8, Refusal> {
+    let clock = Clock::system();
+    let run = runtime::run_id(&clock);
+    let mut file = config::load(pipeline, &config::environment).map_err(|error| Refusal::from(vec![PlanError::from(error)]))?;
+    known(&filter, &file)?;
+    let loader = loader(&clock, file.process)?;
+    if data_dir.is_some() {
+        file.data_dir = data_dir;
+    }
+    let plan = plan(file, &loader, &run).await?;
+    let Replaying { running, left } = runtime::replay(plan, clock.clone(), &run, &filter).await.map_err(|error| {
+        let hint = match &error {
+            StartError::DataDir(DataDirError::InUse { .. }) => {
+                "stop it first: dead letters are sent again by a host of their own, which needs the data directory to itself"
+                    .to_owned()
+            }
+            error => error.hint(),
+        };
+        Refusal::with_hint(error.to_string(), Some(hint)).at(error.place())
+    })?;
+    let store = running.store();
+    let (reports, asked) = to_the_end(running, logging, clock).await?;
+    Ok(report::replayed(&reports, &left, &store, asked, output))
+}
+
+/// Whether the pipeline and the destination that are asked for are in the file.
+fn known(filter: &LetterFilter, file: &config::File) -> Result<(), Refusal> {
+    let is_known = |noun: &str, id: &str, ids: Vec<&str>| {
+        if ids.contains(&id) {
+            return Ok(());
+        }
+        let near = nearest(id, ids.iter().copied());
+        let hint = near.map_or_else(|| format!("there are {}", ids.join(", ")), |near| format!("did you mean `{near}`?"));
+        Err(Refusal::with_hint(format!("there is no {noun} {id} in the pipeline file"), Some(hint)))
+    };
+    if let Some(pipeline) = &filter.pipeline {
+        is_known("pipeline", pipeline, file.pipelines.iter().map(|pipeline| pipeline.id.as_str()).collect())?;
+    }
+    // Those that were given up for all destinations are asked for by an empty name.
+    if let Some(destination) = filter.destination.as_ref().filter(|destination| !destination.is_empty()) {
+        let meant = |id: &str| filter.pipeline.as_deref().is_none_or(|pipeline| pipeline == id);
+        let pipelines = file.pipelines.iter().filter(|pipeline| meant(pipeline.id.as_str()));
+        let ids = pipelines.flat_map(|pipeline| pipeline.destinations.iter().map(|destination| destination.id.as_str()));
+        is_known("destination", destination, ids.collect())?;
+    }
+    Ok(())
 }
 
 /// Asks for piece after piece, each of bounded memory, and prints it; as JSON it is one document, and held until its end.

@@ -33,8 +33,8 @@ impl Graph {
         let letters = format!("{id}/dead-letters");
         let start = format!("{id}/source");
         self.node(&start, &lines_of(&source.value), "shape=cylinder");
-        // A generator's records can be read, all of them.
-        let reads = !matches!(source.value, config::Source::Generator(_));
+        // What the host itself makes can be read, all of it.
+        let reads = !matches!(source.value, config::Source::Generator(_) | config::Source::DeadLetters(_));
         if reads {
             self.given_up(&start, &letters);
         }
@@ -107,6 +107,7 @@ fn lines_of(source: &config::Source) -> Vec<String> {
         }
         config::Source::Stdin(_) => vec!["stdin".to_owned()],
         config::Source::Generator(generator) => vec!["generator".to_owned(), format!("{} records", generator.count)],
+        config::Source::DeadLetters(letters) => vec!["dead letters".to_owned(), format!("of {}", letters.of)],
     }
 }
 

@@ -113,7 +113,7 @@ enum Command {
         #[command(flatten)]
         on: operate::On,
     },
-    /// Looks at records that were given up, and removes them; also while a host runs.
+    /// Looks at records that were given up, and removes them, also while a host runs; and sends them again.
     DeadLetters {
         #[command(subcommand)]
         command: dead_letters::Command,
@@ -208,7 +208,7 @@ pub fn main() -> ExitCode {
             Command::Pause { target, on } => steer::steer(target, on, false).await,
             Command::Resume { target, on } => steer::steer(target, on, true).await,
             Command::Reload { on } => steer::reload(on).await,
-            Command::DeadLetters { command } => command.run().await,
+            Command::DeadLetters { command } => command.run(&logging).await,
             Command::Checkpoints { command } => command.run().await,
             Command::Schema => schema::schema(),
         }

@@ -1,6 +1,6 @@
 //! What is printed when nothing runs, and when everything has run.
 
-use std::{io::Write, path::Path};
+use std::{io::Write, path::Path, sync::Arc};
 
 use serde_json::{Value, json};
 
@@ -9,7 +9,7 @@ use crate::{
     config::Place,
     pipeline::PipelineError,
     plan::PlanError,
-    runtime::{ProcessorOverview, Report, Used},
+    runtime::{Left, ProcessorOverview, Report, Used},
     sandbox::{Event, Usage, output::printable},
 };
 
@@ -108,6 +108,11 @@ pub fn finished(reports: &[Report], store: &Path, asked: bool, output: Output) -
             let _closed = text(reports, std::io::stdout().lock());
         }
     }
+    ended(reports, store, asked)
+}
+
+/// Tells what went wrong, and gives the exit code.
+fn ended(reports: &[Report], store: &Path, asked: bool) -> u8 {
     let mut told = std::io::stderr().lock();
     for Report { pipeline, counts, error, rereads, .. } in reports {
         if let Some(error) = error {
@@ -135,6 +140,45 @@ pub fn finished(reports: &[Report], store: &Path, asked: bool, output: Output) -
         () if dead_lettered > 0 && !asked => DEAD_LETTERS,
         () => SETTLED,
     }
+}
+
+/// Prints what came of dead letters that were sent again, and gives the exit code.
+pub fn replayed(reports: &[Report], left: &[Arc<Left>], store: &Path, asked: bool, output: Output) -> u8 {
+    let stays = |left: &Left| left.unreadable() + left.gone() + left.unplaced();
+    match output {
+        Output::Json => {
+            let mut document = json(reports);
+            for (at, left) in left.iter().enumerate() {
+                document["pipelines"][at]["left"] =
+                    json!({"unreadable": left.unreadable(), "gone": left.gone(), "unplaced": left.unplaced()});
+                for (index, destination) in reports[at].counts.destinations.iter().enumerate() {
+                    document["pipelines"][at]["destinations"][index]["elsewhere"] = destination.elsewhere.into();
+                }
+            }
+            print(&document);
+        }
+        Output::Text => {
+            let mut to = std::io::stdout().lock();
+            if reports.is_empty() {
+                let _closed = writeln!(to, "there are no such dead letters");
+            }
+            for (report, left) in reports.iter().zip(left) {
+                let _closed = text(std::slice::from_ref(report), &mut to);
+                for (count, why) in [
+                    (left.unreadable(), "no source could read them; mend the lines and give them to a pipeline once more"),
+                    (left.gone(), "their destination or processor is not in the pipeline file"),
+                    (left.unplaced(), "an earlier version of wharf did not note whether a processor gave them up"),
+                ] {
+                    if count > 0 {
+                        let _closed = writeln!(to, "  {} left as they are: {why}", grouped(count));
+                    }
+                }
+            }
+        }
+    }
+    let code = ended(reports, store, asked);
+    let left: u64 = left.iter().map(|left| stays(left)).sum();
+    if code == SETTLED && left > 0 && !asked { DEAD_LETTERS } else { code }
 }
 
 /// What to do about a pipeline that ended early.

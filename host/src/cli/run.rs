@@ -26,7 +26,7 @@ use crate::{
     monitoring::{Monitor, Watched},
     operate::Refused,
     plan::{PlanError, plan},
-    runtime::{self, Origin, Reload, Stop},
+    runtime::{self, Origin, Reload, Report, Running, Stop},
     sandbox::output::printable,
 };
 
@@ -64,7 +64,7 @@ pub async fn run(pipeline: &Path, options: Options, logging: &Logging) -> Result
     let mut running = runtime::start(plan, clock.clone(), &run)
         .await
         .map_err(|error| Refusal::with_hint(error.to_string(), Some(error.hint())).at(error.place()))?;
-    let asked = stop_on_signals(running.stopper(), running.reloader(origin.clone()))?;
+    reload_on_signal(running.reloader(origin.clone()))?;
     if let Err(error) = running.listen(Some(origin)) {
         tracing::warn!("{error}; `wharf status` and the like will not reach this host");
     }
@@ -73,13 +73,20 @@ pub async fn run(pipeline: &Path, options: Options, logging: &Logging) -> Result
         // It is set here alone.
         let _set = seen.set(running.overview());
     }
+    let (reports, asked) = to_the_end(running, logging, clock).await?;
+    Ok(finished(&reports, &store, asked, output))
+}
+
+/// Shows how far it is until it has ended. Gives what came of it, and whether it was asked to stop.
+pub async fn to_the_end(running: Running, logging: &Logging, clock: Clock) -> Result<(Vec<Report>, bool), Refusal> {
+    let asked = stop_on_signals(running.stopper())?;
     let shown = tokio::spawn(show(running.overview(), logging.bars.clone(), clock));
     let reports = running.ended().await;
     shown.abort();
     // Bars are cleared before anything else is printed.
     let _ended = shown.await;
     let _cleared = logging.bars.clear();
-    Ok(finished(&reports, &store, asked.load(Relaxed), output))
+    Ok((reports, asked.load(Relaxed)))
 }
 
 /// Who asks for metrics and health is answered, until this is dropped.
@@ -100,12 +107,13 @@ async fn monitor(address: &str, loader: &Loader) -> Result<Monitored, Refusal> {
     Ok(Monitored { running, _answering: answering })
 }
 
-/// The first Ctrl-C or SIGTERM asks the pipelines to stop, the second ends the process; SIGHUP has the file read again.
-fn stop_on_signals(stop: Stop, reload: Reload) -> Result<Arc<AtomicBool>, Refusal> {
-    let failed = |error: std::io::Error| Refusal::new(format!("cannot listen for signals: {error}"));
-    let mut interrupted = signal(SignalKind::interrupt()).map_err(failed)?;
-    let mut terminated = signal(SignalKind::terminate()).map_err(failed)?;
-    let mut hung_up = signal(SignalKind::hangup()).map_err(failed)?;
+fn listens(error: std::io::Error) -> Refusal {
+    Refusal::new(format!("cannot listen for signals: {error}"))
+}
+
+/// SIGHUP has the file read again.
+fn reload_on_signal(reload: Reload) -> Result<(), Refusal> {
+    let mut hung_up = signal(SignalKind::hangup()).map_err(listens)?;
     tokio::spawn(async move {
         while hung_up.recv().await.is_some() {
             if let Err(Refused { what, hint }) = reload.reload().await {
@@ -113,6 +121,13 @@ fn stop_on_signals(stop: Stop, reload: Reload) -> Result<Arc<AtomicBool>, Refusa
             }
         }
     });
+    Ok(())
+}
+
+/// The first Ctrl-C or SIGTERM asks the pipelines to stop, the second ends the process.
+fn stop_on_signals(stop: Stop) -> Result<Arc<AtomicBool>, Refusal> {
+    let mut interrupted = signal(SignalKind::interrupt()).map_err(listens)?;
+    let mut terminated = signal(SignalKind::terminate()).map_err(listens)?;
     let asked = Arc::new(AtomicBool::new(false));
     let told = asked.clone();
     tokio::spawn(async move {

@@ -21,7 +21,7 @@ use super::{
     node::{Node, Value},
     pipeline::Pipeline,
     processor::Processor,
-    source::Source,
+    source::{DeadLettersOf, Source},
     tokens::{SecretFrom, TokenProvider},
     yaml,
 };
@@ -173,13 +173,21 @@ fn check(file: &File) -> Result<(), ConfigError> {
         }
     }
     for At { value: pipeline, .. } in &file.pipelines {
-        if let (Some(exact), Source::Stdin(_)) = (&pipeline.exact_batches, &pipeline.source.value)
+        let again = match &pipeline.source.value {
+            Source::Stdin(_) => Some(("stdin", "standard input cannot be read again; leave `exact-batches` out, or read a file")),
+            Source::DeadLetters(_) => {
+                Some(("dead-letters", "dead letters may be removed before they are read again; leave `exact-batches` out"))
+            }
+            Source::File(_) | Source::Generator(_) => None,
+        };
+        if let (Some(exact), Some((kind, hint))) = (&pipeline.exact_batches, again)
             && exact.value
         {
-            return Err(ConfigError::new("`exact-batches` with `kind: stdin`")
-                .with_hint("standard input cannot be read again; leave `exact-batches` out, or read a file")
+            return Err(ConfigError::new(format!("`exact-batches` with `kind: {kind}`"))
+                .with_hint(hint)
                 .with_place(exact.place.clone()));
         }
+        letters_of(pipeline, &file.pipelines)?;
         unique("destination", pipeline.destinations.iter().map(|destination| (destination.id.as_str(), &destination.id.place)))?;
         unique("processor", pipeline.all_processors().map(|processor| (processor.id.as_str(), &processor.id.place)))?;
         if let Some(At { place, .. }) = pipeline.restart.as_ref().filter(|restart| restart.retry().is_some())
@@ -202,6 +210,32 @@ fn check(file: &File) -> Result<(), ConfigError> {
         for destination in &pipeline.destinations {
             shaped(destination)?;
             granted(&format!("destination {}", destination.id), &destination.grants, &file.tokens)?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether the pipeline whose dead letters one reads is there, and does not read those of this one in the end.
+fn letters_of(pipeline: &Pipeline, all: &[At<Pipeline>]) -> Result<(), ConfigError> {
+    let Source::DeadLetters(DeadLettersOf { of }) = &pipeline.source.value else { return Ok(()) };
+    let own = pipeline.id.as_str();
+    let named = |id: &str| all.iter().find(|other| other.id.as_str() == id);
+    if named(of.as_str()).is_none() {
+        let near = nearest(of.as_str(), all.iter().map(|other| other.id.as_str()).filter(|id| *id != own));
+        let hint = near.map_or_else(|| "name another pipeline of this file".to_owned(), |near| format!("did you mean `{near}`?"));
+        return Err(ConfigError::new(format!("there is no pipeline `{of}`")).with_hint(hint).with_place(of.place.clone()));
+    }
+    let mut at = of.as_str();
+    // Nobody is further away than there are pipelines.
+    for _ in all {
+        if at == own {
+            return Err(ConfigError::new(format!("the pipeline `{own}` would read its own dead letters"))
+                .with_hint("read those of a pipeline that reads something else")
+                .with_place(of.place.clone()));
+        }
+        match named(at).map(|other| &other.source.value) {
+            Some(Source::DeadLetters(next)) => at = next.of.as_str(),
+            _ => break,
         }
     }
     Ok(())

@@ -14,6 +14,7 @@ use super::{
     at::At,
     bounded::{parsed, within},
     fault::Refusal,
+    id::Id,
     interval::Interval,
     size::Size,
 };
@@ -29,6 +30,8 @@ pub enum Source {
     Stdin(Stdin),
     /// Records made up by the host, the same for the same seed.
     Generator(Generator),
+    /// What another pipeline of the file gives up, as documents.
+    DeadLetters(DeadLettersOf),
 }
 
 impl Source {
@@ -39,6 +42,7 @@ impl Source {
                 key.is_some() || format.is_keyed()
             }
             Self::Generator(_) => false,
+            Self::DeadLetters(_) => true,
         }
     }
 }
@@ -147,6 +151,14 @@ pub struct Generator {
     #[serde(default, deserialize_with = "rate")]
     #[schemars(with = "u32", range(min = 1))]
     pub entities: Option<u32>,
+}
+
+/// What another pipeline of the file gives up, as documents.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", expecting = "a dead-letters source")]
+pub struct DeadLettersOf {
+    /// The pipeline, by its id.
+    pub of: At<Id>,
 }
 
 /// How records stand in a file.

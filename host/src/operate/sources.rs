@@ -43,6 +43,7 @@ pub fn identity(source: &Source) -> SourceIdentity {
         Source::File(file) => ("file", pattern(&file.path)),
         Source::Stdin(_) => ("stdin", String::new()),
         Source::Generator(_) => ("generator", String::new()),
+        Source::DeadLetters(letters) => ("dead-letters", letters.of.to_string()),
     };
     SourceIdentity { kind: kind.into(), reads }
 }

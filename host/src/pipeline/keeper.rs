@@ -256,6 +256,10 @@ impl Keeper {
         self.error.get_or_insert(PipelineError::Destination { id: id.clone(), connector, cause });
         let own = self.columns.iter().enumerate().filter(|(_, column)| column.destination == destination);
         let own: Vec<usize> = own.map(|(column, _)| column).collect();
+        for column in &own {
+            // What comes to it goes past it, so that it sees the end.
+            self.columns[*column].let_go.send_replace(u64::MAX);
+        }
         let outcome = self.ledger.leave_behind(&own, &id, unsettled);
         if !self.ledger.goes_on() {
             self.cancel.send_replace(true);
@@ -456,9 +460,14 @@ impl Keeper {
             own.map(|letter| (&letter.partition, letter.sequence)).collect::<HashSet<_>>().len()
         };
         let given_up: Vec<usize> = self.outlets.iter().map(|outlet| own(&outlet.id)).collect();
-        let settled = Arc::new(settled);
-        if let Err(error) = self.writing.write(&Write::Settle(settled.clone())).await {
-            return Err(NotWritten { error, settled: Arc::into_inner(settled) });
+        let write = Write::Settle(Arc::new(settled));
+        if let Err(error) = self.writing.write(&write).await {
+            // Nobody else has it any more.
+            let settled = match write {
+                Write::Settle(settled) => Arc::into_inner(settled),
+                _ => None,
+            };
+            return Err(NotWritten { error, settled });
         }
         for (index, records) in given_up.into_iter().enumerate() {
             self.progress.destination(index).dead_lettered(records as u64);

@@ -184,7 +184,7 @@ fn unwritable(pipeline: &Arc<str>, source: &config::Source, copy: &At<PathBuf>) 
                 glob::Pattern::new(pattern).is_ok_and(|pattern| pattern.matches_path(&copy.value))
             }
         },
-        config::Source::Stdin(_) | config::Source::Generator(_) => false,
+        config::Source::Stdin(_) | config::Source::Generator(_) | config::Source::DeadLetters(_) => false,
     };
     let cause = match std::fs::symlink_metadata(&copy.value) {
         _ if read => invalid("the pipeline reads it"),

@@ -6,6 +6,9 @@ pub const VERSION: &str = "opencdc.version";
 /// The version that is written where a record names none.
 pub const VERSION_1: &str = "v1";
 
+/// The collection that the entity is of, such as a table.
+pub const COLLECTION: &str = "opencdc.collection";
+
 /// When the entity was changed, in nanoseconds since 1970.
 pub const CREATED_AT: &str = "opencdc.createdAt";
 

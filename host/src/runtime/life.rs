@@ -11,6 +11,7 @@ use tokio::sync::{Notify, watch};
 
 use super::{
     Report, StartError, Used,
+    feed::Feeds,
     overview::{DestinationOverview, PipelineOverview, ProcessorOverview, State},
     report::Total,
     source::source,
@@ -24,7 +25,8 @@ use crate::{
     },
     plan::PlannedPipeline,
     sandbox::output::printable,
-    store::{Kept, PipelineStore, SqliteState, SqliteStore, Store, StoreError},
+    source::Source,
+    store::{Kept, PipelineStore, SqliteState, SqliteStore, Store, StoreError, StoredCut},
 };
 
 /// What all pipelines of a host work with.
@@ -37,6 +39,8 @@ pub(super) struct Means {
     pub clock: Clock,
     /// The name of this run.
     pub run: String,
+    /// Who reads whose dead letters.
+    pub feeds: Feeds,
 }
 
 /// A pipeline from its first start to its last.
@@ -109,7 +113,19 @@ impl Means {
         let checkpoints = checkpoints.into_iter().map(|checkpoint| (checkpoint.partition, checkpoint.next)).collect();
         let exact_batches = if planned.exact_batches { Some(kept.cuts(&planned.id).await?) } else { None };
         let cuts = pipeline::ends(exact_batches.as_deref().unwrap_or_default());
-        let source = source(planned, (checkpoints, cuts), &self.clock, &self.run)?;
+        let source = source(planned, (checkpoints, cuts), self)?;
+        Ok(self.assemble(planned, source, read_before, exact_batches, gates))
+    }
+
+    /// The same with a source that is there.
+    pub fn assemble(
+        &self,
+        planned: &PlannedPipeline,
+        source: Box<dyn Source>,
+        read_before: HashMap<String, u64>,
+        exact_batches: Option<Vec<StoredCut>>,
+        gates: &Gates,
+    ) -> Prepared {
         let PlannedPipeline { id, mut processors, mut destinations, window, dead_letters, checkpoint_interval, .. } =
             planned.clone();
         let keep = |name: &str, opening: &mut Opening| {
@@ -138,14 +154,16 @@ impl Means {
         let pipeline =
             Pipeline { id, source, processors, outlets, window, checkpoint_interval, tolerance, read_before, exact_batches };
         let progress = pipeline.progress();
-        Ok(Prepared { pipeline, progress })
+        Prepared { pipeline, progress }
     }
 
     /// The store as a pipeline sees it, within what holds for its dead letters.
     pub fn kept(&self, planned: &PlannedPipeline) -> Arc<Kept<SqliteStore>> {
         let config::DeadLetters { max_bytes, max_age, copy_to, .. } = &planned.dead_letters;
         let copy_to = copy_to.as_ref().map(|copy| copy.value.clone());
-        Arc::new(Kept::new(self.store.clone(), max_bytes.bytes(), max_age.map(Into::into), copy_to, self.clock.clone()))
+        let max_age = max_age.map(Into::into);
+        let kept = Kept::new(self.store.clone(), max_bytes.bytes(), max_age, copy_to, self.clock.clone());
+        Arc::new(kept.telling(self.feeds.of(&planned.id)))
     }
 }
 
@@ -175,6 +193,8 @@ impl Life {
             report: None,
         };
         let (shown, hurry) = (Arc::new(Mutex::new(shown)), Arc::new(Notify::new()));
+        let settling = means.feeds.of(&planned.id);
+        settling.send_modify(|settling| settling.over = false);
         let course = Course {
             planned: planned.clone(),
             means: means.clone(),
@@ -187,6 +207,7 @@ impl Life {
         tokio::spawn(async move {
             let shown = course.shown.clone();
             let report = course.run(first).await;
+            settling.send_modify(|settling| settling.over = true);
             locked(&shown).report = Some(report);
             // Nobody may be waiting.
             let _ended = tell.send(true);

@@ -2,9 +2,8 @@
 
 use std::{num::NonZeroU64, path::Path};
 
-use super::StartError;
+use super::{StartError, feed::Feed, life::Means};
 use crate::{
-    clock::Clock,
     config::{self, At, PathOrGlob},
     operate::{destinations, sources},
     plan::PlannedPipeline,
@@ -12,7 +11,7 @@ use crate::{
         Checkpoints, Compression, Cut, Cuts, FileOptions, FileSource, Format, GeneratorOptions, GeneratorSource, PointerError,
         Reading, Source, SourceError, StdinSource,
     },
-    store::{LetterStore, PipelineStore},
+    store::{LetterStore, PipelineStore, StoreError},
 };
 
 /// Holds what each pipeline reads against what its checkpoints are of, and its destinations against those that it may owe records. `idle` tells the
@@ -57,14 +56,19 @@ fn format(given: config::Format, key: Option<&At<String>>) -> Result<Format, Sou
     })
 }
 
+/// Dead letters cannot be read.
+pub(super) fn of_letters(error: StoreError) -> SourceError {
+    SourceError::Format { path: "dead letters".into(), reason: error.to_string() }
+}
+
 /// The source of a pipeline, standing where the checkpoints say, to cut where it did before.
 pub(super) fn source(
     planned: &PlannedPipeline,
     (checkpoints, cuts): (Checkpoints, Cuts),
-    clock: &Clock,
-    run: &str,
+    means: &Means,
 ) -> Result<Box<dyn Source>, StartError> {
     let PlannedPipeline { id, batch, .. } = planned;
+    let Means { clock, run, .. } = means;
     let cut = Cut { records: batch.records, bytes: batch.bytes.bytes(), delay: batch.delay.duration() };
     let rate = |rate: Option<u32>| rate.and_then(|rate| NonZeroU64::new(rate.into()));
     let failed = |cause: SourceError| StartError::Source { pipeline: id.clone(), cause };
@@ -90,6 +94,11 @@ pub(super) fn source(
             let mut reading = Reading::new(format(given.format, given.key.as_ref()).map_err(failed)?, cut);
             reading.rate = rate(given.rate);
             Box::new(StdinSource::new(std::io::stdin(), &reading, id, run, clock.clone()).map_err(failed)?)
+        }
+        config::Source::DeadLetters(given) => {
+            let of = given.of.as_str();
+            let next = checkpoints.get(&Feed::partition(of)).copied().unwrap_or_default();
+            Box::new(Feed::new(means.store.clone(), (id, of), next, cut, clock.clone(), &means.feeds))
         }
         config::Source::Generator(given) => {
             let (count, size, seed) = (given.count, given.size.bytes() as usize, given.seed);

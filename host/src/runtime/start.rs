@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::{
     Running, StartError,
+    feed::Feeds,
     life::{Gates, Life, Means},
     lives::Lives,
     source::recognised,
@@ -16,12 +17,19 @@ use crate::{
     store::{DataDir, DataDirError, PipelineStore, SqliteState, SqliteStore},
 };
 
-/// Starts all pipelines of a plan.
-pub async fn start(plan: Plan, clock: Clock, run: &str) -> Result<Running, StartError> {
+/// A data directory with all that pipelines work with.
+pub(super) struct Opened {
+    pub means: Arc<Means>,
+    /// Held for its lock.
+    pub data_dir: DataDir,
+}
+
+/// Opens the data directory of a plan; `is_there` says whether it has to be there already.
+pub(super) async fn open(plan: &Plan, clock: Clock, run: &str, is_there: bool) -> Result<Opened, StartError> {
     let opened = tokio::task::spawn_blocking({
         let path = plan.data_dir.clone();
         move || -> Result<_, StartError> {
-            let data_dir = DataDir::open(&path)?;
+            let data_dir = if is_there { DataDir::existing(&path)? } else { DataDir::open(&path)? };
             let store = SqliteStore::open(&data_dir.store())?;
             // A process that was killed left its own behind.
             let (scratch, unusable) = (data_dir.scratch(), |cause| DataDirError::Unusable { path: path.clone(), cause });
@@ -32,20 +40,27 @@ pub async fn start(plan: Plan, clock: Clock, run: &str) -> Result<Running, Start
     let (data_dir, store) = match opened.await {
         Ok(opened) => opened?,
         Err(error) => {
-            let (path, cause) = (plan.data_dir, std::io::Error::other(error));
+            let (path, cause) = (plan.data_dir.clone(), std::io::Error::other(error));
             return Err(DataDirError::Unusable { path, cause }.into());
         }
     };
     plan.tokens.broker.open(Arc::new(store.clone())).await?;
+    let (state, scratch) = (SqliteState::new(data_dir.state()), data_dir.scratch());
+    let (run, feeds) = (run.to_owned(), Feeds::default());
+    let means = Arc::new(Means { store, state, scratch, clock, run, feeds });
+    Ok(Opened { means, data_dir })
+}
+
+/// Starts all pipelines of a plan.
+pub async fn start(plan: Plan, clock: Clock, run: &str) -> Result<Running, StartError> {
+    let Opened { means, data_dir } = open(&plan, clock, run, false).await?;
     // Before anything runs.
-    for remark in recognised(&store, &plan.pipelines, &plan.data_dir, &|_| Vec::new()).await? {
+    for remark in recognised(&means.store, &plan.pipelines, &plan.data_dir, &|_| Vec::new()).await? {
         tracing::warn!("{remark}");
     }
     for planned in &plan.pipelines {
-        store.keep_source(&planned.id, sources::identity(&planned.source)).await?;
+        means.store.keep_source(&planned.id, sources::identity(&planned.source)).await?;
     }
-    let (state, scratch) = (SqliteState::new(data_dir.state()), data_dir.scratch());
-    let means = Arc::new(Means { store, state, scratch, clock, run: run.to_owned() });
     let mut first = Vec::new();
     for planned in plan.pipelines {
         let (kept, gates) = (means.kept(&planned), Gates::of(&planned, None));

@@ -11,11 +11,22 @@ use std::{
 
 use async_trait::async_trait;
 
+use tokio::sync::watch;
+
 use super::{Checkpoint, DeadLetter, Keeping, LetterFilter, LetterStore, Settled, Store, StoreError, StoredCut};
 use crate::clock::Clock;
 
 /// How often old dead letters are looked for where none are written.
 const EVERY: Duration = Duration::from_secs(60);
+
+/// What is told of a pipeline that settles, to whoever reads its dead letters.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Settling {
+    /// How often some were written.
+    pub written: u64,
+    /// Whether it has ended.
+    pub over: bool,
+}
 
 /// Writes to a store what one pipeline settles, within what holds for its dead letters.
 #[derive(Debug)]
@@ -27,13 +38,28 @@ pub struct Kept<S> {
     /// When it was last looked for old ones, by the clock's elapsed time.
     looked: Mutex<Option<Duration>>,
     purged: AtomicU64,
+    settling: watch::Sender<Settling>,
 }
 
 impl<S: Store + LetterStore> Kept<S> {
     /// Dead letters take `max_bytes` at the most, are written to the file `copy_to` too, and are removed after `max_age`.
     pub fn new(store: S, max_bytes: u64, max_age: Option<Duration>, copy_to: Option<PathBuf>, clock: Clock) -> Self {
         let keeping = Keeping { max_bytes: Some(max_bytes), copy_to };
-        Self { store, keeping, max_age, clock, looked: Mutex::new(None), purged: AtomicU64::new(0) }
+        Self {
+            store,
+            keeping,
+            max_age,
+            clock,
+            looked: Mutex::new(None),
+            purged: AtomicU64::new(0),
+            settling: watch::Sender::default(),
+        }
+    }
+
+    /// The same, which tells of dead letters that are written.
+    #[must_use]
+    pub fn telling(self, settling: watch::Sender<Settling>) -> Self {
+        Self { settling, ..self }
     }
 
     /// How many dead letters were removed for their age.
@@ -81,7 +107,12 @@ impl<S: Store + LetterStore> Store for Kept<S> {
         if self.max_age.is_some() && (!settled.dead_letters.is_empty() || self.due()) {
             self.purge(pipeline).await?;
         }
-        self.store.settle_within(pipeline, settled, keeping).await
+        let writes = !settled.dead_letters.is_empty();
+        self.store.settle_within(pipeline, settled, keeping).await?;
+        if writes {
+            self.settling.send_modify(|settling| settling.written += 1);
+        }
+        Ok(())
     }
 
     async fn advance(&self, pipeline: &str, checkpoints: Vec<(String, String, u64)>) -> Result<(), StoreError> {

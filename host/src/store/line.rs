@@ -104,8 +104,15 @@ impl LetterDocument {
         let text = |text: &Option<std::sync::Arc<str>>| text.as_deref().map(str::to_owned);
         let record = &letter.record;
         let types = record.content_types();
-        let types = [("key", &types.key), ("before", &types.before), ("record", &types.after)];
-        let known = |(name, content_type): (&str, &Option<_>)| Some((name.to_owned(), text(content_type)?));
+        // That of what is absent says nothing.
+        let types = [
+            ("key", record.key(), &types.key),
+            ("before", record.before(), &types.before),
+            ("record", record.after(), &types.after),
+        ];
+        let known = |(name, value, content_type): (&str, Option<&[u8]>, &Option<_>)| {
+            value.and_then(|_| Some((name.to_owned(), text(content_type)?)))
+        };
         Self {
             id,
             at: letter.at.to_string(),

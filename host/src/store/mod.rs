@@ -24,7 +24,7 @@ use thiserror::Error;
 use crate::config::Size;
 
 pub use data_dir::{DataDir, DataDirError};
-pub use kept::Kept;
+pub use kept::{Kept, Settling};
 pub use letters::{DeadLetter, Keeping, KeptLetter, LetterFilter, LetterStore, LetterTotals, Reason, ReplayPlace, Replayed};
 pub use line::{LetterDocument, Payload, is_copy};
 pub use pipelines::{KnownPipeline, PipelineStore, SourceIdentity, StoredCut};

@@ -50,6 +50,7 @@ fn every_key_stands_in_the_docs_with_its_default() {
         ("Source file", "### `kind: file`"),
         ("Source stdin", "### `kind: stdin`"),
         ("Source generator", "### `kind: generator`"),
+        ("Source dead-letters", "### `kind: dead-letters`"),
         ("Processor", "## A processor"),
         ("When", "#### `when`"),
         ("Destination", "## A destination"),

@@ -28,6 +28,15 @@ fn a_wrong_file_is_refused_with_the_line_and_what_to_do() {
             source("{ kind: stdin, format: lines }\n    exact-batches: true"),
             "p.yaml:5:20: `exact-batches` with `kind: stdin`\nstandard input cannot be read again; leave `exact-batches` out, or read a file",
         ),
+        (
+            source("{ kind: dead-letters, of: p }"),
+            "p.yaml:4:39: the pipeline `p` would read its own dead letters\nread those of a pipeline that reads something else",
+        ),
+        (
+            source("{ kind: dead-letters, of: q }\n    exact-batches: true"),
+            "p.yaml:5:20: `exact-batches` with `kind: dead-letters`\ndead letters may be removed before they are read again; leave `exact-batches` out",
+        ),
+        (source("{ kind: dead-letters, of: q }"), "p.yaml:4:39: there is no pipeline `q`\nname another pipeline of this file"),
         (source("{ kind: stdin }"), "p.yaml:4:13: missing key `format` in a stdin source"),
         (source("{ kind: generator }"), "p.yaml:4:13: missing key `count` in a generator source"),
         (bent("id: d", "limits: {}"), "p.yaml:6:9: missing key `id` in a destination"),
@@ -104,8 +113,14 @@ fn a_wrong_file_is_refused_with_the_line_and_what_to_do() {
         ),
         // Sources.
         (source("stdin"), "p.yaml:4:13: expected a source (a mapping), found `stdin`"),
-        (source("{ path: x }"), "p.yaml:4:13: missing key `kind` in a source\nit is one of `file`, `stdin` and `generator`"),
-        (source("{ kind: files }"), "p.yaml:4:21: expected `file`, `stdin` or `generator`, found `files`\ndid you mean `file`?"),
+        (
+            source("{ path: x }"),
+            "p.yaml:4:13: missing key `kind` in a source\nit is one of `file`, `stdin`, `generator` and `dead-letters`",
+        ),
+        (
+            source("{ kind: files }"),
+            "p.yaml:4:21: expected `file`, `stdin`, `generator` or `dead-letters`, found `files`\ndid you mean `file`?",
+        ),
         (
             source("{ kind: file, path: x.txt }"),
             "p.yaml:4:33: the path's extension does not tell the format\ngive `format`: `json-lines`, `csv`, `opencdc` or `lines`",

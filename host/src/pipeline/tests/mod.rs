@@ -28,6 +28,7 @@ use crate::{
     clock::{Clock, VirtualClock},
     config::{self, Interval, OnUnknown, Retry, Then},
     connector::descriptor::Order,
+    store::StoreError,
 };
 
 /// Cases of an ordinary run, and of a long one.
@@ -121,6 +122,11 @@ impl Case {
                     return Err(format!("more is unknown than pending: {counts:?}"));
                 }
             }
+            if let Some(PipelineError::Store(StoreError::DeadLettersFull { destination: Some(full), .. })) = &ended.error
+                && self.outlets[full[1..].parse::<usize>().unwrap()].0.best_effort
+            {
+                return Err(format!("the pipeline stopped for {full}, which is to pause alone"));
+            }
             let pending = counts.destinations.iter().any(|destination| destination.pending > 0);
             if pending && ended.error.is_none() {
                 return Err(format!("something is pending and nothing says why: {counts:?}"));
@@ -152,8 +158,8 @@ impl Case {
         let time = VirtualClock::seeded(self.rng.u64(..));
         let clock = time.clock();
         let window = self.window;
-        // What waits to be written is settled, and the store does not know of it.
-        let bounded = self.interval.is_zero().then_some(window);
+        // What waits to be written is settled, and the store does not know of it; nor does it of what goes past one that is left behind.
+        let bounded = (self.interval.is_zero() && !store.may_be_full()).then_some(window);
         let (source, read_before) = self.partitions.source(store, clock.clone(), self.rng.u64(..), bounded);
         let outlets: Vec<Outlet> = self
             .outlets

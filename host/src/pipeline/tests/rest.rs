@@ -162,6 +162,11 @@ impl MemoryStore {
         Self(Mutex::new(Inner { faults, room, rng: Some(fastrand::Rng::with_seed(seed)), ..Inner::default() }))
     }
 
+    /// Whether it has room for so many dead letters and no more.
+    pub fn may_be_full(&self) -> bool {
+        self.0.lock().unwrap().room.is_some()
+    }
+
     /// Somebody has looked at all dead letters, and removed them.
     pub fn looked_at(&self) {
         self.0.lock().unwrap().unseen.clear();
