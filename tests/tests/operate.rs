@@ -178,10 +178,12 @@ fn checkpoints_of_another_source_are_refused_with_the_command_that_lets_it_begin
 /// A pipeline `run` to these destinations, of which those called `shut` take nothing.
 fn to(scratch: &Scratch, destinations: &[(&str, &str)]) {
     let component = component("guest-scripted").unwrap().display().to_string();
+    // Each counts its own calls.
     let destination = |(id, script): &(&str, &str)| {
+        fs::create_dir_all(scratch.path(format!("journal-{id}"))).unwrap();
         format!(
             "\n      - id: {id}\n        component: {component}\n        settings: {{ script: \"{script}\" }}\n        grants: {{ directories: \
-             [ {{ host: journal, guest: /journal, access: read-write }} ] }}"
+             [ {{ host: journal-{id}, guest: /journal, access: read-write }} ] }}"
         )
     };
     let destinations: String = destinations.iter().map(destination).collect();
