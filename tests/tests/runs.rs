@@ -22,6 +22,7 @@ pipelines:
     source: {source}
     batch: {{ records: 2 }}
     window: 4
+    checkpoint-interval: 0
     dead-letters: {{ window: 0 }}
     destinations:
       - id: scripted
