@@ -148,6 +148,45 @@ fn dead_letters_are_sent_again_from_where_they_were_given_up_and_to_whom_they_na
     assert_eq!((code, none), (Some(0), json!({"pipelines": []})));
 }
 
+#[test]
+fn what_a_destinations_own_processor_gave_up_comes_to_it_again_and_goes_on_to_that_destination_alone() {
+    let scratch = Scratch::new().unwrap();
+    scratch.write("orders.ndjson", "{\"parts\":[{\"n\":1},{\"n\":2}]}\n{\"n\":3}\n").unwrap();
+    for folder in ["a", "b"] {
+        fs::create_dir(scratch.path(folder)).unwrap();
+    }
+    let file = |missing: &str| {
+        let (explode, scripted) = (wasm("wharf-explode"), wasm("guest-scripted"));
+        let destination = |id: &str, rest: &str| {
+            format!(
+                "\n      - id: {id}\n        component: {scripted}\n        grants: {{ directories: [ {{ host: {id}, guest: /journal, access: read-write }} ] }}{rest}"
+            )
+        };
+        let parts = format!(
+            "\n        processors: [ {{ id: parts, component: {explode}, settings: {{ pointer: /parts, missing: {missing} }} }} ]"
+        );
+        format!(
+            "version: 1\npipelines:\n  - id: shop\n    source: {{ kind: file, path: orders.ndjson }}\n    dead-letters: {{ window: 0 }}\n    destinations:{}{}\n",
+            destination("a", &parts),
+            destination("b", "")
+        )
+    };
+    scratch.write("shop.yaml", file("fail")).unwrap();
+    assert_eq!(document(&scratch, &["run", "shop.yaml"]).0, Some(3));
+    let given_up = letters(&scratch);
+    assert_eq!((given_up.len(), &given_up[0]["destination"], &given_up[0]["processor"]), (1, &json!("a"), &json!("parts")));
+    assert_eq!(given_up[0]["record"], "{\"n\":3}");
+    // It fails again as long as nothing is mended.
+    assert_eq!(document(&scratch, &["dead-letters", "replay", "shop.yaml"]).0, Some(3));
+    let again = letters(&scratch);
+    assert_eq!((&again[0]["id"], &again[0]["attempts"]), (&given_up[0]["id"], &json!(2)));
+    scratch.write("shop.yaml", file("keep")).unwrap();
+    assert_eq!(document(&scratch, &["dead-letters", "replay", "shop.yaml"]).0, Some(0));
+    assert_eq!(written(&scratch, "a"), ["{\"n\":1},{\"n\":2}", "{\"n\":3}"]);
+    assert_eq!(written(&scratch, "b").len(), 1);
+    assert_eq!(letters(&scratch).len(), 0);
+}
+
 /// A pipeline whose destination rejects everything, or takes it slowly.
 fn numbers(count: u32, works: bool) -> String {
     let destination = match works {
