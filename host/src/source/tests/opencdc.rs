@@ -83,7 +83,10 @@ async fn another_media_type_and_the_sixty_fifth_name_end_a_batch() {
     let at: usize = lines[..8].iter().map(String::len).sum();
     assert_eq!((unreadable.len(), unreadable[0].sequence), (1, at as u64));
     assert_eq!(unreadable[0].bytes, lines[8].trim_end());
-    assert_eq!(unreadable[0].reason, format!("stdin, byte {at}: more than {MOST_METADATA} names of metadata"));
+    assert_eq!(
+        unreadable[0].reason,
+        format!("stdin, byte {at}: not an OpenCDC record: `metadata` has more than {MOST_METADATA} names, at its byte 34")
+    );
 }
 
 #[tokio::test]
