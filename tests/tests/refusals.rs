@@ -251,3 +251,44 @@ fn a_place_in_a_template_that_is_none() {
     let file = Given::right().file() + "        format: template\n        template: \"{{ json user }}\"\n";
     insta::assert_snapshot!(refused(&file, |_| {}));
 }
+
+#[test]
+fn instances_side_by_side_for_records_that_have_no_keys() {
+    let file = format!("{}        parallel: 2\n", Given::right().file());
+    insta::assert_snapshot!(refused(&file, |_| {}));
+    // A processor may give them some.
+    let mask = component("wharf-mask").unwrap().display().to_string();
+    let file = file.replace(
+        "    destinations:",
+        &format!("    processors: [{{ id: mask, component: {mask}, settings: {{ redact: [/n] }} }}]\n    destinations:"),
+    );
+    let scratch = Scratch::new().unwrap();
+    scratch.write("lines.ndjson", "{\"n\":1}\n").unwrap();
+    scratch.write("pipeline.yaml", file).unwrap();
+    fs::create_dir(scratch.path("out")).unwrap();
+    let checked = scratch.run(&["check", "pipeline.yaml"]).unwrap();
+    assert_eq!(checked.code, Some(0), "{}", checked.stderr);
+}
+
+#[test]
+fn a_shortest_wait_that_is_longer_than_the_longest() {
+    let file = format!("{}        retry: {{ min-delay: 2m }}\n", Given::right().file());
+    insta::assert_snapshot!(refused(&file, |_| {}));
+}
+
+#[test]
+fn exact_batches_of_what_cannot_be_read_again() {
+    let file = Given::right()
+        .file()
+        .replace("kind: file, path: lines.ndjson }", "kind: stdin, format: lines }\n    exact-batches: true");
+    insta::assert_snapshot!(refused(&file, |_| {}));
+}
+
+#[test]
+fn an_order_that_the_connector_does_not_keep() {
+    let mirror = component("guest-mirror").unwrap().display().to_string();
+    let given = Given { component: "mirror.wasm".into(), settings: "{}", grants: "{}" };
+    insta::assert_snapshot!(refused(&given.file(), |scratch| {
+        fs::copy(&mirror, scratch.path("mirror.wasm")).unwrap();
+    }));
+}

@@ -51,9 +51,9 @@ pub struct Destination {
     #[serde(default = "yes")]
     pub ordered: bool,
     /// How many instances take records side by side. Records of one key go to one of them, in order.
-    #[serde(default = "one", deserialize_with = "lanes")]
+    #[serde(default, deserialize_with = "lanes")]
     #[schemars(range(min = 1, max = 64))]
-    pub parallel: u32,
+    pub parallel: Option<u32>,
     /// The most that is handed over in one call. Default: what the connector prefers.
     #[serde(default)]
     pub batch: Handed,
@@ -92,12 +92,8 @@ const fn yes() -> bool {
     true
 }
 
-const fn one() -> u32 {
-    1
-}
-
-fn lanes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
-    within(deserializer, 1..=64)
+fn lanes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
+    within(deserializer, 1..=64).map(Some)
 }
 
 /// In what shape a connector gets records.

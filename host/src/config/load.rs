@@ -9,6 +9,7 @@ use std::{
 
 use super::{
     at::At,
+    component::Component,
     de::from_node,
     destination::{Destination, Shape},
     digest::Digest,
@@ -152,18 +153,18 @@ fn version(tree: &Node) -> Result<(), ConfigError> {
 /// What no single key can tell.
 fn check(file: &File) -> Result<(), ConfigError> {
     let instances = file.process.instances as usize;
-    let destinations = || file.pipelines.iter().flat_map(|pipeline| &pipeline.destinations);
-    let processors = || file.pipelines.iter().flat_map(|pipeline| pipeline.all_processors());
-    let places = || destinations().map(|each| &each.place).chain(processors().map(|each| &each.place));
-    if let Some(place) = places().nth(instances) {
-        let count = places().count();
-        let each = match processors().count() {
+    let mut components: Vec<Component<'_>> = file.pipelines.iter().flat_map(|pipeline| pipeline.components()).collect();
+    // As errors count them.
+    components.sort_by_key(|component| component.noun);
+    if let Some(Component { place, .. }) = components.get(instances) {
+        let count = components.len();
+        let each = match components.iter().filter(|component| component.noun == "processor").count() {
             0 => format!("each of {count} destinations"),
             processors => format!("each of {} destinations and {processors} processors", count - processors),
         };
         return Err(ConfigError::new(format!("`process.instances` is {instances}, and {each} needs one"))
             .with_hint(format!("set it to {count} at the least"))
-            .with_place(place.clone()));
+            .with_place((*place).clone()));
     }
     unique("pipeline", file.pipelines.iter().map(|pipeline| (pipeline.id.as_str(), &pipeline.id.place)))?;
     unique("token provider", file.tokens.iter().map(|provider| (provider.id.as_str(), &provider.id.place)))?;
@@ -205,12 +206,11 @@ fn check(file: &File) -> Result<(), ConfigError> {
                     .with_hint("give each a name of its own: state is kept under it")
                     .with_place(id.place.clone()));
             }
-            granted(&format!("processor {id}"), &processor.grants, &file.tokens)?;
         }
-        for destination in &pipeline.destinations {
-            shaped(destination)?;
-            granted(&format!("destination {}", destination.id), &destination.grants, &file.tokens)?;
+        for Component { noun, id, grants, .. } in pipeline.components() {
+            granted(&format!("{noun} {id}"), grants, &file.tokens)?;
         }
+        pipeline.destinations.iter().try_for_each(|destination| shaped(destination))?;
     }
     Ok(())
 }

@@ -13,6 +13,7 @@
 
 mod at;
 mod bounded;
+mod component;
 mod de;
 mod dead_letters;
 mod delivery;
@@ -48,6 +49,7 @@ mod yaml;
 mod tests;
 
 pub use at::At;
+pub use component::Component;
 pub use dead_letters::DeadLetters;
 pub use delivery::{Handed, Handling, OnUnknown, Rate, Retry, Then, Throttle};
 pub use destination::{Destination, Isolation, Shape};

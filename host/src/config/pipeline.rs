@@ -8,6 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use super::{
     at::At,
     bounded::{at_least_one, within},
+    component::Component,
     dead_letters::DeadLetters,
     destination::Destination,
     digest::Digest,
@@ -73,6 +74,11 @@ impl Pipeline {
         self.digest
     }
 
+    /// All components: those of its destinations, then those of its processors.
+    pub fn components(&self) -> impl Iterator<Item = Component<'_>> {
+        self.destinations.iter().map(Component::from).chain(self.all_processors().map(Component::from))
+    }
+
     /// All processors: those of the pipeline, and those of each destination.
     pub fn all_processors(&self) -> impl Iterator<Item = &At<Processor>> {
         let own = self.destinations.iter().flat_map(|destination| &destination.processors);
@@ -80,26 +86,20 @@ impl Pipeline {
     }
 }
 
-/// When records are cut into a batch: at whichever of these comes first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+/// When records are cut into a batch: at whichever of these comes first. What is not given is as the connectors prefer it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", default, expecting = "the batch block")]
 pub struct Batch {
     /// The most records in a batch.
     #[serde(deserialize_with = "records")]
     #[schemars(range(min = 1, max = 1_000_000))]
-    pub records: u32,
+    pub records: Option<u32>,
     /// The most bytes of payload in a batch. A single record that is larger makes a batch of its own.
     #[serde(deserialize_with = "bytes")]
-    pub bytes: Size,
+    pub bytes: Option<Size>,
     /// The longest that a record waits for others; `0` sends what there is at once.
     #[serde(deserialize_with = "delay")]
-    pub delay: Interval,
-}
-
-impl Default for Batch {
-    fn default() -> Self {
-        Self { records: 1000, bytes: Size::from_mib(4), delay: Interval::from_millis(100) }
-    }
+    pub delay: Option<Interval>,
 }
 
 const WINDOW: RangeInclusive<u32> = 1..=64;
@@ -125,16 +125,16 @@ fn window<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
     within(deserializer, WINDOW)
 }
 
-fn records<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
-    within(deserializer, RECORDS)
+fn records<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
+    within(deserializer, RECORDS).map(Some)
 }
 
-fn bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Size, D::Error> {
-    within(deserializer, BYTES)
+fn bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Size>, D::Error> {
+    within(deserializer, BYTES).map(Some)
 }
 
-fn delay<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Interval, D::Error> {
-    within(deserializer, DELAY)
+fn delay<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Interval>, D::Error> {
+    within(deserializer, DELAY).map(Some)
 }
 
 fn destinations<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<At<Destination>>, D::Error> {

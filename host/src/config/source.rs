@@ -41,8 +41,7 @@ impl Source {
             Self::File(FileSource { key, format, .. }) | Self::Stdin(Stdin { key, format, .. }) => {
                 key.is_some() || format.is_keyed()
             }
-            Self::Generator(_) => false,
-            Self::DeadLetters(_) => true,
+            Self::Generator(_) | Self::DeadLetters(_) => true,
         }
     }
 }

@@ -38,7 +38,8 @@ impl Exact {
 
     /// Sees that a cut is on disk.
     pub async fn keep(&mut self, portion: &Portion) -> Result<(), StoreError> {
-        let Some(batch) = &portion.batch else { return Ok(()) };
+        // What is sent again by hand is no stretch of its partition.
+        let Some(batch) = portion.batch.as_ref().filter(|_| portion.again.is_none()) else { return Ok(()) };
         let ends = batch.sequences().first().zip(batch.sequences().last());
         let Some((&first, &last)) = ends else { return Ok(()) };
         match self.known.remove(&(portion.partition.to_string(), first)) {

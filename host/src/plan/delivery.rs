@@ -1,16 +1,18 @@
 //! How records are delivered: what a pipeline file says, held against what the connector keeps.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use super::{Part, PlanError};
 use crate::{
-    config::{self, At, Handling, Place, Size},
+    config::{self, At, Handling, Interval, Place, Size},
     connector::{Connector, descriptor::Order},
-    pipeline::{Delivery, Policy, Rate},
+    pipeline::{Delivery, Destination, Policy, Rate},
     record::format::Format,
+    source::Cut,
 };
 
-/// What the pipeline file asks of a destination and cannot have: waits that contradict each other, an order that nobody keeps.
+/// What the pipeline file asks of a destination and cannot have: waits that contradict each other, an order that nobody keeps. `keyed` tells
+/// whether records may have keys by then.
 pub(super) fn refused(given: &At<config::Destination>, connector: &Connector, keyed: bool) -> Option<PlanError> {
     let At { value: destination, place } = given;
     let part = Part::Destination(destination.id.value.to_string());
@@ -24,7 +26,7 @@ pub(super) fn refused(given: &At<config::Destination>, connector: &Connector, ke
     if connector.descriptor.guarantees.order == Order::None {
         return Some(PlanError::Unordered { part, place, connector: title });
     }
-    (destination.parallel > 1 && !keyed).then_some(PlanError::Keyless { part, place })
+    (destination.parallel.is_some_and(|lanes| lanes > 1) && !keyed).then_some(PlanError::Keyless { part, place })
 }
 
 /// Waits of which the shortest is longer than the longest.
@@ -43,15 +45,18 @@ pub(super) fn planned(
     format: Format,
     pipeline: &config::Pipeline,
     connector: &Connector,
+    keyed: bool,
 ) -> Delivery {
     let preferred = &connector.descriptor.preferences;
-    let records = given.batch.records.or(preferred.records).unwrap_or(u32::MAX);
-    let bytes = given.batch.bytes.or(preferred.bytes).map_or(u64::MAX, Size::bytes);
+    // Where the pipeline says how it is cut, that is what it gets.
+    let records = given.batch.records.or(preferred.records.filter(|_| pipeline.batch.records.is_none()));
+    let bytes = given.batch.bytes.or(preferred.bytes.filter(|_| pipeline.batch.bytes.is_none()));
+    let (records, bytes) = (records.unwrap_or(u32::MAX), bytes.map_or(u64::MAX, Size::bytes));
     Delivery {
         isolation: given.isolation,
         format,
         ordered: given.ordered,
-        lanes: given.parallel,
+        lanes: given.parallel.or_else(|| lanes(given, connector, keyed)).unwrap_or(1),
         retry: Policy::RECORD.with(&given.retry),
         outage: Policy::OUTAGE.with(&given.outage),
         throttle: (given.throttle.min_delay.into(), given.throttle.max_delay.into()),
@@ -62,3 +67,36 @@ pub(super) fn planned(
         tolerance: (pipeline.dead_letters.window, pipeline.dead_letters.tolerance),
     }
 }
+
+/// As many instances as the connector prefers, where that changes nothing of the order that is kept.
+fn lanes(given: &config::Destination, connector: &Connector, keyed: bool) -> Option<u32> {
+    let by_key = keyed && connector.descriptor.guarantees.order == Order::Key;
+    let preferred = connector.descriptor.preferences.parallel.filter(|_| by_key || !given.ordered)?;
+    Some(preferred.clamp(1, MOST_INSTANCES))
+}
+
+/// How a pipeline cuts batches: as it says, else as its connectors prefer, else as ever.
+///
+/// It cuts once for all of its destinations. The largest batch that one of them prefers is cut, since a smaller one can be handed over in parts and no
+/// larger one made of several; and none waits longer than the shortest delay that one prefers. A connector has no say in how much memory that
+/// takes beyond some bounds.
+pub(super) fn cut(batch: &config::Batch, destinations: &[Destination]) -> Cut {
+    let preferred = || destinations.iter().map(|to| (&to.connector.descriptor.preferences, to.delivery.most));
+    let records = preferred().filter_map(|(preferred, most)| Some(preferred.records?.min(most.0))).max();
+    let bytes = preferred().filter_map(|(preferred, most)| Some(preferred.bytes?.bytes().min(most.1))).max();
+    let delay = preferred().filter_map(|(preferred, _)| Some(preferred.delay?.duration())).min();
+    Cut {
+        records: batch.records.or(records.map(|records| records.clamp(1, MOST_RECORDS))).unwrap_or(1000),
+        bytes: batch.bytes.map(Size::bytes).or(bytes.map(|bytes| bytes.clamp(1, MOST_BYTES))).unwrap_or(4 << 20),
+        delay: batch.delay.map(Interval::duration).or(delay.map(|delay| delay.min(LONGEST_DELAY))).unwrap_or(DELAY),
+    }
+}
+
+/// How long a record waits for others where nobody says.
+const DELAY: Duration = Duration::from_millis(100);
+
+/// The most that a connector has by preferring it: records, bytes and delay of a batch, and instances.
+const MOST_RECORDS: u32 = 100_000;
+const MOST_BYTES: u64 = 16 << 20;
+const LONGEST_DELAY: Duration = Duration::from_secs(60);
+const MOST_INSTANCES: u32 = 16;

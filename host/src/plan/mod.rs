@@ -23,7 +23,7 @@ use self::{
     grants::{Means, Short},
 };
 use crate::{
-    config::{self, At, Digest, Limits, Place, TokenProvider},
+    config::{self, At, Digest, TokenProvider},
     connector::{
         Connector, Loader, Opening, Processor,
         settings::{self, Given},
@@ -31,6 +31,7 @@ use crate::{
     pipeline::{Destination, Policy},
     record::{Condition, Looked, Pointer, Test},
     sandbox::{Broker, Directories, Kept, Scope},
+    source::Cut,
     store,
 };
 
@@ -56,7 +57,7 @@ pub struct PlannedPipeline {
     /// Where its records come from.
     pub source: At<config::Source>,
     /// How they are cut.
-    pub batch: config::Batch,
+    pub batch: Cut,
     /// Whether cuts are made again after a crash.
     pub exact_batches: bool,
     /// How many portions may be read and not settled.
@@ -112,6 +113,7 @@ pub async fn again(file: config::File, loader: &Loader, run: &str, before: Optio
         let exact_batches = pipeline.exact_batches();
         let digest = planner.digest(&pipeline, files, &tokens);
         let config::Pipeline { source, batch, window, dead_letters, checkpoint_interval, restart, .. } = pipeline;
+        let batch = delivery::cut(&batch, &destinations);
         pipelines.push(PlannedPipeline {
             id,
             source,
@@ -212,20 +214,15 @@ fn kept(file: &config::File, loader: &Loader) -> Vec<Kept> {
     ];
     let compiled = loader.compiled().map(Path::to_owned);
     kept.extend(compiled.map(|path| Kept { path, what: "the folder of compiled components", readable: false }));
-    let destinations = || file.pipelines.iter().flat_map(|pipeline| &pipeline.destinations);
-    let processors = || file.pipelines.iter().flat_map(|pipeline| pipeline.all_processors());
-    let components = destinations().map(|destination| &destination.component);
-    let components = components.chain(processors().map(|processor| &processor.component)).map(|at| at.value.clone());
-    kept.extend(components.map(|path| Kept { path, what: "a component", readable: true }));
+    let components = || file.pipelines.iter().flat_map(|pipeline| pipeline.components());
+    kept.extend(components().map(|part| Kept { path: part.component.value.clone(), what: "a component", readable: true }));
     let copies = file.pipelines.iter().filter_map(|pipeline| pipeline.dead_letters.copy_to.clone());
     kept.extend(copies.map(|copy| Kept { path: copy.value, what: "the copy of dead letters", readable: false }));
     let key = file.key_file().and_then(|path| std::path::absolute(path).ok());
     kept.extend(key.map(|path| Kept { path, what: "the key of refresh tokens", readable: false }));
     let secrets = file.tokens.iter().flat_map(|provider| provider.files()).map(Path::to_owned);
     kept.extend(secrets.map(|path| Kept { path, what: "a token provider's secret", readable: false }));
-    let grants = destinations().map(|destination| &destination.grants);
-    let grants = grants.chain(processors().map(|processor| &processor.grants));
-    let headers = grants.flat_map(|grants| &grants.http).flat_map(|grant| &grant.headers);
+    let headers = components().flat_map(|part| &part.grants.http).flat_map(|grant| &grant.headers);
     let values = headers.filter_map(|header| match &header.value.value {
         config::HeaderFrom::File(path) => Some(path.clone()),
         config::HeaderFrom::Text(_) | config::HeaderFrom::Token(_) => None,
@@ -247,14 +244,10 @@ struct Planner<'a> {
     remarks: Vec<String>,
 }
 
-/// A component as the pipeline file has it, whatever it is for.
+/// A component of the pipeline file, and whom it works for.
 struct Named<'a> {
     part: Part,
-    place: &'a Place,
-    component: &'a At<PathBuf>,
-    settings: &'a config::Settings,
-    grants: &'a config::Grants,
-    limits: Limits,
+    of: config::Component<'a>,
     scope: Scope,
 }
 
@@ -280,21 +273,22 @@ impl Planner<'_> {
         given: &At<config::Destination>,
         before: &mut Vec<Directories>,
     ) -> Option<Destination> {
-        let At { value: config::Destination { id, component, settings, grants, limits, ordered, .. }, place } = given;
-        let id = id.value.to_string();
+        let id = given.id.value.to_string();
         let whose = [("pipeline", pipeline.id.value.as_str()), ("destination", &id)];
         let part = Part::Destination(id.clone());
-        let named = Named { part, place, component, settings, grants, limits: *limits, scope: Scope::new(whose) };
+        let named = Named { part, of: given.into(), scope: Scope::new(whose) };
         let errors = self.errors.len();
         let format = format::format(&id, given, &mut self.errors);
         let connector = self.connector(&named).await?;
-        self.errors.extend(delivery::refused(given, &connector, keyed));
+        // A processor may give records keys.
+        let may_be_keyed = keyed || !pipeline.processors.is_empty() || !given.value.processors.is_empty();
+        self.errors.extend(delivery::refused(given, &connector, may_be_keyed));
         let mut opening = self.opening(&named, &connector, before).await?;
         if self.errors.len() > errors {
             return None;
         }
-        opening.scope = self.scope(&whose, *ordered, &connector);
-        let delivery = delivery::planned(&given.value, format?, pipeline, &connector);
+        opening.scope = self.scope(&whose, given.ordered, &connector);
+        let delivery = delivery::planned(&given.value, format?, pipeline, &connector, keyed);
         Some(Destination { id: id.into(), connector, opening, delivery, processors: Vec::new() })
     }
 
@@ -307,22 +301,21 @@ impl Planner<'_> {
         before: &mut Vec<Directories>,
     ) -> Vec<Processor> {
         let mut processors = Vec::with_capacity(given.len());
-        for At { value: processor, place } in given {
-            let config::Processor { id, component, settings, grants, limits, when, .. } = processor;
+        for processor in given {
             let handling = processor.handling();
-            let id = id.value.to_string();
+            let id = processor.id.value.to_string();
             let whose: Vec<(&str, &str)> = [("pipeline", Some(pipeline)), ("destination", destination), ("processor", Some(&id))]
                 .into_iter()
                 .filter_map(|(name, value)| Some((name, value?)))
                 .collect();
             let part = Part::Processor(id.clone());
             let scope = Scope::new(whose.iter().copied());
-            let named = Named { part, place, component, settings, grants, limits: *limits, scope };
-            self.errors.extend(delivery::contradiction(&named.part, place, &handling));
+            let named = Named { part, of: processor.into(), scope };
+            self.errors.extend(delivery::contradiction(&named.part, &processor.place, &handling));
             let Some(connector) = self.connector(&named).await else { continue };
             let Some(mut opening) = self.opening(&named, &connector, before).await else { continue };
             opening.scope = self.scope(&whose, true, &connector);
-            let when = when.as_ref().map(condition);
+            let when = processor.when.as_ref().map(condition);
             processors.push(Processor { id: id.into(), connector, opening, when, handling });
         }
         processors
@@ -330,8 +323,8 @@ impl Planner<'_> {
 
     /// What a component is opened with, but for its scope.
     async fn opening(&mut self, named: &Named<'_>, connector: &Connector, before: &mut Vec<Directories>) -> Option<Opening> {
-        let Named { part, settings, grants: given, limits, scope, .. } = named;
-        let place = named.place;
+        let Named { part, of, scope } = named;
+        let config::Component { settings, grants: given, limits, place, .. } = *of;
         let errors = self.errors.len();
         let limits = Arc::new(*limits);
         let title = connector.title();
@@ -418,9 +411,9 @@ impl Planner<'_> {
 
     /// The connector in a file, which is asked who it is once, for the part that names it first and under its limits.
     async fn connector(&mut self, named: &Named<'_>) -> Option<Connector> {
-        let Named { part, component: At { value: path, place }, limits, scope, .. } = named;
+        let Named { part, of: config::Component { component: At { value: path, place }, limits, .. }, scope } = named;
         if !self.loaded.contains_key(path) {
-            match self.loader.load_within(path, Arc::new(*limits), scope).await {
+            match self.loader.load_within(path, Arc::new(**limits), scope).await {
                 Ok(connector) => {
                     self.loaded.insert(path.clone(), connector);
                 }

@@ -194,13 +194,12 @@ struct Replay {
 
 impl Replay {
     fn new(store: SqliteStore, planned: &PlannedPipeline, filter: LetterFilter, upto: i64) -> Self {
-        let config::Batch { records, bytes, delay } = planned.batch;
         Self {
             store,
             pipeline: planned.id.clone(),
             filter,
             places: Places::of(planned),
-            cut: Cut { records, bytes: bytes.bytes(), delay: delay.duration() },
+            cut: planned.batch.clone(),
             upto,
             at: ReplayPlace::default(),
             ready: VecDeque::new(),

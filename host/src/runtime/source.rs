@@ -8,7 +8,7 @@ use crate::{
     operate::{destinations, sources},
     plan::PlannedPipeline,
     source::{
-        Checkpoints, Compression, Cut, Cuts, FileOptions, FileSource, Format, GeneratorOptions, GeneratorSource, PointerError,
+        Checkpoints, Compression, Cuts, FileOptions, FileSource, Format, GeneratorOptions, GeneratorSource, PointerError,
         Reading, Source, SourceError, StdinSource,
     },
     store::{LetterStore, PipelineStore, StoreError},
@@ -67,9 +67,9 @@ pub(super) fn source(
     (checkpoints, cuts): (Checkpoints, Cuts),
     means: &Means,
 ) -> Result<Box<dyn Source>, StartError> {
-    let PlannedPipeline { id, batch, .. } = planned;
+    let PlannedPipeline { id, batch: cut, .. } = planned;
     let Means { clock, run, .. } = means;
-    let cut = Cut { records: batch.records, bytes: batch.bytes.bytes(), delay: batch.delay.duration() };
+    let cut = cut.clone();
     let rate = |rate: Option<u32>| rate.and_then(|rate| NonZeroU64::new(rate.into()));
     let failed = |cause: SourceError| StartError::Source { pipeline: id.clone(), cause };
     Ok(match &planned.source.value {

@@ -192,7 +192,7 @@ fn an_extension_tells_the_format() {
 fn json_is_yaml_too() {
     let text = r#"{"version": 1, "pipelines": [{"id": "p", "source": {"kind": "stdin", "format": "csv", "key": "user"},
         "batch": {"records": 10}, "destinations": [{"id": "d", "component": "d.wasm"}]}]}"#;
-    assert_eq!(read(text).unwrap().pipelines[0].batch.records, 10);
+    assert_eq!(read(text).unwrap().pipelines[0].batch.records, Some(10));
 }
 
 #[test]
