@@ -19,7 +19,7 @@ use serde_json::{Map, Value};
 use wharf::{
     clock::VirtualClock,
     record::{
-        Batch, MOST_METADATA,
+        Batch, MOST_METADATA, NAME,
         format::{Format as Shape, Template, shape},
     },
     source::{Cut, Format, Portion, Reading, Source, StdinSource},
@@ -147,6 +147,9 @@ fn is_record(line: &[u8]) -> Option<bool> {
             && ["create", "update", "delete", "snapshot"].contains(&operation.as_str())
             && !taken
             && names.len() <= MOST_METADATA
+            // A name that is written twice counts twice.
+            && pairs.len() <= MOST_METADATA
+            && pairs.iter().all(|(name, _)| name.len() <= NAME)
             && [key, before, after].iter().all(datum),
     )
 }

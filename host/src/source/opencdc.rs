@@ -214,7 +214,7 @@ impl Found {
             }
             // A record with more goes into no batch, and a long line is not to be read to its end for that. What comes twice counts twice here.
             if self.metadata.len() == MOST_METADATA {
-                return Err(Wrong::Cdc(format!("`metadata` has more than {MOST_METADATA} names"), at));
+                return Err(Wrong::Cdc(format!("more than {MOST_METADATA} names of metadata"), at));
             }
             let peek = reader.peek()?;
             if peek != Peek::String {
@@ -367,7 +367,7 @@ mod tests {
         reader.read(line(&names(MOST_METADATA)).as_bytes()).unwrap();
         assert_eq!(reader.metadata().count(), MOST_METADATA);
         let many = reason(&line(&names(MOST_METADATA + 1)));
-        assert!(many.starts_with("not an OpenCDC record: `metadata` has more than 64 names, at its byte "), "{many}");
+        assert!(many.starts_with("not an OpenCDC record: more than 64 names of metadata, at its byte "), "{many}");
         // It is told before the end of the line is looked at.
         assert_eq!(reason(line(&names(1000)).trim_end_matches('}')), many);
         reader.read(line(&["n".repeat(NAME)]).as_bytes()).unwrap();
