@@ -116,6 +116,8 @@ fn forgiving(mut planned: PlannedPipeline) -> PlannedPipeline {
     // What is being sent is not to be removed for its age meanwhile.
     (*max_age, *window, *tolerance) = (None, 0, 0);
     for destination in &mut planned.destinations {
+        // One that keeps how far it got must not take a record for one that it had.
+        destination.opening.scope = destination.opening.scope.with([("replay", "true".to_owned())]);
         destination.delivery.tolerance = (0, 0);
         // Nobody else waits: there is no reason to let it miss anything.
         destination.delivery.best_effort = false;
