@@ -29,11 +29,15 @@ fn every_event_arrives_byte_for_byte_in_the_file_of_its_day_and_a_second_run_rea
     assert!(1 << 20 < peak && peak < limit && limit == 256 << 20, "{usage}");
     // Each record is some hundred bytes, and every one is looked at.
     assert!((100..1_000_000).contains(&usage["fuel_per_record"].as_u64().unwrap()), "{usage}");
+    // What was delivered, and what is known of it beside: keys.
+    let bytes = summary["pipelines"][0]["destinations"][0]["bytes"].take().as_u64().unwrap();
+    let values = (events.len() - 1707) as u64;
+    assert!((values..values + 1707 * 64).contains(&bytes), "{bytes} of {values}");
     let expected = serde_json::json!({"pipelines": [{
-        "id": "earthquakes", "read": 1707, "carried": 0, "purged": 0, "seconds": null,
+        "id": "earthquakes", "read": 1707, "carried": 0, "purged": 0, "seconds": null, "restarts": 0, "processors": [],
         "destinations": [{
-            "id": "files", "delivered": 1707, "warned": 0, "filtered": 0, "dead_lettered": 0, "pending": 0, "unknown": 0,
-            "metrics": {}, "usage": null,
+            "id": "files", "delivered": 1707, "warned": 0, "filtered": 0, "dead_lettered": 0, "pending": 0, "unknown": 0, "left": 0,
+            "bytes": null, "retries": 0, "paused": null, "waiting": null, "processors": [], "metrics": {}, "usage": null,
         }],
     }]});
     assert_eq!(summary, expected);
