@@ -11,7 +11,7 @@ use super::{
     logging::Logging,
     operate::{Desk, On, astray},
     report::{self, Refusal, grouped},
-    run::to_the_end,
+    run::{Signals, to_the_end},
 };
 use crate::{
     clock::Clock,
@@ -170,6 +170,7 @@ async fn replay(
         file.data_dir = data_dir;
     }
     let plan = plan(file, &loader, &run).await?;
+    let signals = Signals::listen()?;
     let Replaying { running, left } = runtime::replay(plan, clock.clone(), &run, &filter).await.map_err(|error| {
         let hint = match &error {
             StartError::DataDir(DataDirError::InUse { .. }) => {
@@ -181,7 +182,7 @@ async fn replay(
         Refusal::with_hint(error.to_string(), Some(hint)).at(error.place())
     })?;
     let store = running.store();
-    let (reports, asked) = to_the_end(running, logging, clock).await?;
+    let (reports, asked) = to_the_end(running, signals, logging, clock).await?;
     Ok(report::replayed(&reports, &left, &store, asked, output))
 }
 

@@ -9,7 +9,7 @@ use std::{
 };
 
 use tokio::{
-    signal::unix::{SignalKind, signal},
+    signal::unix::{Signal, SignalKind, signal},
     task::JoinSet,
 };
 
@@ -61,10 +61,12 @@ pub async fn run(pipeline: &Path, options: Options, logging: &Logging) -> Result
     for remark in &plan.remarks {
         tracing::warn!("{}", printable(remark, false));
     }
+    // Whoever sees that it runs may ask it to stop.
+    let (signals, hung_up) = (Signals::listen()?, signal(SignalKind::hangup()).map_err(listens)?);
     let mut running = runtime::start(plan, clock.clone(), &run)
         .await
         .map_err(|error| Refusal::with_hint(error.to_string(), Some(error.hint())).at(error.place()))?;
-    reload_on_signal(running.reloader(origin.clone()))?;
+    reload_on_signal(hung_up, running.reloader(origin.clone()));
     if let Err(error) = running.listen(Some(origin)) {
         tracing::warn!("{error}; `wharf status` and the like will not reach this host");
     }
@@ -73,13 +75,18 @@ pub async fn run(pipeline: &Path, options: Options, logging: &Logging) -> Result
         // It is set here alone.
         let _set = seen.set(running.overview());
     }
-    let (reports, asked) = to_the_end(running, logging, clock).await?;
+    let (reports, asked) = to_the_end(running, signals, logging, clock).await?;
     Ok(finished(&reports, &store, asked, output))
 }
 
 /// Shows how far it is until it has ended. Gives what came of it, and whether it was asked to stop.
-pub async fn to_the_end(running: Running, logging: &Logging, clock: Clock) -> Result<(Vec<Report>, bool), Refusal> {
-    let asked = stop_on_signals(running.stopper())?;
+pub async fn to_the_end(
+    running: Running,
+    signals: Signals,
+    logging: &Logging,
+    clock: Clock,
+) -> Result<(Vec<Report>, bool), Refusal> {
+    let asked = signals.stop(running.stopper());
     let shown = tokio::spawn(show(running.overview(), logging.bars.clone(), clock));
     let reports = running.ended().await;
     shown.abort();
@@ -112,8 +119,7 @@ fn listens(error: std::io::Error) -> Refusal {
 }
 
 /// SIGHUP has the file read again.
-fn reload_on_signal(reload: Reload) -> Result<(), Refusal> {
-    let mut hung_up = signal(SignalKind::hangup()).map_err(listens)?;
+fn reload_on_signal(mut hung_up: Signal, reload: Reload) {
     tokio::spawn(async move {
         while hung_up.recv().await.is_some() {
             if let Err(Refused { what, hint }) = reload.reload().await {
@@ -121,28 +127,41 @@ fn reload_on_signal(reload: Reload) -> Result<(), Refusal> {
             }
         }
     });
-    Ok(())
 }
 
-/// The first Ctrl-C or SIGTERM asks the pipelines to stop, the second ends the process.
-fn stop_on_signals(stop: Stop) -> Result<Arc<AtomicBool>, Refusal> {
-    let mut interrupted = signal(SignalKind::interrupt()).map_err(listens)?;
-    let mut terminated = signal(SignalKind::terminate()).map_err(listens)?;
-    let asked = Arc::new(AtomicBool::new(false));
-    let told = asked.clone();
-    tokio::spawn(async move {
-        loop {
-            tokio::select! {
-                _ = interrupted.recv() => {}
-                _ = terminated.recv() => {}
+/// Ctrl-C and SIGTERM, which end nothing by themselves from the moment that they are listened for.
+pub struct Signals {
+    interrupted: Signal,
+    terminated: Signal,
+}
+
+impl Signals {
+    /// Listens.
+    pub fn listen() -> Result<Self, Refusal> {
+        let interrupted = signal(SignalKind::interrupt()).map_err(listens)?;
+        let terminated = signal(SignalKind::terminate()).map_err(listens)?;
+        Ok(Self { interrupted, terminated })
+    }
+
+    /// The first asks the pipelines to stop, the second ends the process.
+    fn stop(self, stop: Stop) -> Arc<AtomicBool> {
+        let Self { mut interrupted, mut terminated } = self;
+        let asked = Arc::new(AtomicBool::new(false));
+        let told = asked.clone();
+        tokio::spawn(async move {
+            loop {
+                tokio::select! {
+                    _ = interrupted.recv() => {}
+                    _ = terminated.recv() => {}
+                }
+                if told.swap(true, Relaxed) {
+                    tracing::error!("stopped at once; what was in flight is pending");
+                    std::process::exit(STOPPED.into());
+                }
+                tracing::info!("stopping: finishing what is in flight; once more stops at once");
+                stop.stop();
             }
-            if told.swap(true, Relaxed) {
-                tracing::error!("stopped at once; what was in flight is pending");
-                std::process::exit(STOPPED.into());
-            }
-            tracing::info!("stopping: finishing what is in flight; once more stops at once");
-            stop.stop();
-        }
-    });
-    Ok(asked)
+        });
+        asked
+    }
 }
