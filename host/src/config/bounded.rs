@@ -66,7 +66,13 @@ pub(super) fn within<'de, D: Deserializer<'de>, T: Quantity>(deserializer: D, bo
             } else {
                 write!(f, "{} from {least} to {most}", T::NOUN)?;
             }
-            T::SUCH_AS.map_or(Ok(()), |example| write!(f, ", such as `{example}`"))
+            // An example that would be refused helps nobody.
+            match T::SUCH_AS {
+                Some(example) if example.parse().is_ok_and(|example| self.0.contains(&example)) => {
+                    write!(f, ", such as `{example}`")
+                }
+                _ => Ok(()),
+            }
         }
 
         fn visit_str<E: de::Error>(self, text: &str) -> Result<T, E> {

@@ -67,6 +67,12 @@ struct Written {
 impl<'de> Deserialize<'de> for DeadLetters {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let Written { max_bytes, max_age, window, tolerance, copy_to } = Written::deserialize(deserializer)?;
+        if let Some(tolerance) = tolerance.as_ref().filter(|tolerance| window == 0 && tolerance.value > 0) {
+            let refusal = Refusal::new(format!("`window: 0` sets no bound, and `tolerance` lets {tolerance} be given up"))
+                .with_hint("leave out `tolerance`, or say of how many records: `window: 100`")
+                .with_place(&tolerance.place);
+            return Err(de::Error::custom(refusal));
+        }
         if let Some(tolerance) = tolerance.as_ref().filter(|tolerance| window <= tolerance.value && window > 0) {
             let refusal = Refusal::new(format!("of the last {window} records, `tolerance` lets {tolerance} be given up"))
                 .with_hint("make `window` larger, or `tolerance` smaller; `window: 0` sets no bound")

@@ -65,6 +65,11 @@ impl<'de> Deserialize<'de> for Restart {
         };
         short_or_long(deserializer, "`never`, `on-failure`, or a block of delays", short, |written| {
             let Written { min_delay, max_delay, factor, max_attempts } = written;
+            let (least, most) = (min_delay.unwrap_or(Interval::from_secs(1)), max_delay.unwrap_or(Interval::from_secs(600)));
+            if least > most {
+                return Err(Refusal::new(format!("`restart` has a `min-delay` of {least} and a `max-delay` of {most}"))
+                    .with_hint("make `max-delay` at least as long as `min-delay`; what is left out has its default"));
+            }
             Ok(Self::OnFailure(Retry { min_delay, max_delay, factor, max_attempts, ..Retry::default() }))
         })
     }

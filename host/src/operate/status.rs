@@ -24,7 +24,7 @@ pub struct PipelineStatus {
     pub state: String,
     /// Since when, in UTC.
     pub since: String,
-    /// Why it is paused, restarting, or ended before its source did; `null` where it is not.
+    /// Why it is paused, restarting, stalled while it runs, or ended before its source did; `null` where it is not.
     pub why: Option<String>,
     /// What to do about an error.
     pub hint: Option<String>,
@@ -47,9 +47,9 @@ pub struct DestinationStatus {
     pub id: String,
     /// Name and version of its connector.
     pub connector: String,
-    /// `open`, or `paused`: by a failure, or by hand.
+    /// `open`, `waiting` for its far side to be there, or `paused`: by a failure, or by hand.
     pub state: String,
-    /// Why it is paused.
+    /// Why it is paused or waits.
     pub why: Option<String>,
     /// Since when it is paused, in UTC.
     pub since: Option<String>,

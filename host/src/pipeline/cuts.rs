@@ -45,7 +45,7 @@ impl Exact {
         match self.known.remove(&(portion.partition.to_string(), first)) {
             Some(known) if known == batch.id() => return Ok(()),
             Some(known) => {
-                let (pipeline, label) = (&self.writing.pipeline, printable(&portion.label, false));
+                let (pipeline, label) = (&self.writing.patience.pipeline, printable(&portion.label, false));
                 tracing::warn!(%pipeline, batch = batch.id(), "{label} is not what it was: batch {known} cannot be made again");
             }
             None => {}

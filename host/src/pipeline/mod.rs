@@ -46,6 +46,7 @@ pub use rate::Rate;
 pub use retry::Policy;
 pub use stage::ProcessorError;
 pub use tolerance::Tolerance;
+pub use writing::Patience;
 
 use self::{
     cuts::Exact,
@@ -235,7 +236,8 @@ impl Pipeline {
         let rereads = source.rereads();
         let ledger = Ledger::new(columns.len(), rereads, exact_batches.is_some());
         let (pipeline, stopped) = (id.clone(), stop.clone());
-        let writing = Writing { pipeline, store, clock: clock.clone(), progress: progress.clone(), stop: stopped };
+        let patience = Patience { pipeline, clock: clock.clone(), progress: progress.clone(), stop: stopped };
+        let writing = Writing { store, patience };
         let exact = exact_batches.map(|known| Exact::new(writing.clone(), known));
         let mut keeper = Keeper {
             id,

@@ -26,23 +26,33 @@ pub(super) enum Write {
     Cut(StoredCut),
 }
 
-/// Writes to a pipeline's store; clones write to the same.
+/// Waits for a store that cannot be written to, on behalf of a pipeline.
 #[derive(Clone)]
-pub(super) struct Writing {
+pub struct Patience {
+    /// The pipeline's id.
     pub pipeline: Arc<str>,
-    pub store: Arc<dyn Store>,
+    /// Whose time it goes by.
     pub clock: Clock,
+    /// Where it is told that the pipeline is stalled.
     pub progress: Arc<Progress>,
+    /// Whether it is time to stop.
     pub stop: watch::Receiver<Stopping>,
 }
 
-impl Writing {
+/// Writes to a pipeline's store; clones write to the same.
+#[derive(Clone)]
+pub(super) struct Writing {
+    pub store: Arc<dyn Store>,
+    pub patience: Patience,
+}
+
+impl Patience {
     /// Writes, however long that takes. Fails where trying again is of no use, or it is time to stop.
-    pub async fn write(&self, write: &Write) -> Result<(), StoreError> {
+    pub async fn until<T, F: Future<Output = Result<T, StoreError>>>(&self, write: impl Fn() -> F) -> Result<T, StoreError> {
         let (mut tried, mut stop) = (0, self.stop.clone());
-        loop {
-            let error = match self.once(write).await {
-                Ok(()) => break,
+        let written = loop {
+            let error = match write().await {
+                Ok(written) => break written,
                 Err(error) => error,
             };
             let stopping = *stop.borrow() != Stopping::No;
@@ -59,16 +69,23 @@ impl Writing {
                 // The sender outlives every pipeline.
                 _asked = stop.wait_for(|stop| *stop != Stopping::No), if !stopping => {}
             }
-        }
+        };
         if tried > 0 {
             tracing::info!(pipeline = %self.pipeline, "the store is written to again, and it goes on");
             self.progress.stall(None);
         }
-        Ok(())
+        Ok(written)
+    }
+}
+
+impl Writing {
+    /// Writes as [`Patience`] has it.
+    pub async fn write(&self, write: &Write) -> Result<(), StoreError> {
+        self.patience.until(|| self.once(write)).await
     }
 
     async fn once(&self, write: &Write) -> Result<(), StoreError> {
-        let Self { pipeline, store, .. } = self;
+        let (store, pipeline) = (&self.store, &self.patience.pipeline);
         match write {
             Write::Settle(settled) => store.settle(pipeline, settled.clone()).await,
             Write::Advance(checkpoints) => store.advance(pipeline, checkpoints.clone()).await,

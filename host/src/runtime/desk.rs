@@ -90,6 +90,10 @@ fn millis(until: Duration, now: Duration) -> u64 {
     until.saturating_sub(now).as_millis().try_into().unwrap_or(u64::MAX)
 }
 
+/// What to do about a store that cannot be written to.
+const STALLED: &str =
+    "nothing is acknowledged, and nothing lost: make room in the data directory, or let it be written to; it goes on by itself";
+
 fn status(pipeline: &PipelineOverview, now: Duration, at: &dyn Fn(Duration) -> String) -> PipelineStatus {
     let PipelineOverview { id, state, since, progress, destinations, restarts, error, pause, .. } = pipeline;
     let counts = progress.counts();
@@ -99,6 +103,10 @@ fn status(pipeline: &PipelineOverview, now: Duration, at: &dyn Fn(Duration) -> S
             (Some(why.unwrap_or_else(|| "paused by hand".to_owned())), None)
         }
         (State::Restarting { .. } | State::Ended, Some((why, hint))) => (Some(why.to_string()), Some(hint.to_string())),
+        (State::Running, _) => match &counts.stalled {
+            Some(why) => (Some(format!("stalled: {why}")), Some(STALLED.to_owned())),
+            None => (None, None),
+        },
         _ => (None, None),
     };
     let destinations = destinations.iter().zip(&counts.destinations).map(|(destination, counts)| {
@@ -107,8 +115,13 @@ fn status(pipeline: &PipelineOverview, now: Duration, at: &dyn Fn(Duration) -> S
         DestinationStatus {
             id: destination.id.to_string(),
             connector: destination.connector.to_string(),
-            state: if pause.is_some() { "paused" } else { "open" }.to_owned(),
-            why: pause.map(|pause| pause.why.to_string()),
+            state: match (pause, &counts.waiting) {
+                (Some(_), _) => "paused",
+                (None, Some(_)) => "waiting",
+                (None, None) => "open",
+            }
+            .to_owned(),
+            why: pause.map(|pause| &pause.why).or(counts.waiting.as_ref()).map(ToString::to_string),
             since: pause.map(|pause| at(pause.since)),
             again_ms: pause.and_then(|pause| pause.again).map(|again| millis(again, now)),
             delivered: counts.delivered,

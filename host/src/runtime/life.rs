@@ -21,7 +21,8 @@ use crate::{
     config,
     connector::{Opening, Processor},
     pipeline::{
-        self, Counts, Destination, Ended, Gate, Outlet, Pause, Pipeline, PipelineError, Progress, Step, Stopping, Surroundings,
+        self, Counts, Destination, Ended, Gate, Outlet, Patience, Pause, Pipeline, PipelineError, Progress, Step, Stopping,
+        Surroundings,
     },
     plan::PlannedPipeline,
     sandbox::output::printable,
@@ -426,7 +427,15 @@ impl Course {
             shown.progress = progress.clone();
             shown.counted = false;
         }
-        let owed = match self.begin_to_owe(pipeline.source.rereads()).await {
+        let patience = Patience {
+            pipeline: self.planned.id.clone(),
+            clock: self.means.clock.clone(),
+            progress: progress.clone(),
+            stop: self.stop.clone(),
+        };
+        let rereads = pipeline.source.rereads();
+        // A store that cannot be written to for now is waited for here as it is later.
+        let owed = match patience.until(|| self.begin_to_owe(rereads)).await {
             Ok(owed) => owed,
             Err(error) => return (None, Some(error.into()), true),
         };
@@ -434,8 +443,9 @@ impl Course {
         let surroundings = Surroundings { store, clock, stop, entrance: self.gates.entrance.clone() };
         match tokio::spawn(pipeline.run(surroundings, progress.clone())).await {
             Ok(Ended { counts, error, rereads }) => {
-                if rereads && let Err(error) = self.still_owed(owed, &counts).await {
-                    tracing::warn!(pipeline = %self.planned.id, %error, "whom records are owed to is not known any more");
+                if rereads && let Err(error) = patience.until(|| self.still_owed(&owed, &counts)).await {
+                    let pipeline = &self.planned.id;
+                    tracing::warn!(%pipeline, "which destinations are owed records cannot be noted, so that all of them count as owed some: {error}");
                 }
                 (Some(counts), error, rereads)
             }
@@ -457,13 +467,13 @@ impl Course {
     }
 
     /// Notes which destinations are owed records still: those that left some, and as long as anything is left, those that were owed some before.
-    async fn still_owed(&self, before: Vec<String>, counts: &Counts) -> Result<(), StoreError> {
+    async fn still_owed(&self, before: &[String], counts: &Counts) -> Result<(), StoreError> {
         let (store, id) = (&self.means.store, &self.planned.id);
         let checkpoints = store.checkpoints(id).await?;
         let mut owed = Vec::new();
         if checkpoints.iter().any(|checkpoint| checkpoint.next < checkpoint.read_to) {
             let left = counts.destinations.iter().filter(|destination| destination.pending > 0);
-            owed.extend(left.map(|destination| destination.id.to_string()).chain(before));
+            owed.extend(left.map(|destination| destination.id.to_string()).chain(before.iter().cloned()));
         }
         store.keep_destinations(id, owed).await
     }
