@@ -108,8 +108,12 @@ fn what_may_be_given_up_is_read_key_by_key() {
     let copy = read_so.copy_to.take().unwrap();
     assert_eq!((copy.value, copy.place.line), ("/etc/wharf/given-up.ndjson".into(), 5));
     assert_eq!(read_so, expected);
-    let unbound = read(&with("dead-letters: { tolerance: 5, window: 0 }")).unwrap().pipelines[0].dead_letters.clone();
-    assert_eq!((unbound.window, unbound.tolerance, unbound.copy_to), (0, 5, None));
+    let unbound = read(&with("dead-letters: { window: 0 }")).unwrap().pipelines[0].dead_letters.clone();
+    assert_eq!((unbound.window, unbound.tolerance, unbound.copy_to), (0, 0, None));
+    refused(
+        &with("dead-letters: { window: 0, tolerance: 5 }"),
+        "p.yaml:5:43: `window: 0` sets no bound, and `tolerance` lets 5 be given up\nleave out `tolerance`, or say of how many records: `window: 100`",
+    );
 
     let hint = "make `window` larger, or `tolerance` smaller; `window: 0` sets no bound";
     refused(
