@@ -11,6 +11,7 @@
 //! | room | what is in it |
 //! | --- | --- |
 //! | [`cli`] | a file per command; prints, and nothing else |
+//! | [`kit`] | what the author of a connector works with |
 //! | [`monitoring`] | metrics and health of what runs, over HTTP |
 //! | [`runtime`] | starts, supervises and stops the pipelines of a plan |
 //! | [`plan`] | pipeline file, components and grants, checked together |
@@ -74,6 +75,7 @@ pub mod clock;
 pub mod config;
 pub mod connector;
 pub mod given_file;
+pub mod kit;
 pub mod monitoring;
 pub mod operate;
 pub mod pipeline;

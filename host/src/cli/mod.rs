@@ -12,6 +12,7 @@ mod report;
 mod run;
 mod schema;
 mod steer;
+mod wit;
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -125,6 +126,20 @@ enum Command {
     },
     /// Prints the JSON Schema of the pipeline file.
     Schema,
+    /// Writes the contract, with the WASI packages that this host serves, for the tools of another language.
+    ///
+    /// In the folder stand `world.wit`, which is yours, and `deps/` with a folder for each package, as `wasm-tools`, `componentize-py` and `jco`
+    /// read it.
+    Wit {
+        /// The folder, made where there is none.
+        folder: PathBuf,
+        /// Writes into a folder that is not empty: files of the same names are replaced, but for `world.wit`.
+        #[arg(long)]
+        force: bool,
+        /// What to print on standard output.
+        #[arg(long, value_enum, default_value_t)]
+        output: Output,
+    },
 }
 
 /// For whom to print.
@@ -162,7 +177,7 @@ impl Checked {
 impl Command {
     fn output(&self) -> Output {
         match self {
-            Self::Run { output, .. } | Self::Inspect { output, .. } => *output,
+            Self::Run { output, .. } | Self::Inspect { output, .. } | Self::Wit { output, .. } => *output,
             Self::Check { output, .. } => output.output(),
             Self::Status { on } | Self::Pause { on, .. } | Self::Resume { on, .. } | Self::Reload { on } => on.output,
             Self::DeadLetters { command } => command.output(),
@@ -211,6 +226,7 @@ pub fn main() -> ExitCode {
             Command::DeadLetters { command } => command.run(&logging).await,
             Command::Checkpoints { command } => command.run().await,
             Command::Schema => schema::schema(),
+            Command::Wit { folder, force, output } => wit::wit(&folder, force, output),
         }
     });
     // A thread that waits for standard input would keep the process for ever.

@@ -1,0 +1,33 @@
+//! What the author of a connector works with: the contract for another language's tools, a crate to begin with, builds, figures, and a
+//! pipeline that runs again after each change.
+//!
+//! Nothing here touches what a running host needs: these are the commands of somebody who writes a connector, as a library. What of the
+//! project they hand out is embedded in the program, so that it needs no checkout.
+
+pub mod folder;
+pub mod wit;
+
+use thiserror::Error;
+
+/// Why a command for authors did nothing, or stopped.
+#[derive(Debug, Error)]
+#[error("{what}")]
+pub struct Trouble {
+    what: String,
+    hint: Option<String>,
+}
+
+impl Trouble {
+    pub(crate) fn new(what: impl Into<String>) -> Self {
+        Self { what: what.into(), hint: None }
+    }
+
+    pub(crate) fn hint_of(what: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { what: what.into(), hint: Some(hint.into()) }
+    }
+
+    /// What to do about it.
+    pub fn hint(&self) -> Option<&str> {
+        self.hint.as_deref()
+    }
+}
