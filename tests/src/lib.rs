@@ -6,6 +6,7 @@ pub mod issuer;
 pub mod json;
 pub mod page;
 pub mod postgres;
+pub mod python;
 pub mod web;
 
 use std::{

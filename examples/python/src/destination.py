@@ -2,6 +2,7 @@
 
 from urllib.parse import urlsplit
 
+from componentize_py_types import Err
 from guarded import guarded
 from http_client import Denied, Lost, Target, Unreached, post
 from wit_world.exports import destination as exported
@@ -18,8 +19,6 @@ from wit_world.imports.wharf_connector_types import (
     Verdict,
 )
 
-# Nothing after one of these succeeds until something changes: what comes behind it is not attempted.
-ENDS = (FailureKind.TRANSIENT, FailureKind.THROTTLED, FailureKind.UNCERTAIN, FailureKind.UNAUTHORIZED, FailureKind.FATAL)
 
 
 class Session(exported.Session):
@@ -39,9 +38,9 @@ class Session(exported.Session):
     def write(self, batch: Batch) -> Receipt:
         content_type = records.content_type("after") or "application/octet-stream"
         partition, sequences, ordinals = records.partition(), records.sequences(), records.ordinals()
-        delivered = 0
-        verdicts = []
-        spans = []
+        delivered, verdicts = [], []
+        # Where the records begin that are delivered and in no span yet.
+        begin = 0
         for index, value in enumerate(values(batch.after)):
             ordinal = ordinals[index] if ordinals else 0
             headers = [
@@ -54,21 +53,24 @@ class Session(exported.Session):
             failure = self.send(headers, value)
             if failure is None:
                 continue
-            if delivered < index:
-                spans.append(Span(delivered, index))
-            delivered = index + 1
-            if failure.kind in (FailureKind.UNAUTHORIZED, FailureKind.FATAL):
-                # It speaks for all that is left.
-                verdicts.append(Verdict(Span(index, batch.count), Outcome_Failed(failure)))
-                return Receipt(spans, verdicts)
-            verdicts.append(Verdict(Span(index, index + 1), Outcome_Failed(failure)))
-            if failure.kind in ENDS:
-                if index + 1 < batch.count:
-                    verdicts.append(Verdict(Span(index + 1, batch.count), Outcome_Untried()))
-                return Receipt(spans, verdicts)
-        if delivered < batch.count:
-            spans.append(Span(delivered, batch.count))
-        return Receipt(spans, verdicts)
+            if index == 0 and of_all(failure):
+                # Nothing was delivered: it speaks for the whole batch, and the host sees an outage rather than a bad record.
+                raise Err(failure)
+            if begin < index:
+                delivered.append(Span(begin, index))
+            begin = index + 1
+            verdicts.append(Verdict(Span(index, begin), Outcome_Failed(failure)))
+            if failure.kind != FailureKind.REJECTED:
+                # Order is kept: what comes behind a record that is to be sent again waits for it. `unauthorized` and `fatal` reach to the end.
+                last = verdicts[-1]
+                if failure.kind in (FailureKind.UNAUTHORIZED, FailureKind.FATAL):
+                    last.records.end = batch.count
+                elif begin < batch.count:
+                    verdicts.append(Verdict(Span(begin, batch.count), Outcome_Untried()))
+                return Receipt(delivered, verdicts)
+        if begin < batch.count:
+            delivered.append(Span(begin, batch.count))
+        return Receipt(delivered, verdicts)
 
     def send(self, headers: list[tuple[str, bytes]], body: bytes | None) -> Failure | None:
         """Posts one record, and says what went wrong."""
@@ -93,6 +95,12 @@ class Session(exported.Session):
 
     def close(self) -> None:
         pass
+
+
+def of_all(failure: Failure) -> bool:
+    """Whether it is about the far side, and not about one record."""
+    unreached = failure.kind == FailureKind.TRANSIENT and failure.code in (None, "503")
+    return unreached or failure.kind in (FailureKind.THROTTLED, FailureKind.UNAUTHORIZED, FailureKind.FATAL)
 
 
 def kind(status: int, wait: int | None) -> FailureKind:
