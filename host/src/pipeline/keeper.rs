@@ -16,7 +16,7 @@ use super::{
     delivery::{Dealt, LOGGED, Left},
     gate::Pause,
     ledger::{Entry, Ledger, Outcome},
-    reader::Read,
+    reader::{Entered, Read},
     stage::distinct,
     writing::{Write, Writing},
 };
@@ -99,16 +99,14 @@ pub(super) struct Column {
 }
 
 impl Keeper {
-    /// Enters a portion that was read. Gives its number.
-    /// `only` is the place of the destination that alone gets it.
-    pub fn enter(&mut self, portion: Arc<Portion>, letters: Vec<DeadLetter>, only: Option<usize>) -> u64 {
+    /// Enters a portion that was read.
+    pub fn enter(&mut self, Entered { number, portion, letters, only }: Entered) {
         let mut dead_letters = unreadable(&self.id, &portion, &self.clock);
         dead_letters.extend(letters);
         let columns = &self.columns;
-        let number =
-            self.ledger.enter(portion, dead_letters, |column| only.is_none_or(|only| columns[column].destination == only));
+        let gets = |column: usize| only.is_none_or(|only| columns[column].destination == only);
+        self.ledger.enter(number, portion, dead_letters, gets);
         self.make_room();
-        number
     }
 
     /// Where the window is full, best-effort destinations that alone keep its oldest portions open are told to let go of these.
@@ -349,13 +347,13 @@ impl Keeper {
     }
 
     /// Notes how reading ended. Gives how far each partition was read.
-    pub fn reader_ended(&mut self, ended: Result<Read, JoinError>) -> BTreeMap<String, u64> {
+    pub fn reader_ended(&mut self, ended: Result<Read, String>) -> BTreeMap<String, u64> {
         self.read = true;
         self.let_go_at_the_end();
         let Read { error, to } = match ended {
             Ok(read) => read,
             Err(failed) => {
-                self.error.get_or_insert(PipelineError::Reader(failed.to_string()));
+                self.error.get_or_insert(PipelineError::Reader(failed));
                 return BTreeMap::new();
             }
         };

@@ -22,8 +22,6 @@ pub(super) struct Ledger {
     rereads: bool,
     /// Whether a portion is settled as a whole or not at all, since it has to be made again as it was.
     whole: bool,
-    /// The number of the next portion.
-    next: u64,
     open: VecDeque<Entry>,
 }
 
@@ -52,7 +50,7 @@ pub(super) struct Outcome {
 
 impl Ledger {
     pub fn new(destinations: usize, rereads: bool, whole: bool) -> Self {
-        Self { quarantined: vec![false; destinations], rereads, whole, next: 0, open: VecDeque::new() }
+        Self { quarantined: vec![false; destinations], rereads, whole, open: VecDeque::new() }
     }
 
     /// Whether a later run can read again what this one does not settle.
@@ -60,14 +58,12 @@ impl Ledger {
         self.rereads
     }
 
-    /// Enters a portion that was read, together with what the source itself gave up of it; `gets` tells which columns get it. Gives its number.
-    pub fn enter(&mut self, portion: Arc<Portion>, dead_letters: Vec<DeadLetter>, gets: impl Fn(usize) -> bool) -> u64 {
-        let number = self.next;
-        self.next += 1;
+    /// Enters a portion that was read, by a number greater than any before it, together with what the source itself gave up of it; `gets` tells
+    /// which columns get it.
+    pub fn enter(&mut self, number: u64, portion: Arc<Portion>, dead_letters: Vec<DeadLetter>, gets: impl Fn(usize) -> bool) {
         // Who does not get it is done with it.
         let dealt = (0..self.quarantined.len()).map(|column| (!gets(column)).then_some(portion.next)).collect();
         self.open.push_back(Entry { number, portion, dealt, dead_letters, let_go: false });
-        number
     }
 
     /// Notes how far a destination has dealt with a portion.
@@ -288,10 +284,19 @@ mod tests {
         Dealt { portion, until: Some(until), dead_letters: Vec::new(), derived: None }
     }
 
+    /// Enters portions that both columns get, and gives their numbers.
+    fn enter(ledger: &mut Ledger, next: impl IntoIterator<Item = u64>) -> Vec<u64> {
+        let enter = |next| {
+            ledger.enter(next, portion(next), Vec::new(), |_| true);
+            next
+        };
+        next.into_iter().map(enter).collect()
+    }
+
     #[test]
     fn a_portion_is_settled_once_all_destinations_dealt_with_it_and_with_all_before_it() {
         let mut ledger = Ledger::new(2, true, false);
-        let numbers: Vec<u64> = [10, 20, 30].into_iter().map(|next| ledger.enter(portion(next), Vec::new(), |_| true)).collect();
+        let numbers = enter(&mut ledger, [10, 20, 30]);
         let mut settled = |destination, number| -> Vec<u64> {
             let outcome = ledger.dealt(destination, all(number));
             assert_eq!((permits(&outcome), outcome.permits), (outcome.settled.len(), 0));
@@ -308,13 +313,13 @@ mod tests {
     #[test]
     fn a_portion_that_is_left_in_the_middle_is_settled_up_to_the_first_record_that_is_open() {
         let mut ledger = Ledger::new(2, true, false);
-        let number = ledger.enter(portion(10), Vec::new(), |_| true);
+        let number = enter(&mut ledger, [10])[0];
         assert!(ledger.dealt(0, up_to(number, 4)).settled.is_empty());
         assert!(ledger.dealt(1, all(number)).settled.is_empty());
         assert_eq!(rest(ledger).unwrap().checkpoint, Some(("p".into(), "l".into(), 4)));
 
         let mut ledger = Ledger::new(2, true, false);
-        let number = ledger.enter(portion(10), Vec::new(), |_| true);
+        let number = enter(&mut ledger, [10])[0];
         ledger.dealt(0, up_to(number, 4));
         assert!(rest(ledger).is_none(), "the other has not begun");
     }
@@ -322,7 +327,7 @@ mod tests {
     #[test]
     fn the_others_go_on_past_one_in_quarantine_and_nothing_is_kept_of_what_they_went_past() {
         let mut ledger = Ledger::new(2, true, false);
-        let numbers: Vec<u64> = [10, 20, 30].into_iter().map(|next| ledger.enter(portion(next), Vec::new(), |_| true)).collect();
+        let numbers = enter(&mut ledger, [10, 20, 30]);
         assert_eq!(permits(&ledger.dealt(0, all(numbers[0]))), 0);
         assert_eq!(permits(&ledger.dealt(0, up_to(numbers[1], 14))), 0);
         assert_eq!(permits(&ledger.dealt(1, all(numbers[2]))), 0);
@@ -332,7 +337,7 @@ mod tests {
         assert_eq!((permits(&outcome), checkpoints(outcome)), (1, vec![10]));
         assert_eq!(permits(&ledger.dealt(1, all(numbers[1]))), 1);
         for next in 4..1000 {
-            let number = ledger.enter(portion(10 * next), Vec::new(), |_| true);
+            let number = enter(&mut ledger, [10 * next])[0];
             let outcome = ledger.dealt(1, all(number));
             assert_eq!((permits(&outcome), outcome.settled.len()), (1, 0));
             assert!(ledger.open.len() <= 2);
@@ -346,7 +351,7 @@ mod tests {
         let letter = letter("other", 15);
         for (rereads, written) in [(true, 0), (false, 1)] {
             let mut ledger = Ledger::new(2, rereads, false);
-            let numbers: Vec<u64> = [10, 20].into_iter().map(|next| ledger.enter(portion(next), Vec::new(), |_| true)).collect();
+            let numbers = enter(&mut ledger, [10, 20]);
             ledger.quarantine(0);
             ledger.dealt(1, all(numbers[0]));
             let outcome = ledger.dealt(1, Dealt { dead_letters: vec![letter.clone()], ..all(numbers[1]) });
@@ -374,7 +379,7 @@ mod tests {
     #[test]
     fn the_others_go_on_past_one_whose_letters_have_no_room_and_what_it_gave_up_is_pending() {
         let mut ledger = Ledger::new(2, true, false);
-        let numbers: Vec<u64> = [10, 20, 30].into_iter().map(|next| ledger.enter(portion(next), Vec::new(), |_| true)).collect();
+        let numbers = enter(&mut ledger, [10, 20, 30]);
         let of = |destination, sequence| vec![letter(destination, sequence)];
         ledger.dealt(0, Dealt { dead_letters: of("full", 4), ..all(numbers[0]) });
         ledger.dealt(0, Dealt { dead_letters: of("full", 15), ..all(numbers[1]) });
@@ -405,8 +410,9 @@ mod tests {
             Arc::new(Portion { again: Some(again.into()), ..Arc::into_inner(portion(10)).unwrap() })
         };
         let ids = |settled: &Settled| settled.replayed.as_ref().unwrap().ids.clone();
-        let first = ledger.enter(again("a", vec![(1, 4), (2, 6)]), Vec::new(), |column| column == 0);
-        let second = ledger.enter(again("b", vec![(3, 4)]), Vec::new(), |column| column == 1);
+        let (first, second) = (1, 2);
+        ledger.enter(first, again("a", vec![(1, 4), (2, 6)]), Vec::new(), |column| column == 0);
+        ledger.enter(second, again("b", vec![(3, 4)]), Vec::new(), |column| column == 1);
         let mut outcome = ledger.dealt(1, Dealt { dead_letters: vec![letter("b", 4)], ..all(second) });
         let settled = outcome.settled[0].settled();
         assert_eq!((permits(&outcome), ids(&settled), settled.dead_letters.len()), (1, vec![3], 1));

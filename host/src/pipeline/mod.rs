@@ -1,6 +1,6 @@
 //! The worker: from the source through the destinations to the checkpoint.
 //!
-//! One task reads ahead, one works for each destination, and this one keeps the ledger: reading and writing overlap, with a bounded
+//! One task reads ahead and keeps the ledger, and one works for each lane of a destination: reading and writing overlap, with a bounded
 //! number of portions (the window) that are read and not settled. A portion is settled in the store once every destination has
 //! dealt with it, in the order of reading. A destination that is quarantined is left behind: the others go on, and the checkpoint stays
 //! where it left off.
@@ -26,14 +26,15 @@ mod tests;
 
 use std::{
     collections::{HashMap, HashSet},
+    panic::AssertUnwindSafe,
     pin::Pin,
     sync::Arc,
     time::Duration,
 };
 
-use futures::{StreamExt, stream::FuturesUnordered};
+use futures::{FutureExt, StreamExt, stream::FuturesUnordered};
 use thiserror::Error;
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
 pub use cuts::ends;
 pub use delivery::{DestinationError, Holds};
@@ -53,7 +54,7 @@ use self::{
     delivery::{Inlet, Lane, Which},
     keeper::{Column, Keeper, Pending},
     ledger::Ledger,
-    reader::{Ahead, Entered, Reader},
+    reader::{Ahead, Reader},
     stage::{Around, Stage},
     writing::Writing,
 };
@@ -187,7 +188,7 @@ impl Pipeline {
         let window = window.max(1) as usize;
         let (cancel, cancelled) = watch::channel(false);
         let permits = Arc::new(Semaphore::new(window));
-        let (entered, mut entering) = mpsc::channel(1);
+        let (entered, mut entering) = mpsc::unbounded_channel();
         let (read_all, all_read) = watch::channel(false);
         let (mut senders, mut columns) = (Vec::new(), Vec::new());
         let columns_in_all: usize = outlets.iter().map(|outlet| outlet.delivery.lanes as usize).sum();
@@ -281,6 +282,9 @@ impl Pipeline {
             entered,
             progress: progress.clone(),
             read_before,
+            number: 0,
+            waiting: Vec::new(),
+            together: (window * 3 / 4).max(1),
             entrance,
             stop,
             cancelled,
@@ -290,36 +294,52 @@ impl Pipeline {
             last,
             read_all,
         };
-        // What calls components does so on a thread of its own.
-        let mut reader = if computes { crate::sandbox::thread::spawn(reader.run()) } else { tokio::spawn(reader.run()) };
-
-        let mut read = None;
-        let (mut working, mut dealing) = (true, true);
-        // Not before every report is heard: a worker that ends has sent its last, which counts first.
-        while working || dealing || read.is_none() {
-            tokio::select! {
-                biased;
-                // A portion is in the ledger before any destination has it.
-                Some(Entered { portion, letters, only, number }) = entering.recv() => {
-                    // Where the reader is gone, nothing was handed on.
-                    let _gone = number.send(keeper.enter(portion, letters, only));
-                }
-                dealt = dealings.recv(), if dealing => match dealt {
-                    Some((destination, dealt)) => keeper.dealt(destination, dealt).await,
-                    None => {
-                        dealing = false;
-                        keeper.all_dealt().await;
+        let (done, mut reading_ended) = oneshot::channel();
+        // In one task with what keeps the ledger: each has most of its work from the other, and to wake a task elsewhere costs more than that
+        // work. What calls components does so on a thread of its own.
+        let reading = async {
+            let read = if computes {
+                crate::sandbox::thread::spawn(reader.run()).await.map_err(|failed| failed.to_string())
+            } else {
+                let read = AssertUnwindSafe(reader.run()).catch_unwind().await;
+                read.map_err(|_told| "it panicked".to_owned())
+            };
+            // Whoever waits for it outlives it.
+            let _waits = done.send(read);
+        };
+        let keeping = async {
+            let mut read = None;
+            let (mut working, mut dealing) = (true, true);
+            // Not before every report is heard: a worker that ends has sent its last, which counts first.
+            while working || dealing || read.is_none() {
+                tokio::select! {
+                    biased;
+                    // A portion is on its way here before any destination has it, and in the ledger before anybody reports of it.
+                    Some(entered) = entering.recv() => keeper.enter(entered),
+                    dealt = dealings.recv(), if dealing => match dealt {
+                        Some((destination, dealt)) => {
+                            std::iter::from_fn(|| entering.try_recv().ok()).for_each(|entered| keeper.enter(entered));
+                            keeper.dealt(destination, dealt).await;
+                        }
+                        None => {
+                            dealing = false;
+                            keeper.all_dealt().await;
+                        }
+                    },
+                    () = due(&keeper), if keeper.pending.due.is_some() => keeper.flush_due().await,
+                    Ok(ended) = &mut reading_ended, if read.is_none() => {
+                        std::iter::from_fn(|| entering.try_recv().ok()).for_each(|entered| keeper.enter(entered));
+                        read = Some(keeper.reader_ended(ended));
                     }
-                },
-                () = due(&keeper), if keeper.pending.due.is_some() => keeper.flush_due().await,
-                ended = &mut reader, if read.is_none() => read = Some(keeper.reader_ended(ended)),
-                ended = workers.next(), if working => match ended {
-                    Some((column, ended)) => keeper.worker_ended(column, ended).await,
-                    None => working = false,
-                },
+                    ended = workers.next(), if working => match ended {
+                        Some((column, ended)) => keeper.worker_ended(column, ended).await,
+                        None => working = false,
+                    },
+                }
             }
-        }
-        let error = keeper.finish(read.unwrap_or_default()).await;
+            keeper.finish(read.unwrap_or_default()).await
+        };
+        let (error, ()) = tokio::join!(keeping, reading);
         Ended { counts: progress.counts(), error, rereads }
     }
 }

@@ -2,11 +2,13 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
+    future::poll_fn,
     pin::pin,
     sync::Arc,
+    time::Duration,
 };
 
-use tokio::sync::{Semaphore, mpsc, oneshot, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 
 use super::{
     Gate, PipelineError, ProcessorError, Progress, Stopping,
@@ -20,6 +22,10 @@ use crate::{
     store::DeadLetter,
 };
 
+/// A portion that comes so soon after the one before it is handed on together with others: to wake who gets it costs as much as many a
+/// portion does, and where they come fast there is enough to do meanwhile.
+const FAST: Duration = Duration::from_micros(250);
+
 /// How reading ended.
 #[derive(Debug)]
 pub(super) struct Read {
@@ -29,15 +35,16 @@ pub(super) struct Read {
     pub to: BTreeMap<String, u64>,
 }
 
-/// A portion on its way into the ledger, and the way back for its number.
+/// A portion on its way into the ledger.
 #[derive(Debug)]
 pub(super) struct Entered {
+    /// Its number: they are counted.
+    pub number: u64,
     pub portion: Arc<Portion>,
     /// What processors gave up of it, for every destination.
     pub letters: Vec<DeadLetter>,
     /// The place of the destination that alone gets it.
     pub only: Option<usize>,
-    pub number: oneshot::Sender<u64>,
 }
 
 /// Reads ahead, as far as the window lets it.
@@ -50,9 +57,15 @@ pub(super) struct Reader {
     /// By the destination's place.
     pub senders: Vec<(usize, mpsc::Sender<Handed>)>,
     pub permits: Arc<Semaphore>,
-    pub entered: mpsc::Sender<Entered>,
+    pub entered: mpsc::UnboundedSender<Entered>,
     pub progress: Arc<Progress>,
     pub read_before: HashMap<String, u64>,
+    /// The number of the next portion.
+    pub number: u64,
+    /// What is to be handed on, with the place of the destination that alone gets it.
+    pub waiting: Vec<(Handed, Option<usize>)>,
+    /// So many portions are handed on together, where they come fast.
+    pub together: usize,
     /// Shut, nothing is read.
     pub entrance: Gate,
     pub stop: watch::Receiver<Stopping>,
@@ -80,17 +93,34 @@ impl Reader {
     pub async fn run(mut self) -> Read {
         let mut to = BTreeMap::new();
         let mut tolerance = Tolerance::new(self.tolerance.0, self.tolerance.1);
-        let mut exceeded = None;
+        let (mut exceeded, mut read_before) = (None, Duration::ZERO);
         let error = loop {
             if exceeded.is_some() {
                 break exceeded;
             }
-            let portion = tokio::select! {
-                biased;
-                // The senders outlive this task.
-                _stop = self.stop.wait_for(|stop| *stop != Stopping::No) => break None,
-                _cancel = self.cancelled.wait_for(|cancelled| *cancelled) => break None,
-                portion = next(&mut self.source, &self.permits, &self.entrance, &mut self.ahead) => portion,
+            let portion = {
+                let Self { source, permits, entrance, ahead, waiting, senders, stop, cancelled, .. } = &mut self;
+                let mut next = pin!(next(source, permits, entrance, ahead));
+                // What is read waits for more only as long as nobody has to wait for that. There may be room once reports are heard.
+                let mut again = !waiting.is_empty();
+                let next = poll_fn(|context| {
+                    let next = next.as_mut().poll(context);
+                    if next.is_pending() {
+                        if std::mem::take(&mut again) {
+                            context.waker().wake_by_ref();
+                        } else {
+                            hand_on(waiting, senders);
+                        }
+                    }
+                    next
+                });
+                tokio::select! {
+                    biased;
+                    // The senders outlive this task.
+                    _stop = stop.wait_for(|stop| *stop != Stopping::No) => break None,
+                    _cancel = cancelled.wait_for(|cancelled| *cancelled) => break None,
+                    portion = next => portion,
+                }
             };
             let portion = match portion {
                 Ok(Some(portion)) => portion,
@@ -120,19 +150,21 @@ impl Reader {
                 Err(ProcessorError::Asked) => break None,
                 Err(error) => break Some(error.into()),
             };
-            let portion = Arc::new(portion);
-            let (number, numbered) = oneshot::channel();
-            if self.entered.send(Entered { portion: portion.clone(), letters, only, number }).await.is_err() {
+            let (portion, number) = (Arc::new(portion), self.number);
+            self.number += 1;
+            if self.entered.send(Entered { number, portion: portion.clone(), letters, only }).is_err() {
                 break None;
             }
-            let Ok(number) = numbered.await else { break None };
-            for (_, sender) in self.senders.iter().filter(|(of, _)| only.is_none_or(|only| only == *of)) {
-                // The channel is as long as the window: it is full only where its worker has ended.
-                let handed = Handed { number, portion: portion.clone(), letters: Vec::new(), partly: partly.clone(), read_at };
-                let _ended = sender.try_send(handed);
+            self.waiting.push((Handed { number, portion, letters: Vec::new(), partly, read_at }, only));
+            // Others may take long to come where processors or the disk have to be waited for.
+            let fast = read_at.saturating_sub(read_before) < FAST && self.stage.is_none() && self.exact.is_none();
+            if !fast || self.waiting.len() >= self.together {
+                hand_on(&mut self.waiting, &self.senders);
             }
+            read_before = read_at;
             self.progress.processes(None);
         };
+        hand_on(&mut self.waiting, &self.senders);
         self.read_all.send_replace(true);
         if let Some(stage) = &mut self.stage {
             stage.close().await;
@@ -183,6 +215,16 @@ impl Reader {
         let all = records.len() + portion.unreadable.len();
         self.progress.read((all - again) as u64, again as u64);
         None
+    }
+}
+
+/// Hands on what was read, to whom it is for.
+fn hand_on(waiting: &mut Vec<(Handed, Option<usize>)>, senders: &[(usize, mpsc::Sender<Handed>)]) {
+    for (handed, only) in waiting.drain(..) {
+        for (_, sender) in senders.iter().filter(|(of, _)| only.is_none_or(|only| only == *of)) {
+            // The channel is as long as the window: it is full only where its worker has ended.
+            let _ended = sender.try_send(handed.clone());
+        }
     }
 }
 
