@@ -14,6 +14,7 @@
 //! | [`kit`] | what the author of a connector works with |
 //! | [`monitoring`] | metrics and health of what runs, over HTTP |
 //! | [`runtime`] | starts, supervises and stops the pipelines of a plan |
+//! | [`conformance`] | what a connector must do, case by case |
 //! | [`plan`] | pipeline file, components and grants, checked together |
 //! | [`pipeline`] | order, retries, dead letters, checkpoints |
 //! | [`connector`] | a loaded component and its life, a folder per version of the contract |
@@ -73,6 +74,7 @@ pub mod bulk;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod conformance;
 pub mod connector;
 pub mod given_file;
 pub mod kit;

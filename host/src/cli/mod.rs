@@ -2,6 +2,7 @@
 
 mod check;
 mod checkpoints;
+mod conform;
 mod dead_letters;
 mod graph;
 mod inspect;
@@ -85,6 +86,10 @@ enum Command {
         #[arg(long, value_enum, default_value_t)]
         output: Output,
     },
+    /// Tries whether a component keeps the contract, case by case, and says how to mend what does not.
+    ///
+    /// Exit code 0 where all cases passed or were skipped with a reason, 1 where one failed, 2 where none could be run.
+    Conform(conform::Options),
     /// Shows how a running host stands: its pipelines and destinations, their counts, and why something is paused.
     Status {
         #[command(flatten)]
@@ -182,6 +187,7 @@ impl Command {
             Self::Status { on } | Self::Pause { on, .. } | Self::Resume { on, .. } | Self::Reload { on } => on.output,
             Self::DeadLetters { command } => command.output(),
             Self::Checkpoints { command } => command.output(),
+            Self::Conform(options) => options.output(),
             Self::Schema => Output::Json,
         }
     }
@@ -219,6 +225,7 @@ pub fn main() -> ExitCode {
             }
             Command::Check { pipeline, probe, output } => check::check(&pipeline, probe, output).await,
             Command::Inspect { component, output } => inspect::inspect(&component, output).await,
+            Command::Conform(options) => conform::conform(options).await,
             Command::Status { on } => steer::status(on).await,
             Command::Pause { target, on } => steer::steer(target, on, false).await,
             Command::Resume { target, on } => steer::steer(target, on, true).await,

@@ -29,7 +29,7 @@ use super::{
 use crate::given_file;
 
 /// The largest file that is read, in bytes.
-const LARGEST: u64 = 1 << 20;
+pub(super) const LARGEST: u64 = 1 << 20;
 
 /// The environment of this process, to look variables up in. A variable that is not Unicode counts as not set.
 pub fn environment(name: &str) -> Option<String> {
@@ -45,7 +45,7 @@ pub fn environment(name: &str) -> Option<String> {
 /// Where there is no such file, where it is no regular file, larger than 1 MiB or not UTF-8, and for all that [`parse`] refuses.
 pub fn load(path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<File, ConfigError> {
     let name = path.display().to_string();
-    let unread = |error: io::Error| unread(path, &error);
+    let unread = |error: io::Error| unread(path, &error, "pipeline file");
     let bytes = given_file::read(path, LARGEST).map_err(unread)?;
     let text = decode(&bytes, &name)?;
     let whole = path::absolute(path).map_err(unread)?;
@@ -100,21 +100,22 @@ fn digests(file: &mut File, tree: &Node) {
     }
 }
 
-fn unread(path: &Path, error: &io::Error) -> ConfigError {
+/// Why a file was not read; `noun` is what it should be.
+pub(super) fn unread(path: &Path, error: &io::Error, noun: &str) -> ConfigError {
     let name = path.display();
     match error.kind() {
         io::ErrorKind::NotFound => {
-            ConfigError::new(format!("there is no file `{name}`")).with_hint("correct the path of the pipeline file")
+            ConfigError::new(format!("there is no file `{name}`")).with_hint(format!("correct the path of the {noun}"))
         }
         io::ErrorKind::PermissionDenied => ConfigError::new(format!("`{name}` may not be read by this user")),
         io::ErrorKind::IsADirectory => {
-            ConfigError::new(format!("`{name}` is a directory")).with_hint("name the pipeline file in it")
+            ConfigError::new(format!("`{name}` is a directory")).with_hint(format!("name the {noun} in it"))
         }
         io::ErrorKind::FileTooLarge => {
-            ConfigError::new(format!("`{name}` is larger than 1MiB")).with_hint("is it a pipeline file?")
+            ConfigError::new(format!("`{name}` is larger than 1MiB")).with_hint(format!("is it a {noun}?"))
         }
         io::ErrorKind::InvalidInput => {
-            ConfigError::new(format!("cannot read `{name}`: {error}")).with_hint("name the pipeline file itself")
+            ConfigError::new(format!("cannot read `{name}`: {error}")).with_hint(format!("name the {noun} itself"))
         }
         _ => ConfigError::new(format!("cannot read `{name}`: {error}")),
     }
@@ -351,7 +352,7 @@ fn resolve_all(processors: &mut [At<Processor>], folder: &Path) {
     }
 }
 
-fn resolve_grants(grants: &mut Grants, folder: &Path) {
+pub(super) fn resolve_grants(grants: &mut Grants, folder: &Path) {
     for grant in &mut grants.directories {
         grant.value.host = folder.join(&grant.value.host);
     }

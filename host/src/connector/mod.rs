@@ -335,25 +335,80 @@ impl Loader {
 
     /// The same, under limits of the caller's, for whom the log names.
     pub async fn load_within(&self, path: &Path, limits: Arc<Limits>, scope: &Scope) -> Result<Connector, LoadError> {
+        let prepared = self.prepare(path).await?;
+        let mut documents = self.ask(&prepared, limits, scope, 1).await?;
+        let document = documents.pop().unwrap_or_default();
+        prepared.described(&document, self)
+    }
+
+    /// Asks a component who it is as often as `times` says, in one instance, and gives the documents as they came, beside the component itself
+    /// or what is wrong with the first of them.
+    ///
+    /// # Errors
+    /// Where the file is no component. One that ends its instance has said nothing.
+    pub async fn ask_often(&self, path: &Path, times: u32) -> Result<Asked, LoadError> {
+        let prepared = self.prepare(path).await?;
+        let outline = prepared.outline.clone();
+        let (documents, connector) = match self.ask(&prepared, Arc::new(Limits::default()), &Scope::default(), times).await {
+            Ok(documents) => {
+                let connector = prepared.described(documents.first().map_or("", String::as_str), self);
+                (documents, connector)
+            }
+            Err(error) => (Vec::new(), Err(error)),
+        };
+        Ok(Asked { documents, outline, connector })
+    }
+
+    async fn prepare(&self, path: &Path) -> Result<Prepared, LoadError> {
         let path = path.to_owned();
-        let failed = |cause: &dyn fmt::Display| LoadError::Host { path: path.clone(), cause: cause.to_string() };
         let read = tokio::task::spawn_blocking({
             let (path, most) = (path.clone(), self.engine.process().component_size);
             move || read(path, most)
         });
-        let Read { bytes, outline, digest } = read.await.map_err(|error| failed(&error))??;
+        let read = read.await.map_err(|error| LoadError::Host { path: path.clone(), cause: error.to_string() })??;
+        let Read { bytes, outline, digest } = read;
         let size = bytes.len() as u64;
         let compiled = self.engine.compile(&digest, bytes).await;
         let compiled = compiled.map_err(|cause| LoadError::Compile { path: path.clone(), cause })?;
         let component =
             v0_1::Component::link(&self.v0_1, &compiled).map_err(|cause| LoadError::Link { path: path.clone(), cause })?;
+        Ok(Prepared { path, digest, size, outline, component })
+    }
+
+    async fn ask(&self, prepared: &Prepared, limits: Arc<Limits>, scope: &Scope, times: u32) -> Result<Vec<String>, LoadError> {
+        let Prepared { path, outline, component, .. } = prepared;
         let scope = scope.before(path.display().to_string());
         let standing = Standing::bare(&self.engine, &self.clock, limits, scope, Redactor::default());
-        let standing = standing.map_err(|error| failed(&error))?;
-        let document =
-            component.describe(standing, &outline).await.map_err(|cause| LoadError::Describe { path: path.clone(), cause })?;
-        let descriptor = Descriptor::parse(&document).map_err(|cause| LoadError::Descriptor { path: path.clone(), cause })?;
-        let (engine, clock) = (self.engine.clone(), self.clock.clone());
+        let standing = standing.map_err(|error| LoadError::Host { path: path.clone(), cause: error.to_string() })?;
+        let documents = component.describe(standing, outline, times).await;
+        documents.map_err(|cause| LoadError::Describe { path: path.clone(), cause })
+    }
+}
+
+/// A component that was loaded and asked who it is, whatever it said.
+pub struct Asked {
+    /// What it said, each time.
+    pub documents: Vec<String>,
+    /// Its imports, exports, and version of the contract.
+    pub outline: Outline,
+    /// The component, where the first of them can be read.
+    pub connector: Result<Connector, LoadError>,
+}
+
+/// A component that was not asked yet.
+struct Prepared {
+    path: PathBuf,
+    digest: String,
+    size: u64,
+    outline: Outline,
+    component: v0_1::Component,
+}
+
+impl Prepared {
+    fn described(self, document: &str, loader: &Loader) -> Result<Connector, LoadError> {
+        let Self { path, digest, size, outline, component } = self;
+        let descriptor = Descriptor::parse(document).map_err(|cause| LoadError::Descriptor { path: path.clone(), cause })?;
+        let (engine, clock) = (loader.engine.clone(), loader.clock.clone());
         Ok(Connector { path, digest, size, outline, descriptor: descriptor.into(), component, engine, clock })
     }
 }

@@ -8,6 +8,7 @@ use std::{
     sync::Arc,
 };
 
+mod alone;
 mod delivery;
 mod error;
 mod format;
@@ -15,6 +16,7 @@ mod grants;
 mod remedy;
 mod tokens;
 
+pub use alone::{Alone, alone};
 pub use error::{Part, PlanError};
 pub use tokens::{ProviderError, Providers};
 

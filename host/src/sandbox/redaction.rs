@@ -30,7 +30,7 @@ use base64::{
 pub const SHORTEST: usize = 4;
 
 /// What stands in a secret's place.
-const MARK: &str = "***";
+pub const MARK: &str = "***";
 
 /// How many secrets that were learned on the way are remembered: tokens come and go.
 const LEARNED: usize = 64;

@@ -115,9 +115,9 @@ impl Component {
         Ok(Self { pre: linker.instantiate_pre(component)? })
     }
 
-    /// Starts an instance and asks who it is. One that says to be a destination, a bulk destination or a processor is held against the contract's types
+    /// Starts an instance and asks who it is, so many times. One that says to be a destination, a bulk destination or a processor is held against the contract's types
     /// here, and not at its first record.
-    pub async fn describe(&self, standing: Standing<'_>, outline: &Outline) -> Result<String, Loading> {
+    pub async fn describe(&self, standing: Standing<'_>, outline: &Outline, times: u32) -> Result<Vec<String>, Loading> {
         let (mut instance, exports) = self.start(standing, Call::Describe).await?;
         if outline.offers("destination") {
             let store = instance.store().ok_or(Loading::Gone)?;
@@ -137,7 +137,11 @@ impl Component {
         }
         let described = described::Described::new(instance.store().ok_or(Loading::Gone)?, &exports).map_err(Loading::Exports)?;
         let guest = described.wharf_connector_connector();
-        Ok(instance.call(Call::Describe, 0, async |store| guest.call_describe(store).await).await?)
+        let mut documents = Vec::new();
+        for _ in 0..times {
+            documents.push(instance.call(Call::Describe, 0, async |store| guest.call_describe(store).await).await?);
+        }
+        Ok(documents)
     }
 
     /// Starts an instance and asks what is wrong with some settings.

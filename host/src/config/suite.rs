@@ -1,0 +1,249 @@
+//! The suite file: what conformance of one component needs to know that the component itself cannot tell.
+
+use std::{
+    collections::BTreeMap,
+    path::{self, Path, PathBuf},
+};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer};
+
+use super::{
+    at::At,
+    bounded::within,
+    de::from_node,
+    error::ConfigError,
+    grants::{Grants, HostPort},
+    interpolate::interpolate,
+    interval::Interval,
+    limits::Limits,
+    load::{LARGEST, decode, resolve_grants, unread},
+    node::Node,
+    settings::Settings,
+    size::Size,
+    yaml,
+};
+use crate::given_file;
+
+/// A suite file: settings and grants, how to read back, how to make each fault, and what a component may use.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default, expecting = "a suite file")]
+pub struct Suite {
+    /// The version of the file's format: 1.
+    #[serde(deserialize_with = "version")]
+    #[schemars(range(min = 1, max = 1))]
+    pub version: u32,
+    /// What the component is told, by the names of the parameters that it declares.
+    pub settings: Settings,
+    /// What the component may reach. It reaches nothing else.
+    pub grants: Grants,
+    /// What one instance of the component may use.
+    pub limits: Limits,
+    /// Far sides that the component speaks to: a name, and `host:port`. `${NAME}` in the other keys is the `host:port` of a proxy in front of it.
+    #[schemars(with = "BTreeMap<String, String>")]
+    pub far: BTreeMap<String, HostPort>,
+    /// The payload of a record, in which `{n}` stands for its number.
+    pub record: Option<String>,
+    /// A command that empties the far side, before each case that reads back.
+    pub reset: Option<String>,
+    /// How what was delivered is read back.
+    pub read: Option<Read>,
+    /// Settings that the component itself has to refuse, though they keep the rules that it declares.
+    pub refused: Vec<Refused>,
+    /// Commands that make a fault of the far side, and mend it.
+    pub faults: Faults,
+    /// What the component may use at the most while it is exercised.
+    pub manners: Manners,
+    /// Cases that are not run, and why.
+    pub skip: Vec<Skip>,
+}
+
+/// How what was delivered is read back.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", expecting = "how to read back")]
+pub struct Read {
+    /// A folder whose files hold the records as lines; files are taken in order of name.
+    #[serde(default)]
+    pub directory: Option<String>,
+    /// Which files of the folder; `*` stands for anything.
+    #[serde(default)]
+    pub files: Option<String>,
+    /// A command that prints each record as a line.
+    #[serde(default)]
+    pub command: Option<String>,
+    /// Whether what came to the built-in HTTP server, which `${CAPTURE}` is the address of, is what was delivered.
+    #[serde(default)]
+    pub capture: bool,
+}
+
+/// Settings that have to be refused.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", expecting = "settings that have to be refused")]
+pub struct Refused {
+    /// What is set in the place of, or beside, what the suite sets.
+    pub settings: Settings,
+    /// The parameter that the refusal has to name.
+    pub names: At<String>,
+}
+
+/// Commands that make a fault of the far side.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default, expecting = "the faults block")]
+pub struct Faults {
+    /// It is not there. In place of the proxy, which cuts connections.
+    pub gone: Option<Fault>,
+    /// It refuses the credentials.
+    pub unauthorized: Option<Fault>,
+    /// It asks for patience.
+    pub throttled: Option<Fault>,
+}
+
+/// A fault of the far side.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", expecting = "a fault")]
+pub struct Fault {
+    /// A command that makes it.
+    pub make: String,
+    /// A command that mends it.
+    pub heal: String,
+}
+
+/// What a component may use at the most while it is exercised.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default, expecting = "the manners block")]
+pub struct Manners {
+    /// The most memory of one instance.
+    #[serde(deserialize_with = "memory")]
+    pub memory: Size,
+    /// The most computation for each record of a batch of a thousand, in units of fuel.
+    #[serde(deserialize_with = "fuel")]
+    #[schemars(range(min = 1))]
+    pub fuel_per_record: u64,
+    /// The longest that a call with a thousand records may take.
+    #[serde(deserialize_with = "time")]
+    pub time: Interval,
+    /// By how much the memory of an instance may grow from its 100th batch to its 1,000th.
+    #[serde(deserialize_with = "growth")]
+    pub growth: Size,
+    /// How many batches are written to see that.
+    #[serde(deserialize_with = "batches")]
+    #[schemars(range(min = 200, max = 1_000))]
+    pub batches: u32,
+}
+
+impl Default for Manners {
+    fn default() -> Self {
+        Self {
+            memory: Size::from_mib(64),
+            fuel_per_record: 1_000_000,
+            time: Interval::from_secs(10),
+            growth: Size::from_mib(1),
+            batches: 1_000,
+        }
+    }
+}
+
+/// A case that is not run.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", expecting = "a case to skip")]
+pub struct Skip {
+    /// Its id.
+    pub case: At<String>,
+    /// Why, for whoever reads the report.
+    pub reason: String,
+}
+
+/// A suite file that was read and whose variables stand open: which far sides there are has to be known before their proxies are.
+#[derive(Debug)]
+pub struct SuiteText {
+    tree: Node,
+    folder: PathBuf,
+}
+
+impl SuiteText {
+    /// Reads the suite file at `path`.
+    ///
+    /// # Errors
+    /// Where there is no such file, or it is not YAML within bounds.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let name = path.display().to_string();
+        let bytes = given_file::read(path, LARGEST).map_err(|error| unread(path, &error, "suite file"))?;
+        let whole = path::absolute(path).map_err(|error| unread(path, &error, "suite file"))?;
+        let folder = whole.parent().unwrap_or(&whole).to_owned();
+        Ok(Self { tree: yaml::read(decode(&bytes, &name)?, &name.into())?, folder })
+    }
+
+    /// The folder that the file is in, from which its relative paths count.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The far sides that it names, before anything else of it is read.
+    ///
+    /// # Errors
+    /// Where `far` is no mapping of names to `host:port`, or a variable in it is not set.
+    pub fn far(&self, env: &dyn Fn(&str) -> Option<String>) -> Result<BTreeMap<String, HostPort>, ConfigError> {
+        let Some(node) = self.tree.get("far") else { return Ok(BTreeMap::new()) };
+        let mut node = node.clone();
+        interpolate(&mut node, env)?;
+        from_node(&node)
+    }
+
+    /// The suite, with its variables replaced and its relative paths made absolute from the folder that it is in.
+    ///
+    /// # Errors
+    /// Where a variable is not set, or a key is unknown, missing or has a wrong value.
+    pub fn read(mut self, env: &dyn Fn(&str) -> Option<String>) -> Result<Suite, ConfigError> {
+        interpolate(&mut self.tree, env)?;
+        let mut suite: Suite = from_node(&self.tree)?;
+        resolve_grants(&mut suite.grants, &self.folder);
+        if let Some(folder) = suite.read.as_mut().and_then(|read| read.directory.as_mut()) {
+            *folder = self.folder.join(&*folder).display().to_string();
+        }
+        let place = || self.tree.get("read").map_or(&self.tree, |node| node).place.clone();
+        if let Some(Read { directory, files, command, capture }) = &suite.read {
+            let ways = usize::from(directory.is_some()) + usize::from(command.is_some()) + usize::from(*capture);
+            if ways != 1 {
+                return Err(ConfigError::new(format!("`read` names {ways} ways to read back"))
+                    .with_hint("give one of `directory`, `command` and `capture: true`")
+                    .with_place(place()));
+            }
+            if files.is_some() && directory.is_none() {
+                return Err(ConfigError::new("`files` without a `directory`")
+                    .with_hint("leave it out, or name the `directory` that they are in")
+                    .with_place(place()));
+            }
+        }
+        if suite.record.as_ref().is_some_and(|record| !record.contains("{n}")) {
+            let place = self.tree.get("record").map_or(&self.tree, |node| node).place.clone();
+            return Err(ConfigError::new("`record` has no `{n}`: all records would be one")
+                .with_hint("write it where the number of the record belongs")
+                .with_place(place));
+        }
+        Ok(suite)
+    }
+}
+
+fn version<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    within(deserializer, 1..=1)
+}
+
+fn memory<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Size, D::Error> {
+    within(deserializer, Size::from_mib(1)..=Size::from_mib(4096))
+}
+
+fn growth<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Size, D::Error> {
+    within(deserializer, Size::from_bytes(0)..=Size::from_mib(4096))
+}
+
+fn fuel<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    within(deserializer, 1..=u64::MAX)
+}
+
+fn time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Interval, D::Error> {
+    within(deserializer, Interval::from_millis(1)..=Interval::from_secs(3_600))
+}
+
+fn batches<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    within(deserializer, 200..=1_000)
+}

@@ -1,0 +1,137 @@
+//! What a case is, and what comes of one.
+
+use futures::future::BoxFuture;
+
+use super::rig::Rig;
+
+/// How much a clause of the contract binds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Level {
+    /// Whoever breaks it is not to be trusted.
+    Must,
+    /// Whoever breaks it has a reason, or a fault.
+    Should,
+}
+
+impl Level {
+    /// As `docs/contract.md` writes it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Must => "MUST",
+            Self::Should => "SHOULD",
+        }
+    }
+}
+
+/// What of the contract a case is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum About {
+    /// Every connector.
+    Connector,
+    /// What exports `destination`.
+    Destination,
+    /// What exports `bulk`.
+    Bulk,
+    /// What exports `processor`.
+    Processor,
+    /// What exports `probe`.
+    Probe,
+}
+
+impl About {
+    /// The interface that a component has to export for it; `None` for every connector.
+    pub const fn interface(self) -> Option<&'static str> {
+        match self {
+            Self::Connector => None,
+            Self::Destination => Some("destination"),
+            Self::Bulk => Some("bulk"),
+            Self::Processor => Some("processor"),
+            Self::Probe => Some("probe"),
+        }
+    }
+}
+
+/// One thing that is tried with a component.
+#[derive(Clone, Copy)]
+pub struct Case {
+    /// Its name, which stays: `W-DEST-014`.
+    pub id: &'static str,
+    /// The number of its clause in `docs/contract.md`.
+    pub clause: u32,
+    /// How much that binds.
+    pub level: Level,
+    /// What it is about.
+    pub about: About,
+    /// What holds where it passes, in a line.
+    pub title: &'static str,
+    /// What to do where it fails.
+    pub mend: &'static str,
+    pub(super) run: fn(&Rig) -> BoxFuture<'_, Tried>,
+}
+
+impl std::fmt::Debug for Case {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Case").field("id", &self.id).field("clause", &self.clause).finish_non_exhaustive()
+    }
+}
+
+/// What came of a case.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Came {
+    /// What is due.
+    Passed {
+        /// What was done.
+        did: String,
+    },
+    /// Something else.
+    Failed {
+        /// What was done.
+        did: String,
+        /// What was due.
+        expected: String,
+        /// What came.
+        came: String,
+    },
+    /// It was not run, or could not be exercised.
+    Skipped {
+        /// Why.
+        why: String,
+    },
+}
+
+/// What was done where it passed; otherwise why it did not.
+pub(super) type Tried = Result<String, Stop>;
+
+/// Why a case did not pass.
+#[derive(Clone, Debug)]
+pub(super) enum Stop {
+    /// Something else came than was due.
+    Failed { did: String, expected: String, came: String },
+    /// It could not be exercised.
+    Skipped(String),
+}
+
+impl From<Tried> for Came {
+    fn from(tried: Tried) -> Self {
+        match tried {
+            Ok(did) => Self::Passed { did },
+            Err(Stop::Failed { did, expected, came }) => Self::Failed { did, expected, came },
+            Err(Stop::Skipped(why)) => Self::Skipped { why },
+        }
+    }
+}
+
+/// Something else came than was due.
+pub(super) fn failed(did: impl Into<String>, expected: impl Into<String>, came: impl Into<String>) -> Stop {
+    Stop::Failed { did: did.into(), expected: expected.into(), came: came.into() }
+}
+
+/// It could not be exercised.
+pub(super) fn skipped(why: impl Into<String>) -> Stop {
+    Stop::Skipped(why.into())
+}
+
+/// Fails unless nothing is wrong.
+pub(super) fn unless(wrong: &[String], did: &str, expected: &str) -> Tried {
+    if wrong.is_empty() { Ok(did.to_owned()) } else { Err(failed(did, expected, wrong.join("; "))) }
+}

@@ -1,0 +1,57 @@
+//! The cases, by what they are about.
+
+mod descriptor;
+mod failure;
+mod manners;
+mod order;
+mod processors;
+mod records;
+mod redelivery;
+mod sessions;
+mod settings;
+
+use super::case::Case;
+
+/// All cases, in the order in which they are tried.
+pub(super) const ALL: &[&[Case]] = &[
+    descriptor::CASES,
+    settings::CASES,
+    sessions::CASES,
+    records::DESTINATION,
+    order::CASES,
+    redelivery::CASES,
+    failure::CASES,
+    records::BULK,
+    processors::LINES,
+    records::PROCESSOR,
+    processors::CASES,
+    manners::CASES,
+];
+
+/// A line of a table of cases.
+macro_rules! case {
+    ($id:literal, $clause:literal $level:ident, $about:ident, $title:literal, $mend:literal, $run:expr) => {
+        $crate::conformance::case::Case {
+            id: $id,
+            clause: $clause,
+            level: $crate::conformance::case::Level::$level,
+            about: $crate::conformance::case::About::$about,
+            title: $title,
+            mend: $mend,
+            run: |rig| Box::pin($run(rig)),
+        }
+    };
+    // One that several kinds of component have: it is told which.
+    ($id:literal, $clause:literal $level:ident, of $about:ident, $title:literal, $mend:literal, $run:expr) => {
+        $crate::conformance::case::Case {
+            id: $id,
+            clause: $clause,
+            level: $crate::conformance::case::Level::$level,
+            about: $crate::conformance::case::About::$about,
+            title: $title,
+            mend: $mend,
+            run: |rig| Box::pin($run(rig, $crate::conformance::case::About::$about)),
+        }
+    };
+}
+use case;

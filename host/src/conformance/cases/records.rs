@@ -1,0 +1,541 @@
+//! Records as they come, whatever takes them: a write, a transform, a process.
+
+use super::case;
+use crate::{
+    conformance::{
+        case::{About, Case, Tried, failed, skipped, unless},
+        life::Handed,
+        rig::{Rig, all_well},
+    },
+    record::{Batch, BatchBuilder, FailureKind, Fate, NewRecord, Operation, Value},
+};
+
+/// The cases of a write destination.
+pub(in super::super) const DESTINATION: &[Case] = &[
+    case!(
+        "W-DEST-001",
+        40 Must,
+        of Destination,
+        "one record is taken",
+        "take a batch of one like any other",
+        one
+    ),
+    case!(
+        "W-DEST-002",
+        41 Must,
+        of Destination,
+        "an empty payload and an absent one get a verdict, and those beside them are taken",
+        "reject what cannot be taken, with a reason; an absent value is one whose validity bit is 0",
+        blank
+    ),
+    case!(
+        "W-DEST-003",
+        42 Must,
+        of Destination,
+        "ten thousand records are taken",
+        "work in pieces within a call, or declare `bounds`",
+        many
+    ),
+    case!(
+        "W-DEST-004",
+        43 Must,
+        of Destination,
+        "a payload of 1 MiB gets a verdict",
+        "take it, reject it, or declare `bounds.record-bytes`",
+        large
+    ),
+    case!(
+        "W-DEST-005",
+        44 Must,
+        of Destination,
+        "keys that are absent, empty, double or binary get a verdict",
+        "a key is bytes, may be missing, and is no unique id",
+        keys
+    ),
+    case!(
+        "W-DEST-006",
+        45 Must,
+        of Destination,
+        "each operation gets a verdict",
+        "look at `operations`: create, update, delete, snapshot; reject what has no meaning here",
+        operations
+    ),
+    case!(
+        "W-DEST-007",
+        46 Must,
+        of Destination,
+        "metadata with odd names, and absent in some records, get a verdict",
+        "a name is any text, and a value is bytes that may be missing",
+        metadata
+    ),
+    case!(
+        "W-DEST-008",
+        47 Must,
+        of Destination,
+        "JSON that is deep, has large numbers, NUL, or characters of every plane gets a verdict",
+        "parse without recursion that has no bound, and keep numbers as text",
+        odd_json
+    ),
+    case!(
+        "W-DEST-009",
+        48 Must,
+        of Destination,
+        "what is said to be JSON and is not gets a verdict",
+        "reject it with a reason; do not unwrap",
+        not_json
+    ),
+    case!(
+        "W-DEST-010",
+        49 Must,
+        Destination,
+        "what was delivered is there, once each, equal and in order",
+        "write each record once, whole, in the order of the batch",
+        read_back
+    ),
+    case!(
+        "W-DEST-011",
+        60 Must,
+        of Destination,
+        "every record stands in exactly one place of the answer, and spans lie within the batch",
+        "count spans from the first record of the batch; name each record once, and none that is not there",
+        accounted
+    ),
+    case!(
+        "W-DEST-012",
+        61 Should,
+        of Destination,
+        "messages say what is wrong, in a line of at most 2,000 bytes",
+        "say what was tried, on what, and what came back; leave the payload out",
+        messages
+    ),
+];
+
+/// The cases of a bulk destination.
+pub(in super::super) const BULK: &[Case] = &[
+    case!(
+        "W-BULK-001",
+        40 Must,
+        of Bulk,
+        "one record is taken",
+        "take a batch of one like any other",
+        one
+    ),
+    case!(
+        "W-BULK-002",
+        41 Must,
+        of Bulk,
+        "an empty payload and an absent one get a verdict, and those beside them are taken",
+        "reject what cannot be taken, with a reason; an absent value is one whose validity bit is 0",
+        blank
+    ),
+    case!(
+        "W-BULK-003",
+        42 Must,
+        of Bulk,
+        "ten thousand records are taken",
+        "work in pieces within a call, or declare `bounds`",
+        many
+    ),
+    case!(
+        "W-BULK-004",
+        43 Must,
+        of Bulk,
+        "a payload of 1 MiB gets a verdict",
+        "take it, reject it, or declare `bounds.record-bytes`",
+        large
+    ),
+    case!(
+        "W-BULK-005",
+        44 Must,
+        of Bulk,
+        "keys that are absent, empty, double or binary get a verdict",
+        "a key is bytes, may be missing, and is no unique id",
+        keys
+    ),
+    case!(
+        "W-BULK-006",
+        45 Must,
+        of Bulk,
+        "each operation gets a verdict",
+        "look at `operations`: create, update, delete, snapshot; reject what has no meaning here",
+        operations
+    ),
+    case!(
+        "W-BULK-007",
+        46 Must,
+        of Bulk,
+        "metadata with odd names, and absent in some records, get a verdict",
+        "a name is any text, and a value is bytes that may be missing",
+        metadata
+    ),
+    case!(
+        "W-BULK-008",
+        47 Must,
+        of Bulk,
+        "JSON that is deep, has large numbers, NUL, or characters of every plane gets a verdict",
+        "parse without recursion that has no bound, and keep numbers as text",
+        odd_json
+    ),
+    case!(
+        "W-BULK-009",
+        48 Must,
+        of Bulk,
+        "what is said to be JSON and is not gets a verdict",
+        "reject it with a reason; do not unwrap",
+        not_json
+    ),
+    case!(
+        "W-BULK-011",
+        60 Must,
+        of Bulk,
+        "every record stands in exactly one place of the answer, and spans lie within the batch",
+        "count spans from the first record of the batch; name each record once, and none that is not there",
+        accounted
+    ),
+    case!(
+        "W-BULK-012",
+        61 Should,
+        of Bulk,
+        "messages say what is wrong, in a line of at most 2,000 bytes",
+        "say what was tried, on what, and what came back; leave the payload out",
+        messages
+    ),
+];
+
+/// The cases of a processor.
+pub(in super::super) const PROCESSOR: &[Case] = &[
+    case!(
+        "W-PROC-001",
+        40 Must,
+        of Processor,
+        "one record is taken",
+        "take a batch of one like any other",
+        one
+    ),
+    case!(
+        "W-PROC-002",
+        41 Must,
+        of Processor,
+        "an empty payload and an absent one get a verdict, and those beside them are taken",
+        "reject what cannot be taken, with a reason; an absent value is one whose validity bit is 0",
+        blank
+    ),
+    case!(
+        "W-PROC-003",
+        42 Must,
+        of Processor,
+        "ten thousand records are taken",
+        "work in pieces within a call, or declare `bounds`",
+        many
+    ),
+    case!(
+        "W-PROC-004",
+        43 Must,
+        of Processor,
+        "a payload of 1 MiB gets a verdict",
+        "take it, reject it, or declare `bounds.record-bytes`",
+        large
+    ),
+    case!(
+        "W-PROC-005",
+        44 Must,
+        of Processor,
+        "keys that are absent, empty, double or binary get a verdict",
+        "a key is bytes, may be missing, and is no unique id",
+        keys
+    ),
+    case!(
+        "W-PROC-006",
+        45 Must,
+        of Processor,
+        "each operation gets a verdict",
+        "look at `operations`: create, update, delete, snapshot; reject what has no meaning here",
+        operations
+    ),
+    case!(
+        "W-PROC-007",
+        46 Must,
+        of Processor,
+        "metadata with odd names, and absent in some records, get a verdict",
+        "a name is any text, and a value is bytes that may be missing",
+        metadata
+    ),
+    case!(
+        "W-PROC-008",
+        47 Must,
+        of Processor,
+        "JSON that is deep, has large numbers, NUL, or characters of every plane gets a verdict",
+        "parse without recursion that has no bound, and keep numbers as text",
+        odd_json
+    ),
+    case!(
+        "W-PROC-009",
+        48 Must,
+        of Processor,
+        "what is said to be JSON and is not gets a verdict",
+        "reject it with a reason; do not unwrap",
+        not_json
+    ),
+    case!(
+        "W-PROC-011",
+        60 Must,
+        of Processor,
+        "every record stands in exactly one place of the answer, and spans lie within the batch",
+        "count spans from the first record of the batch; name each record once, and none that is not there",
+        accounted
+    ),
+    case!(
+        "W-PROC-012",
+        61 Should,
+        of Processor,
+        "messages say what is wrong, in a line of at most 2,000 bytes",
+        "say what was tried, on what, and what came back; leave the payload out",
+        messages
+    ),
+];
+
+/// Bytes of the longest message that a person reads.
+const MESSAGE: usize = 2_000;
+
+/// Every record was taken, or rejected for good, and those of `good` were taken.
+fn verdicts(did: &str, batch: &Batch, handed: &Handed, good: &[u32]) -> Tried {
+    let due = "each record taken, or rejected with a reason";
+    if let Some(broken) = handed.broken() {
+        return Err(failed(did, due, broken));
+    }
+    let mut wrong = Vec::new();
+    for run in &handed.runs {
+        match &run.fate {
+            Fate::Delivered | Fate::Warned(_) => {}
+            Fate::Failed(failure) if failure.kind == FailureKind::Rejected => {
+                wrong.extend(
+                    good.iter()
+                        .filter(|record| run.records.range().contains(&(**record as usize)))
+                        .map(|record| format!("record {record}, with which nothing is wrong, was rejected: {}", failure.message)),
+                );
+            }
+            Fate::Failed(failure) => wrong.push(format!("records {}: {failure}", run.records)),
+            Fate::Untried => wrong.push(format!("records {} were not attempted", run.records)),
+            Fate::Unknown => wrong.push(format!("nothing was said of the records {}", run.records)),
+        }
+    }
+    let rejected = batch.count() - handed.taken().min(batch.count());
+    unless(&wrong, &format!("{did}: {} taken, {rejected} rejected", handed.taken()), due)
+}
+
+fn json(bytes: &[u8]) -> Option<Value<'_>> {
+    Some(Value { bytes, content_type: Some("application/json") })
+}
+
+fn plain(bytes: &[u8]) -> Option<Value<'_>> {
+    Some(Value { bytes, content_type: None })
+}
+
+impl Rig {
+    /// JSON by its media type, whatever it is in truth.
+    pub(in super::super) fn odd(&self, payloads: &[&[u8]]) -> Batch {
+        let mut builder = BatchBuilder::with_capacity(payloads.len(), 1 << 10, false, None);
+        for (sequence, payload) in (1..).zip(payloads) {
+            push(&mut builder, sequence, json(payload), None, Operation::Create, &[]);
+        }
+        self.finish(builder)
+    }
+}
+
+fn push<'a>(
+    builder: &mut BatchBuilder,
+    sequence: u64,
+    after: Option<Value<'a>>,
+    key: Option<Value<'a>>,
+    operation: Operation,
+    metadata: &[(&'a str, &'a [u8])],
+) {
+    let record = NewRecord { sequence, ordinal: 0, operation, after, before: None, key };
+    // One media type for all, few names, and far from a column's end: there is room.
+    let _room = builder.push_record(&record, metadata.iter().copied());
+}
+
+async fn one(rig: &Rig, about: About) -> Tried {
+    rig.reset().await?;
+    all_well("handed over one record", &rig.hand_over(about, &rig.records(1)).await?)
+}
+
+async fn blank(rig: &Rig, about: About) -> Tried {
+    rig.reset().await?;
+    let (first, last) = (rig.payload(), rig.payload());
+    let mut builder = BatchBuilder::with_capacity(4, 1 << 10, true, None);
+    let payloads = [json(first.as_bytes()), json(b""), None, json(last.as_bytes())];
+    for (sequence, payload) in (1..).zip(payloads) {
+        push(&mut builder, sequence, payload, plain(b"key"), Operation::Create, &[]);
+    }
+    let batch = rig.finish(builder);
+    let handed = rig.hand_over(about, &batch).await?;
+    verdicts("handed over a record, one with an empty payload, one with none, and a record", &batch, &handed, &[0, 3])
+}
+
+async fn many(rig: &Rig, about: About) -> Tried {
+    const MANY: u32 = 10_000;
+    rig.reset().await?;
+    let bounds = rig.connector()?.descriptor.bounds;
+    let batch = rig.records(MANY);
+    let by_bytes = bounds.bytes.map(|most| {
+        let each = (batch.bytes() as u64).div_ceil(u64::from(MANY)).max(1) * 2;
+        u32::try_from(most.bytes() / each).unwrap_or(MANY).max(1)
+    });
+    let at_once = bounds.records.unwrap_or(MANY).min(by_bytes.unwrap_or(MANY)).min(MANY);
+    let did = format!("handed over {MANY} records, {at_once} at once");
+    let mut life = rig.open(about).await?;
+    let mut start = 0;
+    while start < MANY {
+        let end = (start + at_once).min(MANY);
+        let part = batch.slice(start..end);
+        let handed = life.hand_over(&part, 1).await;
+        rig.heard(&part, &handed);
+        all_well(&did, &handed)?;
+        start = end;
+    }
+    life.close().await.map_err(|came| failed(did.as_str(), "it to close", came))?;
+    Ok(did)
+}
+
+async fn large(rig: &Rig, about: About) -> Tried {
+    const LARGE: usize = 1 << 20;
+    rig.reset().await?;
+    let most = rig.connector()?.descriptor.bounds.largest_record();
+    if most < LARGE as u64 {
+        return Err(skipped(format!("it takes {most} bytes a record at the most (`bounds`)")));
+    }
+    let text = format!("\"{}\"", "x".repeat(LARGE - 2));
+    let batch = rig.odd(&[text.as_bytes()]);
+    let handed = rig.hand_over(about, &batch).await?;
+    verdicts("handed over a payload of 1 MiB", &batch, &handed, &[])
+}
+
+async fn keys(rig: &Rig, about: About) -> Tried {
+    rig.reset().await?;
+    let texts: Vec<String> = (0..6).map(|_| rig.payload()).collect();
+    let keys: [Option<&[u8]>; 6] =
+        [Some(b"double"), None, Some(b""), Some(b"double"), Some(&[0, 0xff, 0xfe, b'/', b'.']), Some(b"../..")];
+    let mut builder = BatchBuilder::with_capacity(6, 1 << 10, true, None);
+    for ((sequence, text), key) in (1..).zip(&texts).zip(keys) {
+        push(&mut builder, sequence, json(text.as_bytes()), key.and_then(plain), Operation::Create, &[]);
+    }
+    let batch = rig.finish(builder);
+    let handed = rig.hand_over(about, &batch).await?;
+    verdicts("handed over records whose keys are absent, empty, double and binary", &batch, &handed, &[0, 3])
+}
+
+async fn operations(rig: &Rig, about: About) -> Tried {
+    rig.reset().await?;
+    let texts: Vec<String> = (0..4).map(|_| rig.payload()).collect();
+    let operations = [Operation::Create, Operation::Update, Operation::Delete, Operation::Snapshot];
+    let mut builder = BatchBuilder::with_capacity(4, 1 << 10, true, None);
+    for ((sequence, text), operation) in (1..).zip(&texts).zip(operations) {
+        let after = if operation == Operation::Delete { None } else { json(text.as_bytes()) };
+        push(&mut builder, sequence, after, plain(b"key"), operation, &[]);
+    }
+    let batch = rig.finish(builder);
+    let handed = rig.hand_over(about, &batch).await?;
+    verdicts("handed over a create, an update, a delete without a payload, and a snapshot", &batch, &handed, &[0])
+}
+
+async fn metadata(rig: &Rig, about: About) -> Tried {
+    rig.reset().await?;
+    let texts: Vec<String> = (0..3).map(|_| rig.payload()).collect();
+    let long = "n".repeat(300);
+    let odd: [&[(&str, &[u8])]; 3] = [
+        &[("plain", b"value"), ("", b"no name"), ("a/b\nc", &[0, 0xff])],
+        &[],
+        &[("\u{1f980}", "\u{1f980}".as_bytes()), (&long, b""), ("plain", b"\r\nX-Injected: 1")],
+    ];
+    let mut builder = BatchBuilder::with_capacity(3, 1 << 10, true, None);
+    for ((sequence, text), metadata) in (1..).zip(&texts).zip(odd) {
+        push(&mut builder, sequence, json(text.as_bytes()), plain(b"key"), Operation::Create, metadata);
+    }
+    let batch = rig.finish(builder);
+    let handed = rig.hand_over(about, &batch).await?;
+    verdicts("handed over records with odd names of metadata, and one with none", &batch, &handed, &[])
+}
+
+async fn odd_json(rig: &Rig, about: About) -> Tried {
+    rig.reset().await?;
+    let deep = format!("{}{}", "[".repeat(10_000), "]".repeat(10_000));
+    // The first character of each plane that has any to be sent.
+    let planes: String = (0..=16).filter_map(|plane| char::from_u32((plane << 16) + 0xa0)).collect();
+    let planes = format!(r#"{{"planes":"{planes}"}}"#);
+    let payloads: [&[u8]; 6] = [
+        deep.as_bytes(),
+        br#"{"n":123456789012345678901234567890,"f":1e400,"s":-0.0,"p":0.1000000000000000055511151231257827}"#,
+        planes.as_bytes(),
+        br#"{"nul":"a\u0000b","lone":"\ud800"}"#,
+        br#"{"a":1,"a":2,"":3}"#,
+        b" \t\r\n null \n",
+    ];
+    let batch = rig.odd(&payloads);
+    let handed = rig.hand_over(about, &batch).await?;
+    verdicts("handed over JSON 10,000 deep, with large numbers, every plane, NUL, a name twice, and null", &batch, &handed, &[])
+}
+
+async fn not_json(rig: &Rig, about: About) -> Tried {
+    rig.reset().await?;
+    let good = rig.payload();
+    let payloads: [&[u8]; 5] = [b"{\"a\":", &[0xff, 0xfe, 0], b"{\"a\":1}}", good.as_bytes(), b"\"\xed\xa0\x80\""];
+    let batch = rig.odd(&payloads);
+    let handed = rig.hand_over(about, &batch).await?;
+    let good: &[u32] = if serde_json::from_str::<serde_json::Value>(&good).is_ok() { &[3] } else { &[] };
+    verdicts("handed over four payloads that are no JSON, and a record", &batch, &handed, good)
+}
+
+async fn read_back(rig: &Rig) -> Tried {
+    rig.readable()?;
+    rig.reset().await?;
+    let batch = rig.records(200);
+    let did = "handed over 200 records, and read them back";
+    all_well(did, &rig.hand_over(About::Destination, &batch).await?)?;
+    rig.holds(did, &batch, 0).await
+}
+
+async fn accounted(rig: &Rig, about: About) -> Tried {
+    rig.reset().await?;
+    let mut wrong = Vec::new();
+    let sizes = [1_u32, 2, 3, 7, 64, 65];
+    for size in sizes {
+        let size = size.min(rig.connector()?.descriptor.bounds.records.unwrap_or(u32::MAX));
+        // Every third can be taken by few.
+        let texts: Vec<String> = (0..size).map(|at| if at % 3 == 1 { "{\"a\":".into() } else { rig.payload() }).collect();
+        let payloads: Vec<&[u8]> = texts.iter().map(String::as_bytes).collect();
+        let handed = rig.hand_over(about, &rig.odd(&payloads)).await?;
+        wrong.extend(handed.broken().map(|broken| format!("of {size} records: {broken}")));
+        if let Some(failure) = handed.failures().find(|failure| failure.kind != FailureKind::Rejected) {
+            wrong.push(format!("of {size} records: {failure}"));
+        }
+    }
+    unless(&wrong, "handed over 1, 2, 3, 7, 64 and 65 records, every third of them no JSON", "each record in exactly one place")
+}
+
+async fn messages(rig: &Rig, about: About) -> Tried {
+    rig.reset().await?;
+    let garbage = [b'x'; 8 << 10];
+    let _handed = rig.hand_over(about, &rig.odd(&[b"{\"a\":", &garbage, b""])).await?;
+    if !rig.suite.grants.is_empty()
+        && let Err(error) = crate::conformance::life::Life::open(rig.connector()?, about, &rig.bare()?).await
+        && let crate::connector::OpenError::Failed(failure) = error
+    {
+        rig.hear("open", &failure.message);
+    }
+    let heard = rig.heard.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    if heard.messages.is_empty() {
+        return Err(skipped("it had nothing to say: nothing that was tried made it fail"));
+    }
+    let wrong = heard.messages.iter().filter_map(|(when, message)| {
+        let beginning: String = message.chars().take(60).collect();
+        match () {
+            () if message.trim().is_empty() => Some(format!("{when}: no words")),
+            () if message.len() > MESSAGE => Some(format!("{when}: {} bytes: {beginning:?}…", message.len())),
+            () if message.trim().contains('\n') => Some(format!("{when}: several lines: {beginning:?}…")),
+            () => None,
+        }
+    });
+    let wrong: Vec<String> = wrong.collect();
+    unless(&wrong, &format!("read {} messages", heard.messages.len()), "each a line of words")
+}

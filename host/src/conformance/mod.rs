@@ -1,0 +1,130 @@
+//! What a connector must do, case by case: the contract of `docs/contract.md`, tried on a component.
+//!
+//! A component is loaded once. Each [`Case`] opens sessions of its own, in instances of their own, with what a suite file gives ([`Suite`]):
+//! settings, grants, how to read back what was delivered, and how to make each fault of the far side. Connections are cut, and slowed
+//! down, by a proxy that the suite's addresses lead through. What could not be exercised is skipped and says why; it never passes.
+//!
+//! A connector's own test is a line:
+//!
+//! ```no_run
+//! wharf::conformance::assert("target/wasm32-wasip2/release/my_connector.wasm", "conform.yaml");
+//! ```
+//!
+//! [`Suite`]: crate::config::Suite
+
+mod capture;
+mod case;
+mod cases;
+mod error;
+mod life;
+mod proxy;
+mod read;
+mod report;
+mod rig;
+mod schema;
+
+use std::path::Path;
+
+pub use self::{
+    case::{About, Came, Case, Level},
+    error::ConformError,
+    report::{Outcome, Report, html, json, junit, line, summary},
+};
+
+use self::rig::Rig;
+use crate::{
+    clock::VirtualClock,
+    config::nearest,
+    connector::Loader,
+    sandbox::{Engine, cache::Cache},
+};
+
+/// All cases, in the order in which they are tried.
+pub fn cases() -> impl Iterator<Item = &'static Case> {
+    cases::ALL.iter().copied().flatten()
+}
+
+/// Tries a component.
+///
+/// `only` is the id of one case; `tell` is told of each outcome as it comes.
+///
+/// # Errors
+/// Where no case could be run: the component cannot be loaded, or the suite file is wrong.
+pub async fn conform(
+    component: &Path,
+    suite: Option<&Path>,
+    only: Option<&str>,
+    loader: &Loader,
+    tell: &mut (dyn FnMut(&Outcome) + Send),
+) -> Result<Report, ConformError> {
+    if let Some(id) = only {
+        known(id, None)?;
+    }
+    let rig = Rig::start(component, suite, loader).await?;
+    for skip in &rig.suite.skip {
+        known(&skip.case, Some(&skip.case.place))?;
+    }
+    let mut report = Report { component: component.display().to_string(), title: rig.title(), outcomes: Vec::new() };
+    for case in cases().filter(|case| only.is_none_or(|only| only == case.id)) {
+        let skip = rig.suite.skip.iter().find(|skip| *skip.case.value == *case.id);
+        let interface = case.about.interface().filter(|interface| !rig.outline.offers(interface));
+        let began = std::time::Instant::now();
+        let came = match (interface, skip) {
+            // What a component does not say to be, it is not held to; that is worth no line.
+            (Some(_), _) if only.is_none() => continue,
+            (Some(interface), _) => Came::Skipped { why: format!("it does not export `{interface}`") },
+            (None, Some(skip)) => Came::Skipped { why: format!("the suite says: {}", skip.reason) },
+            (None, None) => (case.run)(&rig).await.into(),
+        };
+        let outcome = Outcome { case, came, took: began.elapsed() };
+        tell(&outcome);
+        report.outcomes.push(outcome);
+    }
+    Ok(report)
+}
+
+fn known(id: &str, place: Option<&crate::config::Place>) -> Result<(), ConformError> {
+    if cases().any(|case| case.id == id) {
+        return Ok(());
+    }
+    let hint = match nearest(id, cases().map(|case| case.id)) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => "`wharf conform --list` has them all".into(),
+    };
+    Err(ConformError::NoCase { id: id.into(), hint, place: place.cloned() })
+}
+
+/// Tries a component in a test of its own, and panics with the report where a case failed. Compiled code is kept where the program keeps it,
+/// and clocks stand still.
+///
+/// # Panics
+/// Where a case failed, or none could be run.
+#[allow(clippy::panic, reason = "it is how a test fails")]
+pub fn assert(component: impl AsRef<Path>, suite: impl AsRef<Path>) {
+    match tried(component.as_ref(), suite.as_ref()) {
+        Ok(report) if report.failed() == 0 => {}
+        Ok(report) => {
+            let failed: String =
+                report.outcomes.iter().filter(|outcome| matches!(outcome.came, Came::Failed { .. })).map(line).collect();
+            panic!("{failed}{}", summary(&report))
+        }
+        Err(why) => panic!("{why}"),
+    }
+}
+
+fn tried(component: &Path, suite: &Path) -> Result<Report, String> {
+    let runtime = tokio::runtime::Runtime::new().map_err(|error| error.to_string())?;
+    let cache = Cache::usual_folder(crate::config::environment).and_then(|folder| Cache::open(&folder).ok());
+    let engine = Engine::new(cache).map_err(|error| error.to_string())?;
+    let loader = Loader::new(engine, VirtualClock::new().clock()).map_err(|error| error.to_string())?;
+    let told = |error: ConformError| match error.hint() {
+        Some(hint) => format!("error: {error}\nhint: {hint}"),
+        None => format!("error: {error}"),
+    };
+    let report = runtime.block_on(conform(component, Some(suite), None, &loader, &mut |_| ())).map_err(told);
+    runtime.shutdown_background();
+    report
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,352 @@
+//! What cases are tried on: the component, what the suite file gives it, and a far side that can be taken away.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::{
+    capture::{Answering, Capture},
+    case::{Stop, Tried, failed, skipped},
+    error::ConformError,
+    life::{Handed, Life},
+    proxy::{Manner, Proxy},
+    read,
+};
+use crate::{
+    config::{self, At, Fault, Id, Limits, Place, Read, Suite, SuiteText},
+    connector::{Asked, Connector, Loader, Opening, binary::Outline, settings::Given},
+    plan::{Alone, PlanError, alone},
+    record::{Batch, BatchBuilder},
+    sandbox::{Grants, Usage},
+    store::SqliteState,
+};
+
+/// What cases are tried on.
+pub struct Rig {
+    /// What the component said of itself, each time.
+    pub(super) documents: Vec<String>,
+    /// The first of them, where it is JSON.
+    pub(super) document: Option<Value>,
+    /// What it imports and exports.
+    pub(super) outline: Outline,
+    /// The component, or why there is none to be opened.
+    pub(super) connector: Result<Connector, String>,
+    /// What it is opened with, or why it takes no settings.
+    pub(super) opening: Result<Opening, String>,
+    pub(super) suite: Suite,
+    /// What the suite sets.
+    pub(super) given: BTreeMap<String, Given>,
+    pub(super) heard: Mutex<Heard>,
+    proxies: Vec<Proxy>,
+    capture: Capture,
+    variables: Vec<(String, String)>,
+    folder: PathBuf,
+    serial: AtomicU64,
+    scratch: TempDir,
+}
+
+/// What the component said while it was exercised.
+#[derive(Debug, Default)]
+pub(super) struct Heard {
+    /// Its messages, each with when it said them.
+    pub messages: Vec<(String, String)>,
+    /// What it was given and what became of it, where that was not all delivered.
+    pub troubled: Vec<(Batch, Handed)>,
+}
+
+/// A fault of the far side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Trouble {
+    Gone,
+    Cut(u64),
+    Slow,
+    Unauthorized,
+    Throttled,
+}
+
+impl Rig {
+    /// Loads a component, reads its suite file, and starts what stands in front of its far sides.
+    pub(super) async fn start(component: &Path, suite: Option<&Path>, loader: &Loader) -> Result<Self, ConformError> {
+        let scratch = TempDir::with_prefix("wharf-conform-").map_err(|cause| ConformError::host("make a folder", &cause))?;
+        let folder = scratch.path().to_owned();
+        let capture = Capture::start().await.map_err(|cause| ConformError::host("listen on this machine", &cause))?;
+        let text = suite.map(SuiteText::load).transpose()?;
+        let folder = text.as_ref().map_or(folder, |text| text.folder().to_owned());
+        let far = text.as_ref().map(|text| text.far(&config::environment)).transpose()?.unwrap_or_default();
+        let mut variables = vec![("SCRATCH".to_owned(), scratch.path().display().to_string())];
+        let mut proxies = Vec::new();
+        let ours = capture.address.to_string().parse().map_err(|_| ConformError::Host("its own address is none".into()))?;
+        let listen = |cause| ConformError::host("listen on this machine", &cause);
+        let before = Proxy::start(&ours).await.map_err(listen)?;
+        variables.push(("CAPTURE".to_owned(), format!("http://{}", before.address)));
+        proxies.push(before);
+        for (name, to) in far {
+            let proxy = Proxy::start(&to).await.map_err(listen)?;
+            variables.push((name.clone(), proxy.address.clone()));
+            // For commands, which are to reach it whatever the proxy does.
+            variables.push((format!("{name}_DIRECT"), to.to_string()));
+            proxies.push(proxy);
+        }
+        let env = |name: &str| {
+            let own = variables.iter().find(|(own, _)| own == name).map(|(_, value)| value.clone());
+            own.or_else(|| config::environment(name))
+        };
+        let suite = text.map(|text| text.read(&env)).transpose()?.unwrap_or_default();
+        for grant in &suite.grants.directories {
+            if grant.host.starts_with(scratch.path()) {
+                std::fs::create_dir_all(&grant.host).map_err(|cause| ConformError::host("make a folder", &cause))?;
+            }
+        }
+        let Asked { documents, outline, connector } = loader.ask_often(component, 3).await?;
+        let given: BTreeMap<String, Given> = suite
+            .settings
+            .iter()
+            .map(|(name, setting)| (name.to_owned(), Given { value: setting.value().into(), written: setting.written().into() }))
+            .collect();
+        let opening = match &connector {
+            Ok(connector) => opened_with(connector, &suite, component, &outline, loader).await?,
+            Err(error) => Err(error.to_string()),
+        };
+        let opening = opening.map(|mut opening| {
+            if let Some(state) = &mut opening.grants.state {
+                state.keep_in(&SqliteState::new(scratch.path().join("state")), "conform", "component");
+            }
+            opening.grants.directories.scratch_in(scratch.path());
+            opening
+        });
+        let document = documents.first().and_then(|document| serde_json::from_str(document).ok());
+        let connector = connector.map_err(|error| error.to_string());
+        let (heard, serial) = (Mutex::default(), AtomicU64::default());
+        Ok(Self {
+            documents,
+            document,
+            outline,
+            connector,
+            opening,
+            suite,
+            given,
+            heard,
+            proxies,
+            capture,
+            variables,
+            folder,
+            serial,
+            scratch,
+        })
+    }
+
+    /// The component, where its descriptor can be read.
+    pub(super) fn connector(&self) -> Result<&Connector, Stop> {
+        self.connector.as_ref().map_err(|why| skipped(format!("the descriptor cannot be read: {why}")))
+    }
+
+    /// What it is opened with, counting by itself what it uses.
+    pub(super) fn opening(&self) -> Result<Opening, Stop> {
+        self.connector()?;
+        let opening = self.opening.as_ref().map_err(|why| skipped(format!("its settings are refused: {why}")))?;
+        Ok(Opening { usage: Arc::new(Usage::default()), ..opening.clone() })
+    }
+
+    /// The same with no grants.
+    pub(super) fn bare(&self) -> Result<Opening, Stop> {
+        let opening = self.opening()?;
+        let redactor = opening.grants.redactor.clone();
+        Ok(Opening { grants: Grants { redactor, ..Grants::default() }, ..opening })
+    }
+
+    /// Opens a session; fails where it does not open.
+    pub(super) async fn open(&self, about: super::About) -> Result<Life, Stop> {
+        self.open_with(about, &self.opening()?).await
+    }
+
+    /// The same, with another opening.
+    pub(super) async fn open_with(&self, about: super::About, opening: &Opening) -> Result<Life, Stop> {
+        let opened = Life::open(self.connector()?, about, opening).await;
+        opened.map_err(|error| {
+            self.hear("open", &error);
+            failed("opened a session with the suite's settings and grants", "a session", error.to_string())
+        })
+    }
+
+    /// Opens a session, hands over one batch, and closes the session.
+    pub(super) async fn hand_over(&self, about: super::About, batch: &Batch) -> Result<Handed, Stop> {
+        let mut life = self.open(about).await?;
+        let handed = life.hand_over(batch, 1).await;
+        self.heard(batch, &handed);
+        if !handed.ended() {
+            let _closed = life.close().await;
+        }
+        Ok(handed)
+    }
+
+    /// Keeps what was said.
+    pub(super) fn heard(&self, batch: &Batch, handed: &Handed) {
+        if handed.is_all_well() {
+            return;
+        }
+        let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        heard.messages.extend(handed.messages().map(|message| ("handed over".to_owned(), message)));
+        heard.troubled.push((batch.clone(), handed.clone()));
+    }
+
+    /// Keeps what was said.
+    pub(super) fn hear(&self, when: &str, message: &dyn std::fmt::Display) {
+        let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        heard.messages.push((when.to_owned(), message.to_string()));
+    }
+
+    /// Records that were never sent before, in a partition of their own.
+    pub(super) fn records(&self, count: u32) -> Batch {
+        let texts: Vec<String> = (0..count).map(|_| self.payload()).collect();
+        let json = texts.first().is_some_and(|text| serde_json::from_str::<Value>(text).is_ok());
+        let mut builder = BatchBuilder::with_capacity(texts.len(), 1 << 10, true, json.then(|| "application/json".into()));
+        for (sequence, text) in (1..).zip(&texts) {
+            let key = format!("key-{}", sequence % 7);
+            // Records of a few bytes fill no column.
+            let _full = builder.push(sequence, Some(key.as_bytes()), text.as_bytes());
+        }
+        self.finish(builder)
+    }
+
+    /// The payload of another record.
+    pub(super) fn payload(&self) -> String {
+        let number = self.serial.fetch_add(1, Relaxed).to_string();
+        match &self.suite.record {
+            Some(record) => record.replace("{n}", &number),
+            None => format!(r#"{{"n":{number},"text":"record {number}"}}"#),
+        }
+    }
+
+    /// A batch in a partition of its own.
+    pub(super) fn finish(&self, builder: BatchBuilder) -> Batch {
+        let partition = format!("part-{}", self.serial.fetch_add(1, Relaxed));
+        builder.finish("conform", partition.into())
+    }
+
+    /// Empties the far side, as the suite says.
+    pub(super) async fn reset(&self) -> Result<(), Stop> {
+        self.capture.clear();
+        if let Some(Read { directory: Some(folder), .. }) = &self.suite.read
+            && Path::new(folder).starts_with(self.scratch.path())
+        {
+            read::empty(Path::new(folder)).map_err(|error| broken(&format!("cannot empty {folder}: {error}")))?;
+        }
+        if let Some(line) = &self.suite.reset {
+            self.command(line).await.map_err(|why| broken(&why))?;
+        }
+        Ok(())
+    }
+
+    /// Skips where nothing can be read back.
+    pub(super) fn readable(&self) -> Result<&Read, Stop> {
+        self.suite.read.as_ref().ok_or_else(|| skipped("the suite gives no way to read back (`read`)"))
+    }
+
+    /// What was delivered since the far side was emptied.
+    pub(super) async fn delivered(&self) -> Result<Vec<Vec<u8>>, Stop> {
+        let Read { directory, files, command, .. } = self.readable()?;
+        if let Some(folder) = directory {
+            return read::directory(Path::new(folder), files.as_deref()).map_err(|why| broken(&why));
+        }
+        match command {
+            Some(line) => Ok(read::lines(&self.command(line).await.map_err(|why| broken(&why))?)),
+            None => Ok(self.capture.records()),
+        }
+    }
+
+    async fn command(&self, line: &str) -> Result<Vec<u8>, String> {
+        read::command(line, &self.folder, &self.variables).await
+    }
+
+    /// Makes a fault. Skips where nothing can.
+    pub(super) async fn make(&self, trouble: Trouble) -> Result<(), Stop> {
+        if let Some(fault) = self.commanded(trouble) {
+            return self.command(&fault.make).await.map(|_| ()).map_err(|why| broken(&why));
+        }
+        let captures = self.suite.read.as_ref().is_some_and(|read| read.capture);
+        let manner = match trouble {
+            Trouble::Gone => Manner::Gone,
+            Trouble::Cut(after) => Manner::Cut(after),
+            Trouble::Slow => Manner::Slow,
+            Trouble::Unauthorized if captures => {
+                self.capture.answer(Answering::Unauthorized);
+                return Ok(());
+            }
+            Trouble::Throttled if captures => {
+                self.capture.answer(Answering::Throttled);
+                return Ok(());
+            }
+            Trouble::Unauthorized => return Err(skipped("the suite gives no way to make it (`faults.unauthorized`)")),
+            Trouble::Throttled => return Err(skipped("the suite gives no way to make it (`faults.throttled`)")),
+        };
+        // The first is in front of the built-in server.
+        let used = if captures { &self.proxies[..] } else { &self.proxies[1..] };
+        if used.is_empty() {
+            return Err(skipped("the suite names no far side that can be taken away (`far`, `faults.gone`)"));
+        }
+        used.iter().for_each(|proxy| proxy.set(manner));
+        Ok(())
+    }
+
+    /// Mends a fault.
+    pub(super) async fn heal(&self, trouble: Trouble) -> Result<(), Stop> {
+        if let Some(fault) = self.commanded(trouble) {
+            return self.command(&fault.heal).await.map(|_| ()).map_err(|why| broken(&why));
+        }
+        self.capture.answer(Answering::Well);
+        self.proxies.iter().for_each(|proxy| proxy.set(Manner::Plain));
+        Ok(())
+    }
+
+    fn commanded(&self, trouble: Trouble) -> Option<&Fault> {
+        let faults = &self.suite.faults;
+        match trouble {
+            Trouble::Gone => faults.gone.as_ref(),
+            Trouble::Unauthorized => faults.unauthorized.as_ref(),
+            Trouble::Throttled => faults.throttled.as_ref(),
+            Trouble::Cut(_) | Trouble::Slow => None,
+        }
+    }
+}
+
+/// What the suite itself could not do is no fault of the component, and no proof of anything.
+fn broken(why: &str) -> Stop {
+    failed("ran what the suite gives", "it to work", format!("{why}; this is for the suite to mend, not the component"))
+}
+
+/// What a component is opened with; the inner error where it does not take its settings.
+async fn opened_with(
+    connector: &Connector,
+    suite: &Suite,
+    component: &Path,
+    outline: &Outline,
+    loader: &Loader,
+) -> Result<Result<Opening, String>, ConformError> {
+    let place = Place { file: "suite".into(), line: 1, column: 1 };
+    let id: Id = "component".parse().map_err(|_| ConformError::Host("`component` is no id".into()))?;
+    let (id, path) = (At::new(id, place.clone()), At::new(component.to_owned(), place.clone()));
+    let limits: Limits = suite.limits;
+    let noun = if outline.offers("processor") { "processor" } else { "destination" };
+    let (settings, grants) = (&suite.settings, &suite.grants);
+    let of = config::Component { noun, id: &id, component: &path, settings, grants, limits: &limits, place: &place };
+    match alone(of, connector, loader, "conform").await {
+        Ok(Alone { opening, .. }) => Ok(Ok(opening)),
+        Err(errors) if errors.iter().all(|error| matches!(error, PlanError::Setting { .. } | PlanError::Check { .. })) => {
+            Ok(Err(errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")))
+        }
+        Err(errors) => Err(ConformError::Plan(errors)),
+    }
+}
+
+/// Fails unless every record was delivered.
+pub(super) fn all_well(did: &str, handed: &Handed) -> Tried {
+    if handed.is_all_well() { Ok(did.to_owned()) } else { Err(failed(did, "every record taken", handed.to_string())) }
+}

@@ -1,0 +1,74 @@
+use std::{collections::BTreeMap, fs, path::Path, time::Duration};
+
+use super::*;
+
+/// The clauses of the contract: number, level, words.
+fn clauses() -> BTreeMap<u32, String> {
+    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/contract.md")).unwrap();
+    let mut clauses = BTreeMap::new();
+    for line in page.lines() {
+        let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+        if let [_, number, level @ ("MUST" | "SHOULD"), ..] = cells[..] {
+            let number = number.parse().unwrap_or_else(|_| panic!("{line}"));
+            assert!(clauses.insert(number, level.to_owned()).is_none(), "clause {number} stands twice");
+        }
+    }
+    clauses
+}
+
+#[test]
+fn every_clause_has_a_case_and_every_case_its_clause() {
+    let clauses = clauses();
+    assert!(clauses.len() > 30, "{}", clauses.len());
+    for case in cases() {
+        assert_eq!(
+            clauses.get(&case.clause).map(String::as_str),
+            Some(case.level.name()),
+            "{} and clause {}",
+            case.id,
+            case.clause
+        );
+    }
+    for number in clauses.keys() {
+        assert!(cases().any(|case| case.clause == *number), "clause {number} has no case");
+    }
+}
+
+#[test]
+fn ids_are_distinct_and_have_one_shape() {
+    let mut seen = std::collections::HashSet::new();
+    for case in cases() {
+        assert!(seen.insert(case.id), "{} stands twice", case.id);
+        let parts: Vec<&str> = case.id.split('-').collect();
+        assert!(matches!(parts[..], ["W", group, number] if group.len() == 4 && number.len() == 3), "{}", case.id);
+        assert!(!case.title.is_empty() && !case.mend.is_empty() && !case.title.ends_with('.'), "{}", case.id);
+    }
+}
+
+fn report(came: Came) -> Report {
+    let case = cases().next().unwrap();
+    let outcome = Outcome { case, came, took: Duration::from_millis(1) };
+    Report { component: "a<b>.wasm".into(), title: "odd 1.0.0".into(), outcomes: vec![outcome] }
+}
+
+#[test]
+fn a_report_stays_within_eighty_columns_and_a_component_writes_no_markup() {
+    let came = format!("<script>alert('1')</script> \u{1b}[2J {} {}", "x".repeat(200), "word ".repeat(40));
+    let report = report(Came::Failed { did: "asked".into(), expected: "less".into(), came });
+    let text = line(&report.outcomes[0]);
+    assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+    assert!(text.contains("to mend") && text.contains("MUST 1 of the contract"));
+    for page in [html(&report), junit(&report)] {
+        assert!(!page.contains("<script>") && !page.contains('\u{1b}') && page.contains("&lt;script&gt;"), "{page}");
+    }
+    let document = json(&report);
+    assert_eq!((document["failed"].as_u64(), document["cases"][0]["outcome"].as_str()), (Some(1), Some("failed")));
+}
+
+#[test]
+fn what_was_not_exercised_is_no_pass() {
+    let report = report(Came::Skipped { why: "nothing to read back with".into() });
+    assert_eq!((report.passed(), report.failed(), report.skipped()), (0, 0, 1));
+    assert!(line(&report.outcomes[0]).contains("because   nothing to read back with"));
+    assert!(junit(&report).contains("<skipped message=\"nothing to read back with\"/>"));
+}

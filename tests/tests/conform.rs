@@ -1,0 +1,115 @@
+//! `wharf conform`: the program's own connectors keep the contract, and the command says what it found.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+use std::{collections::BTreeMap, process::Command};
+
+use serde_json::Value;
+use wharf_tests::{Scratch, checkout, component, program};
+
+/// Runs the command; gives its exit code, standard output and standard error.
+fn conform(arguments: &[&str]) -> (i32, String, String) {
+    let output = Command::new(program().unwrap()).arg("conform").args(arguments).args(["--log", "error"]).output().unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (output.status.code().unwrap(), text(&output.stdout), text(&output.stderr))
+}
+
+/// Holds a connector of the checkout to its suite file. Gives the outcome of each case, and why those that were skipped were.
+fn conforms(name: &str) -> BTreeMap<String, (String, String)> {
+    let component = component(&format!("wharf-{name}")).unwrap();
+    let suite = checkout().join(format!("connectors/{name}/conform.yaml"));
+    let (code, out, err) = conform(&[component.to_str().unwrap(), "--suite", suite.to_str().unwrap(), "--output", "json"]);
+    let report: Value = serde_json::from_str(&out).unwrap_or_else(|error| panic!("{error}: {out}{err}"));
+    let text = |case: &Value, name: &str| case[name].as_str().unwrap_or_default().to_owned();
+    let cases = report["cases"].as_array().unwrap();
+    let failed: Vec<&Value> = cases.iter().filter(|case| case["outcome"] == "failed").collect();
+    assert!(code == 0 && failed.is_empty(), "{name}: {failed:#?}");
+    cases.iter().map(|case| (text(case, "id"), (text(case, "outcome"), text(case, "because")))).collect()
+}
+
+/// Those that were exercised.
+fn passed(cases: &BTreeMap<String, (String, String)>, prefix: &str) -> Vec<String> {
+    cases.iter().filter(|(id, (outcome, _))| id.starts_with(prefix) && outcome == "passed").map(|(id, _)| id.clone()).collect()
+}
+
+#[test]
+fn the_file_connector_conforms() {
+    let cases = conforms("file");
+    // What it promises is exercised, not skipped.
+    assert_eq!(passed(&cases, "W-REDO").len(), 5, "{cases:#?}");
+    assert_eq!(passed(&cases, "W-DEST").len(), 12, "{cases:#?}");
+    assert_eq!(passed(&cases, "W-MANN").len(), 6, "{cases:#?}");
+}
+
+#[test]
+fn the_discard_connector_conforms() {
+    let cases = conforms("discard");
+    assert_eq!(passed(&cases, "W-MANN").len(), 6, "{cases:#?}");
+}
+
+#[test]
+fn the_print_connector_conforms() {
+    let cases = conforms("print");
+    assert_eq!(passed(&cases, "W-DEST").len(), 10, "{cases:#?}");
+}
+
+#[test]
+fn all_cases_are_listed_without_a_component_and_one_can_be_run_alone() {
+    let (code, out, _) = conform(&["--list"]);
+    assert!(code == 0 && out.lines().count() > 50, "{out}");
+    let (code, json, _) = conform(&["--list", "--output", "json"]);
+    let listed: Vec<Value> = serde_json::from_str(&json).unwrap();
+    assert_eq!((code, listed.len()), (0, out.lines().count()));
+    let discard = component("wharf-discard").unwrap();
+    let (code, out, _) = conform(&[discard.to_str().unwrap(), "--only", "W-DEST-001", "--output", "json"]);
+    let report: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((code, report["passed"].as_u64(), report["cases"].as_array().unwrap().len()), (0, Some(1), 1));
+    // One that is not exercised is not passed.
+    let (_, out, _) = conform(&[discard.to_str().unwrap(), "--only", "W-PROC-001", "--output", "json"]);
+    let report: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((report["passed"].as_u64(), report["skipped"].as_u64()), (Some(0), Some(1)));
+}
+
+#[test]
+fn a_component_that_breaks_a_clause_is_told_so_in_every_format() {
+    // It has neither summary nor author.
+    let guest = component("guest-scripted").unwrap();
+    let guest = guest.to_str().unwrap();
+    let (code, text, _) = conform(&[guest, "--only", "W-DESC-004"]);
+    assert_eq!(code, 1);
+    for due in ["FAILED  W-DESC-004", "SHOULD 4 of the contract", "about.author is missing", "to mend"] {
+        assert!(text.contains(due), "{text}");
+    }
+    assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+    let (code, xml, _) = conform(&[guest, "--only", "W-DESC-004", "--output", "junit"]);
+    assert!(code == 1 && xml.contains("failures=\"1\"") && xml.contains("<failure message="), "{xml}");
+    let (code, page, _) = conform(&[guest, "--only", "W-DESC-004", "--output", "html"]);
+    assert!(code == 1 && page.starts_with("<!doctype html>") && page.contains("1 failed"), "{page}");
+}
+
+#[test]
+fn what_cannot_start_is_refused_with_its_place() {
+    let folder = Scratch::new().unwrap();
+    let discard = component("wharf-discard").unwrap();
+    let with = |suite: &str| {
+        let suite = folder.write("conform.yaml", suite).unwrap();
+        let (code, out, err) = conform(&[discard.to_str().unwrap(), "--suite", suite.to_str().unwrap()]);
+        assert_eq!((code, out.as_str()), (2, ""), "{err}");
+        err
+    };
+    for (suite, due) in [
+        ("settingss: {}", "did you mean `settings`?"),
+        ("skip:\n  - { case: W-DEST-0001, reason: x }", "there is no case `W-DEST-0001`"),
+        ("read: { directory: a, capture: true }", "`read` names 2 ways to read back"),
+        ("record: x", "`record` has no `{n}`"),
+        ("far: { DB: nothing }", "a host and a port"),
+        ("settings: { checksum: '${NOT_SET_ANYWHERE}' }", "NOT_SET_ANYWHERE"),
+    ] {
+        let err = with(suite);
+        assert!(err.contains(due) && err.contains("conform.yaml:"), "{due}: {err}");
+    }
+    let (code, _, err) = conform(&["no/such.wasm"]);
+    assert!(code == 2 && err.contains("cannot read the component"), "{err}");
+    let (code, _, err) = conform(&[discard.to_str().unwrap(), "--only", "W-DEST-OO1"]);
+    assert!(code == 2 && err.contains("did you mean"), "{err}");
+}
