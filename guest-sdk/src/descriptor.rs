@@ -136,7 +136,7 @@ impl Descriptor {
         self
     }
 
-    /// Who wrote it, where that is not the authors of the crate.
+    /// Who wrote it, where that is not the authors of the crate (`authors` in `Cargo.toml`).
     pub fn author(mut self, author: impl Into<String>) -> Self {
         self.about.put("author", author.into());
         self

@@ -102,7 +102,7 @@ fn what_cannot_start_is_refused_with_its_place() {
         ("skip:\n  - { case: W-DEST-0001, reason: x }", "there is no case `W-DEST-0001`"),
         ("read: { directory: a, capture: true }", "`read` names 2 ways to read back"),
         ("record: x", "`record` has no `{n}`"),
-        ("far: { DB: nothing }", "a host and a port"),
+        ("far: { DB: nothing }", "this grant names no port"),
         ("settings: { checksum: '${NOT_SET_ANYWHERE}' }", "NOT_SET_ANYWHERE"),
     ] {
         let err = with(suite);
