@@ -377,6 +377,14 @@ fn a_store_that_cannot_be_written_to_is_waited_for_and_nothing_is_lost() {
     });
     assert!(stalled.is_some(), "{told:#?}");
     assert!(running.try_wait().unwrap().is_none(), "it waits");
+    let (code, status) = document(&scratch, &["status"]);
+    let pipeline = &status["pipelines"][0];
+    assert_eq!((code, &pipeline["state"]), (Some(0), &json!("running")), "{status:#}");
+    let why = pipeline["why"].as_str().unwrap_or_default();
+    assert!(why.starts_with("stalled: ") && why.contains("cannot write to the store"), "{status:#}");
+    // A reload of the same file changes nothing, and ends nothing.
+    assert_eq!(document(&scratch, &["reload"]).1["unchanged"], json!(["numbers"]));
+    assert!(running.try_wait().unwrap().is_none(), "it still waits");
     // There is room again.
     let pid = Pid::from_raw(running.id().cast_signed());
     prlimit(pid, Resource::Fsize, Rlimit { current: None, maximum: None }).unwrap();

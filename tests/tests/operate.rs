@@ -214,6 +214,13 @@ fn a_destination_that_left_with_records_is_refused_until_somebody_says_what_beco
     let stderr = refused(&scratch, &["checkpoints", "discard", "run", "sut"]);
     assert!(stderr.contains("destination sut of pipeline run is owed nothing") && stderr.contains("owed to shut"), "{stderr}");
 
+    let stderr = refused(&scratch, &["checkpoints", "move", "run", "shut", "shut"]);
+    assert!(stderr.contains("destination shut of pipeline run is there already, with records of its own"), "{stderr}");
+    for command in [["dead-letters", "list", "--pipeline", "rum"], ["dead-letters", "purge", "--pipeline", "rum"]] {
+        let stderr = refused(&scratch, &command);
+        assert!(stderr.contains("the store knows no pipeline rum") && stderr.contains("did you mean `run`?"), "{stderr}");
+    }
+
     // The same by another name: it gets what it is owed.
     assert_eq!(text(&scratch, &["checkpoints", "move", "run", "shut", "new"]), "run: what shut may be owed is new's\n");
     refused(&scratch, &["run", "pipeline.yaml"]);

@@ -1,7 +1,9 @@
 //! What the commands on a data directory have in common: they ask it, or the host that uses it.
 
 use std::{
+    io::{Write, stderr},
     path::{Path, PathBuf},
+    pin::pin,
     time::Duration,
 };
 
@@ -27,6 +29,9 @@ pub struct On {
 
 /// How long a host may take from locking its data directory to answering, and the other way round.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long a person is left without a word while a host has not answered.
+const SILENCE: Duration = Duration::from_secs(2);
 
 /// How often it is tried meanwhile.
 const EVERY: Duration = Duration::from_millis(50);
@@ -73,7 +78,18 @@ impl Desk {
     pub async fn ask(&self, request: Request) -> Result<Answer, Refusal> {
         let answer = match self {
             Self::Own { store, .. } => operate::answer(request, store).await,
-            Self::Host(client) => client.lock().await.ask(request).await,
+            Self::Host(client) => {
+                let mut client = client.lock().await;
+                let (mut asked, clock) = (pin!(client.ask(request)), Clock::system());
+                tokio::select! {
+                    answer = &mut asked => answer,
+                    () = clock.sleep(SILENCE) => {
+                        // Who does not read it waits all the same.
+                        let _told = writeln!(stderr(), "waiting for the host that uses the data directory to answer …");
+                        asked.await
+                    }
+                }
+            }
         };
         answer.map_err(|refused| Refusal::with_hint(refused.what, refused.hint))
     }

@@ -34,7 +34,7 @@ impl Restart {
 
 /// The long form, which is `on-failure`.
 #[derive(Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case", default, expecting = "`never`, `on-failure`, or a block of delays")]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default, expecting = "the restart block")]
 #[schemars(rename = "Restart")]
 struct Written {
     /// The longest that the first wait may be. Each wait is drawn evenly between nothing and its longest.

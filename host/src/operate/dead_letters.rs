@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Refused;
-use crate::store::{LetterDocument, LetterFilter, LetterStore};
+use super::{Refused, checkpoints::find};
+use crate::store::{LetterDocument, LetterFilter, LetterStore, PipelineStore};
 
 /// Some dead letters, oldest first.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,8 +17,14 @@ pub struct LetterPage {
 }
 
 /// Those behind a number, at most so many and so many bytes.
-pub(super) async fn list(store: &impl LetterStore, filter: &LetterFilter, after: i64, most: u32) -> Result<LetterPage, Refused> {
+pub(super) async fn list(
+    store: &(impl LetterStore + PipelineStore),
+    filter: &LetterFilter,
+    after: i64,
+    most: u32,
+) -> Result<LetterPage, Refused> {
     let count = store.count_letters(filter).await?;
+    known(store, filter, count).await?;
     let letters = store.letters(filter, after, most).await?;
     let mut next = letters.last().map(|kept| kept.id);
     if let Some(last) = next
@@ -27,6 +33,21 @@ pub(super) async fn list(store: &impl LetterStore, filter: &LetterFilter, after:
         next = None;
     }
     Ok(LetterPage { letters: letters.iter().map(LetterDocument::from).collect(), count, next })
+}
+
+/// Removes them. Gives how many there were.
+pub(super) async fn purge(store: &(impl LetterStore + PipelineStore), filter: &LetterFilter) -> Result<u64, Refused> {
+    let removed = store.remove_letters(filter).await?;
+    known(store, filter, removed).await?;
+    Ok(removed)
+}
+
+/// Nothing was found: perhaps since the pipeline that was asked for goes by another name.
+async fn known(store: &impl PipelineStore, filter: &LetterFilter, found: u64) -> Result<(), Refused> {
+    if let (Some(pipeline), 0) = (&filter.pipeline, found) {
+        find(&store.pipelines().await?, pipeline)?;
+    }
+    Ok(())
 }
 
 /// The one with a number.

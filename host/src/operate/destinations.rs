@@ -59,15 +59,21 @@ pub async fn gone(
     Ok(gone.map(|destination| Gone { pipeline: pipeline.to_owned(), destination }))
 }
 
-/// What an operator should know of pipelines that are not among these any more: what they left in the store.
+/// What an operator should know of pipelines that are not among these any more: what they left in the store. `idle` tells the destinations of a running
+/// pipeline that have dealt with all that was read so far.
 ///
 /// # Errors
 ///
 /// Where the store fails.
-pub async fn left_behind(store: &(impl PipelineStore + LetterStore), all: &[&str]) -> Result<Vec<String>, StoreError> {
+pub async fn left_behind(
+    store: &(impl PipelineStore + LetterStore),
+    all: &[&str],
+    idle: &(dyn Fn(&str) -> Vec<String> + Sync),
+) -> Result<Vec<String>, StoreError> {
     let mut remarks = Vec::new();
     for known in store.pipelines().await?.into_iter().filter(|known| !all.contains(&known.id.as_str())) {
-        let owed = store.destinations(&known.id).await?;
+        let (mut owed, idle) = (store.destinations(&known.id).await?, idle(&known.id));
+        owed.retain(|destination| !idle.contains(destination));
         let filter = LetterFilter { pipeline: Some(known.id.clone()), ..LetterFilter::default() };
         let letters = store.count_letters(&filter).await?;
         let mut left = Vec::new();
@@ -99,7 +105,16 @@ pub(super) async fn discard(store: &impl PipelineStore, pipeline: &str, destinat
 /// What one destination is owed another one is: the same by another name.
 pub(super) async fn rename(store: &impl PipelineStore, pipeline: &str, destination: &str, to: &str) -> Result<u64, Refused> {
     let mut owed = owed(store, pipeline, destination).await?;
-    owed.retain(|known| known != destination && known != to);
+    if destination == to || owed.iter().any(|known| known == to) {
+        // It gets what was not settled by itself, once, and knows nothing of what the other had.
+        return Err(Refused {
+            what: format!("destination {to} of pipeline {pipeline} is there already, with records of its own"),
+            hint: Some(format!(
+                "name a destination that is new; or have {destination} miss its records: `wharf checkpoints discard {pipeline} {destination}`"
+            )),
+        });
+    }
+    owed.retain(|known| known != destination);
     owed.push(to.to_owned());
     store.keep_destinations(pipeline, owed).await?;
     Ok(1)

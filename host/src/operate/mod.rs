@@ -133,7 +133,7 @@ pub async fn answer(request: Request, store: &(impl LetterStore + PipelineStore)
             Answer::DeadLetters(dead_letters::list(store, &filter, after, most).await?)
         }
         Request::ShowDeadLetter { id } => Answer::DeadLetter(Box::new(dead_letters::show(store, id).await?)),
-        Request::PurgeDeadLetters { filter } => Answer::Removed(store.remove_letters(&filter).await?),
+        Request::PurgeDeadLetters { filter } => Answer::Removed(dead_letters::purge(store, &filter).await?),
         Request::ShowCheckpoints { pipeline } => Answer::Checkpoints(checkpoints::show(store, pipeline.as_deref()).await?),
         Request::ResetCheckpoints { pipeline, partition } => {
             Answer::Removed(checkpoints::reset(store, &pipeline, partition.as_deref()).await?)

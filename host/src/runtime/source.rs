@@ -37,7 +37,7 @@ pub async fn recognised(
             }
         }
     }
-    remarks.extend(destinations::left_behind(store, &all).await?);
+    remarks.extend(destinations::left_behind(store, &all, idle).await?);
     Ok(remarks)
 }
 

@@ -58,7 +58,15 @@ fn a_wrong_file_is_refused_with_the_line_and_what_to_do() {
         ),
         (
             source("{ kind: generator, count: 1 }\n    restart: { max-delays: 1m }"),
-            "p.yaml:5:16: unknown key `max-delays` in `never`, `on-failure`, or a block of delays\ndid you mean `max-delay`?",
+            "p.yaml:5:16: unknown key `max-delays` in the restart block\ndid you mean `max-delay`?",
+        ),
+        (
+            source("{ kind: generator, count: 1 }\n    restart: { min-delay: 2m, max-delay: 1m }"),
+            "p.yaml:5:14: `restart` has a `min-delay` of 2m and a `max-delay` of 1m\nmake `max-delay` at least as long as `min-delay`; what is left out has its default",
+        ),
+        (
+            source("{ kind: generator, count: 1 }\n    restart: { max-delay: 5ms }"),
+            "p.yaml:5:14: `restart` has a `min-delay` of 1s and a `max-delay` of 5ms\nmake `max-delay` at least as long as `min-delay`; what is left out has its default",
         ),
         // Kinds of things.
         ("- a".into(), "p.yaml:1:1: expected a pipeline file (a mapping), found a list"),
