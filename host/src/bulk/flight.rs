@@ -254,7 +254,9 @@ impl Shared {
         failure: Option<&Failure>,
     ) -> Result<StoredUpload, BulkError> {
         let failures = upload.failures.saturating_add(1);
-        let asked = failure.and_then(|failure| failure.retry_after).map(|asked| asked.min(self.policy.throttle_most));
+        let asked = failure
+            .and_then(|failure| failure.retry_after)
+            .map(|asked| asked.clamp(self.policy.throttle_least, self.policy.throttle_most));
         let wait = asked.unwrap_or_else(|| self.policy.outage.wait(failures, &self.clock)).max(self.policy.poll_least);
         tracing::warn!(destination = &*self.destination, upload = &*upload.intent, "{why}; tried again in {wait:?}");
         let (next, failures) = (Some(self.after(wait)), Some(failures));

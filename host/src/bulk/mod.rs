@@ -17,10 +17,13 @@
 mod engine;
 mod far;
 mod flight;
+mod intake;
 mod outcome;
 mod policy;
+mod shaped;
 mod stage;
 mod staging;
+mod tallied;
 #[cfg(test)]
 mod tests;
 
@@ -33,8 +36,11 @@ use crate::store::{DeadLetter, StoreError, spool::SpoolError};
 
 pub use engine::{Engine, Order, Parts, Resolve, Stand};
 pub use far::{BulkFar, CallTrouble, Component, FileBounds};
+pub use intake::Intake;
 pub use policy::{BulkPolicy, OnLost, OnUndecidable};
+pub use shaped::Shaped;
 pub use staging::Staging;
+pub use tallied::Tallied;
 
 /// Where records go that are given up. They are on disk when it returns; one that is written twice is one.
 #[async_trait]
@@ -62,6 +68,16 @@ pub enum BulkError {
         /// What came back.
         cause: std::io::Error,
     },
+    /// The copy of a component.
+    #[error("cannot {doing} the component {}: {cause}", path.display())]
+    Component {
+        /// What was tried.
+        doing: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// What came back.
+        cause: std::io::Error,
+    },
     /// An upload was made by another component than the one at hand.
     #[error("upload {intent} was made by the component sha256:{made}, and is polled with no other")]
     OtherComponent {
@@ -82,6 +98,9 @@ impl BulkError {
             Self::Spool(error) => error.hint(),
             Self::Letters(error) => error.hint(),
             Self::Staging { .. } => "see that the data directory can be written to and has room, then run again",
+            Self::Component { .. } => {
+                "see that the data directory can be written to and has room, and that the component is the one that was checked; then run again"
+            }
             Self::OtherComponent { .. } => "run it with that component until its uploads are settled",
             Self::Ended(_) => "this is a fault of wharf: please report it",
         }

@@ -107,7 +107,7 @@ impl Shared {
             }
         }
         let wait = match failure.retry_after {
-            Some(asked) => asked.min(self.policy.throttle_most),
+            Some(asked) => asked.clamp(self.policy.throttle_least, self.policy.throttle_most),
             None => retry.wait(attempts, &self.clock),
         };
         Settling::Failed { due: self.after(wait), counted, reason }

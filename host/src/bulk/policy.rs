@@ -2,29 +2,12 @@
 
 use std::time::Duration;
 
-use crate::{config::OnUnknown, pipeline::Policy};
+use crate::{
+    config::{OnUnknown, Poll, UploadKeys},
+    pipeline::{Delivery, Policy},
+};
 
-/// What becomes of an upload that is too old, or that the far side no longer knows.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum OnLost {
-    /// It waits for a person.
-    #[default]
-    Hold,
-    /// Its records are sent again, in another file.
-    Resend,
-    /// Its records are dead letters.
-    DeadLetter,
-}
-
-/// What becomes of an upload of which the far side does not say whether it took effect.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum OnUndecidable {
-    /// It waits for a person.
-    #[default]
-    Hold,
-    /// It is sent again, with the same intent.
-    Resend,
-}
+pub use crate::config::{OnLost, OnUndecidable};
 
 /// What holds for the uploads of one action, with everything filled in.
 #[derive(Clone, Copy, Debug)]
@@ -55,7 +38,9 @@ pub struct BulkPolicy {
     pub retry: Policy,
     /// When a call that failed as a whole is tried again.
     pub outage: Policy,
-    /// How long a far side that asks for patience is given it, at the most.
+    /// How long a far side that asks for patience is given it, at the least.
+    pub throttle_least: Duration,
+    /// The same at the most.
     pub throttle_most: Duration,
     /// After how long a destination that paused is tried again.
     pub pause: Duration,
@@ -78,8 +63,36 @@ impl Default for BulkPolicy {
             on_unknown: OnUnknown::default(),
             retry: Policy { max_attempts: Some(72), ..Policy::RECORD },
             outage: Policy::OUTAGE,
+            throttle_least: Duration::from_millis(100),
             throttle_most: Duration::from_secs(3600),
             pause: Duration::from_secs(300),
+        }
+    }
+}
+
+impl BulkPolicy {
+    /// What a pipeline file says.
+    pub fn of(uploads: &UploadKeys, delivery: &Delivery) -> Self {
+        let UploadKeys { max_uploads, upload_max_age, on_lost, on_undecidable, poll: Poll { min_delay, max_delay }, .. } =
+            *uploads;
+        let Delivery { ordered, retry, outage, throttle: (throttle_least, throttle_most), on_unknown, most, .. } = *delivery;
+        let usual = Self::default();
+        Self {
+            batch_records: if most.0 == u32::MAX { usual.batch_records } else { most.0 },
+            batch_bytes: if most.1 == u64::MAX { usual.batch_bytes } else { most.1 },
+            max_uploads,
+            ordered,
+            poll_least: min_delay.into(),
+            poll_most: max_delay.into(),
+            upload_max_age: upload_max_age.into(),
+            on_lost,
+            on_undecidable,
+            on_unknown,
+            retry,
+            outage,
+            throttle_least,
+            throttle_most,
+            ..usual
         }
     }
 }

@@ -159,7 +159,7 @@ impl Shared {
             self.pause(failure);
         }
         tracing::warn!(destination = &*self.destination, "no lines could be made: {failure}");
-        let asked = failure.retry_after.map(|asked| asked.min(self.policy.throttle_most));
+        let asked = failure.retry_after.map(|asked| asked.clamp(self.policy.throttle_least, self.policy.throttle_most));
         asked.unwrap_or_else(|| self.policy.outage.wait(failures + 1, &self.clock)).max(self.policy.poll_least)
     }
 

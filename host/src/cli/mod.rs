@@ -23,6 +23,7 @@ use crate::{
     clock::Clock,
     config::{Compile, Process},
     connector::Loader,
+    plan::Until,
     sandbox::{Compiler, Engine, cache::Cache, compile},
 };
 
@@ -51,6 +52,8 @@ struct Arguments {
 enum Command {
     /// Runs the pipelines of a file, to the end of their sources or until Ctrl-C.
     ///
+    /// A pipeline with destinations that take files by a schedule runs until Ctrl-C; with `--once`, until all is settled.
+    ///
     /// The first Ctrl-C (or SIGTERM) stops reading, finishes what is in flight within `shutdown-timeout` and closes; a second one stops at
     /// once. SIGHUP reads the file again and swaps just the pipelines that changed. `wharf status` tells how it stands.
     Run {
@@ -62,6 +65,12 @@ enum Command {
         /// Where to answer `GET /metrics`, `/health/live` and `/health/ready`, such as `127.0.0.1:9600`; port 0 is any free one.
         #[arg(long, value_name = "ADDRESS")]
         listen: Option<String>,
+        /// Ends once all is settled that goes on by itself, also where destinations take files: those otherwise run until they are told to end.
+        #[arg(long)]
+        once: bool,
+        /// Makes files at once, whatever the schedules of their destinations say.
+        #[arg(long)]
+        now: bool,
         /// What to print on standard output at the end.
         #[arg(long, value_enum, default_value_t)]
         output: Output,
@@ -220,8 +229,9 @@ pub fn main() -> ExitCode {
     };
     let done = runtime.block_on(async {
         match command {
-            Command::Run { pipeline, data_dir, listen, output } => {
-                run::run(&pipeline, Options { data_dir, listen, output }, &logging).await
+            Command::Run { pipeline, data_dir, listen, once, now, output } => {
+                let until = Until { settled: once, now };
+                run::run(&pipeline, Options { data_dir, listen, until, output }, &logging).await
             }
             Command::Check { pipeline, probe, output } => check::check(&pipeline, probe, output).await,
             Command::Inspect { component, output } => inspect::inspect(&component, output).await,

@@ -197,6 +197,7 @@ mod tests {
             paused: None,
             waiting: Some("transient: nobody\nis there".into()),
             oldest: Some(Duration::from_millis(8_750)),
+            spool: None,
         };
         let told = Meters::default().delivered(&"shop".into(), &counts, Duration::from_secs(10));
         let expected = "12,000 delivered, 1,200/s, 2 MiB/s, dead letters: 2, retries: 3, pending: 40, the oldest for 1.2 s, \

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{DEAD_LETTERS, Output, REFUSED, SETTLED, STOPPED};
 use crate::{
     config::Place,
-    pipeline::PipelineError,
+    pipeline::{PipelineError, SpoolCounts},
     plan::PlanError,
     runtime::{Left, ProcessorOverview, Report, Used},
     sandbox::{Event, Usage, output::printable},
@@ -119,7 +119,7 @@ fn ended(reports: &[Report], store: &Path, asked: bool) -> u8 {
             let one =
                 Told { what: format!("pipeline {pipeline}: {error}"), hint: Some(hint(error, *rereads).into()), place: None };
             let _closed = one.print(&mut told);
-        } else if !rereads && counts.destinations.iter().any(|destination| destination.pending > 0) {
+        } else if !rereads && counts.destinations.iter().any(|one| one.pending > one.spool.map_or(0, |spool| spool.open)) {
             let _closed =
                 writeln!(told, "hint: {pipeline}: give the pending records once more: their source cannot be read again");
         }
@@ -208,7 +208,7 @@ fn json(reports: &[Report]) -> Value {
                 .zip(used)
                 .zip(left)
                 .map(|((destination, used), left)| {
-                    json!({
+                    let mut told = json!({
                         "id": *destination.id,
                         "delivered": destination.delivered,
                         "warned": destination.warned,
@@ -224,7 +224,11 @@ fn json(reports: &[Report]) -> Value {
                         "processors": processors(Some(&destination.id)),
                         "metrics": used.usage.figures().all(),
                         "usage": usage(used),
-                    })
+                    });
+                    if let Some(SpoolCounts { before, known, open }) = destination.spool {
+                        told["spool"] = json!({"before": before, "known": known, "pending": open});
+                    }
+                    told
                 })
                 .collect();
             let mut pipeline = json!({
@@ -316,6 +320,9 @@ fn text(reports: &[Report], mut to: impl Write) -> std::io::Result<()> {
             ];
             for (count, what) in others.into_iter().filter(|(count, _)| *count > 0) {
                 write!(to, ", {} {what}", grouped(count))?;
+            }
+            if let Some(before @ 1..) = destination.spool.map(|spool| spool.before) {
+                write!(to, " ({} from an earlier run were in its spool)", grouped(before))?;
             }
             writeln!(to)?;
             for told in used_up(used) {

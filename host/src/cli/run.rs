@@ -25,7 +25,7 @@ use crate::{
     connector::Loader,
     monitoring::{Monitor, Watched},
     operate::Refused,
-    plan::{PlanError, plan},
+    plan::{Plan, PlanError, Until, plan},
     runtime::{self, Origin, Reload, Report, Running, Stop},
     sandbox::output::printable,
 };
@@ -37,13 +37,15 @@ pub struct Options {
     pub data_dir: Option<PathBuf>,
     /// Where to answer who asks for metrics and health.
     pub listen: Option<String>,
+    /// How long destinations that take files are served.
+    pub until: Until,
     /// What to print at the end.
     pub output: Output,
 }
 
 /// Runs a pipeline file.
 pub async fn run(pipeline: &Path, options: Options, logging: &Logging) -> Result<u8, Refusal> {
-    let Options { data_dir, listen, output } = options;
+    let Options { data_dir, listen, until, output } = options;
     let clock = Clock::system();
     let run = runtime::run_id(&clock);
     // The loader is made of what the file says.
@@ -57,7 +59,7 @@ pub async fn run(pipeline: &Path, options: Options, logging: &Logging) -> Result
         Some(address) => Some(monitor(&address, &origin.loader).await?),
         None => None,
     };
-    let plan = plan(file, &origin.loader, &run).await?;
+    let plan = Plan { until, ..plan(file, &origin.loader, &run).await? };
     for remark in &plan.remarks {
         tracing::warn!("{}", printable(remark, false));
     }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use super::{
     at::At,
     bounded::{self, within},
+    bulk::Bulk,
     delivery::{Handed, Handling, OnUnknown, Rate, Retry, Throttle},
     grants::Grants,
     id::Id,
@@ -47,9 +48,11 @@ pub struct Destination {
     /// How long an instance of the component lives.
     #[serde(default)]
     pub isolation: Isolation,
-    /// Whether records stay in order, as far as the connector keeps any; a connector that keeps none needs `false`.
-    #[serde(default = "yes")]
-    pub ordered: bool,
+    /// Whether records stay in order, as far as the connector keeps any; a connector that keeps none needs `false`. Default: `true`, and `false` where
+    /// records go out as files.
+    #[serde(default, deserialize_with = "given")]
+    #[schemars(with = "bool")]
+    pub ordered: Option<bool>,
     /// How many instances take records side by side. Records of one key go to one of them, in order.
     #[serde(default, deserialize_with = "lanes")]
     #[schemars(range(min = 1, max = 64))]
@@ -75,6 +78,10 @@ pub struct Destination {
     /// Whether the others go on without it where it falls behind or fails. What it misses becomes dead letters of its own.
     #[serde(default)]
     pub best_effort: bool,
+    /// How files are made, where the component takes files, and what becomes of uploads.
+    #[serde(default)]
+    #[schemars(with = "Bulk")]
+    pub bulk: Option<At<Bulk>>,
     /// What changes records on their way to this destination alone, in this order, behind the processors of the pipeline.
     #[serde(default)]
     pub processors: Vec<At<Processor>>,
@@ -88,8 +95,8 @@ impl Destination {
     }
 }
 
-const fn yes() -> bool {
-    true
+fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<bool>, D::Error> {
+    bool::deserialize(deserializer).map(Some)
 }
 
 fn lanes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {

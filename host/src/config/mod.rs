@@ -13,6 +13,7 @@
 
 mod at;
 mod bounded;
+mod bulk;
 mod component;
 mod de;
 mod dead_letters;
@@ -36,6 +37,7 @@ mod pipeline;
 mod process;
 mod processor;
 mod restart;
+mod schedule;
 mod schema;
 mod secret;
 mod settings;
@@ -50,6 +52,7 @@ mod yaml;
 mod tests;
 
 pub use at::At;
+pub use bulk::{Bulk, OnLost, OnUndecidable, Poll, SpoolKeys, UploadKeys};
 pub use component::Component;
 pub use dead_letters::DeadLetters;
 pub use delivery::{Handed, Handling, OnUnknown, Rate, Retry, Then, Throttle};
@@ -71,6 +74,7 @@ pub use pipeline::{Batch, Pipeline};
 pub use process::{Compile, Process};
 pub use processor::Processor;
 pub use restart::Restart;
+pub use schedule::{NotASchedule, Schedule, Zone};
 pub use schema::schema;
 pub use secret::Secret;
 pub use settings::{Setting, Settings};

@@ -296,6 +296,16 @@ impl LoadError {
     }
 }
 
+impl Connector {
+    /// What loads others in the way that this one was loaded.
+    ///
+    /// # Errors
+    /// Where the engine does not offer what the host does.
+    pub fn loader(&self) -> Result<Loader, EngineError> {
+        Loader::new(self.engine.clone(), self.clock.clone())
+    }
+}
+
 impl Loader {
     /// Loads with an engine; instances see the time of the clock.
     pub fn new(engine: Engine, clock: Clock) -> Result<Self, EngineError> {

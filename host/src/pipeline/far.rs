@@ -65,6 +65,11 @@ pub trait FarSession: Send {
     /// Hands over a batch or a part of one. `attempt` is 1 on the first delivery and one more on each that follows.
     async fn write(&mut self, batch: &Batch, attempt: u32) -> Answer;
 
+    /// What people call the partition of the batch that comes next.
+    fn label(&mut self, label: &Arc<str>) {
+        let _ = label;
+    }
+
     /// Tells that these cuts are settled and will not be asked for again.
     async fn ack(&mut self, batches: &[&str]) -> Result<(), Ended>;
 

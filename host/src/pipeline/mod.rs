@@ -17,6 +17,8 @@ mod progress;
 mod rate;
 mod reader;
 mod retry;
+mod schedule;
+mod spooled;
 mod stage;
 mod tolerance;
 mod writing;
@@ -40,11 +42,13 @@ pub use cuts::ends;
 pub use delivery::{DestinationError, Holds};
 pub use far::{Bounds, Far, FarSession};
 pub use gate::{Gate, Pause, State as GateState};
-pub use outlet::{Delivery, Destination, Outlet};
+pub use outlet::{Delivery, Destination, Outlet, Uploads};
 pub use process::{Process, ProcessSession, Step};
 pub use progress::{Counts, DestinationCounts, DestinationProgress, Progress};
 pub use rate::Rate;
 pub use retry::Policy;
+pub use schedule::Timetable;
+pub use spooled::{SpoolCounts, Spooled};
 pub use stage::ProcessorError;
 pub use tolerance::Tolerance;
 pub use writing::Patience;
@@ -167,7 +171,7 @@ impl PipelineError {
 /// What came out of a run of a pipeline.
 #[derive(Debug)]
 pub struct Ended {
-    /// What became of the records.
+    /// What became of the records, as [`Progress::raw`] has them.
     pub counts: Counts,
     /// Why it ended before its source did; the first of several reasons.
     pub error: Option<PipelineError>,
@@ -178,7 +182,8 @@ pub struct Ended {
 impl Pipeline {
     /// Counters for this pipeline, to be read while it runs.
     pub fn progress(&self) -> Arc<Progress> {
-        Arc::new(Progress::new(self.id.clone(), self.outlets.iter().map(|outlet| (outlet.id.clone(), outlet.delivery.lanes))))
+        let ids = self.outlets.iter().map(|outlet| (outlet.id.clone(), outlet.delivery.lanes));
+        Arc::new(Progress::new(self.id.clone(), ids).over(self.outlets.iter().map(|outlet| outlet.spooled.clone())))
     }
 
     /// Runs until the source ends, something fails, or it is asked to stop; what is in flight then is finished where it can be.
@@ -340,7 +345,7 @@ impl Pipeline {
             keeper.finish(read.unwrap_or_default()).await
         };
         let (error, ()) = tokio::join!(keeping, reading);
-        Ended { counts: progress.counts(), error, rereads }
+        Ended { counts: progress.raw(), error, rereads }
     }
 }
 

@@ -15,10 +15,12 @@ use super::{
     process::Step,
     rate::Rate,
     retry::Policy,
+    schedule::Timetable,
+    spooled::Spooled,
     tolerance::Tolerance,
 };
 use crate::{
-    config::{Isolation, OnUnknown},
+    config::{self, Isolation, OnUnknown},
     connector::{Connector, OpenError, Opening, Processor, descriptor::Order},
     record::format::Format,
 };
@@ -36,6 +38,21 @@ pub struct Destination {
     pub delivery: Delivery,
     /// What changes records on their way to it alone.
     pub processors: Vec<Processor>,
+    /// How files are made for it, where it takes files.
+    pub uploads: Option<Arc<Uploads>>,
+}
+
+/// How files are made for a destination that takes them, and when.
+#[derive(Clone, Debug)]
+pub struct Uploads {
+    /// Index of the action into those of the descriptor; 0 where there are none.
+    pub action: u32,
+    /// The version of the far side's interface that records come for.
+    pub version: Option<Arc<str>>,
+    /// When files are made.
+    pub timetable: Timetable,
+    /// What the pipeline file says of files and uploads; the schedule in it has been decided on.
+    pub keys: config::Bulk,
 }
 
 /// How records are delivered.
@@ -101,6 +118,8 @@ pub struct Outlet {
     pub gate: Gate,
     /// Whether the far side was there once in this run, or cannot be asked for.
     reached: Arc<AtomicBool>,
+    /// What becomes of records beyond it, where it is the entrance of a spool.
+    pub spooled: Option<Arc<Spooled>>,
     /// How many more records may be given up, by all lanes together.
     pub(super) tolerance: Arc<Mutex<Tolerance>>,
     /// Starts what its lanes run.
@@ -119,6 +138,7 @@ impl Outlet {
             delivery: Arc::new(delivery),
             processors: Vec::new(),
             gate: Gate::default(),
+            spooled: None,
             reached,
             tolerance,
             start: |run| tokio::spawn(run),
@@ -164,6 +184,16 @@ impl Outlet {
             // Where nothing is said of order, none is risked.
             (true, Order::Batch | Order::None) => Holds::Partition,
         }
+    }
+}
+
+impl Outlet {
+    /// The entrance of a spool, in front of a destination that takes files: whatever comes through is taken in as it is, in order.
+    pub fn spool(destination: Destination, far: Arc<dyn Far>, spooled: Arc<Spooled>) -> Self {
+        let Destination { id, delivery: Delivery { tolerance, .. }, processors, .. } = destination;
+        let processors = processors.into_iter().map(Step::from).collect();
+        let outlet = Self::new(id, far, Delivery { tolerance, ..Delivery::default() });
+        Self { start: on_a_thread, processors, spooled: Some(spooled), ..outlet }
     }
 }
 

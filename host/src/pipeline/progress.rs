@@ -1,5 +1,7 @@
 //! Counters that a running pipeline turns and anybody may read.
 
+use super::{SpoolCounts, Spooled};
+
 use std::{
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -20,6 +22,8 @@ pub struct Progress {
     /// Why nothing is acknowledged.
     stalled: Mutex<Option<Arc<str>>>,
     destinations: Vec<DestinationProgress>,
+    /// What became of records that went into spools, for each destination that has one.
+    spools: Vec<Option<Arc<Spooled>>>,
 }
 
 /// How far one destination is.
@@ -106,6 +110,8 @@ pub struct DestinationCounts {
     pub waiting: Option<Arc<str>>,
     /// When the oldest record was read that it has not dealt with, by the clock's elapsed time, to the millisecond.
     pub oldest: Option<Duration>,
+    /// What stands beside these where the destination has a spool.
+    pub spool: Option<SpoolCounts>,
 }
 
 impl Progress {
@@ -127,7 +133,13 @@ impl Progress {
             oldest: (0..lanes).map(|_| Moment::default()).collect(),
         });
         let (read, carried, processing, stalled) = Default::default();
-        Self { pipeline, read, carried, processing, stalled, destinations: destinations.collect() }
+        Self { pipeline, read, carried, processing, stalled, destinations: destinations.collect(), spools: Vec::new() }
+    }
+
+    /// The same, where some destinations have a spool.
+    #[must_use]
+    pub fn over(self, spools: impl IntoIterator<Item = Option<Arc<Spooled>>>) -> Self {
+        Self { spools: spools.into_iter().collect(), ..self }
     }
 
     pub(super) fn read(&self, new: u64, again: u64) {
@@ -159,6 +171,21 @@ impl Progress {
 
     /// The counts at this moment.
     pub fn counts(&self) -> Counts {
+        self.settled(self.raw())
+    }
+
+    /// Counts with what became of records in spools, in place of that they went there.
+    pub fn settled(&self, mut counts: Counts) -> Counts {
+        for (destination, spool) in counts.destinations.iter_mut().zip(&self.spools) {
+            if let Some(spool) = spool {
+                spool.settle(destination);
+            }
+        }
+        counts
+    }
+
+    /// The counts at this moment, where a record that went into a spool is delivered: of several starts they can be added up.
+    pub fn raw(&self) -> Counts {
         // What is settled is read first: it is never more than what was read by then.
         let destinations: Vec<_> = self.destinations.iter().map(DestinationProgress::counts).collect();
         let (read, carried) = (self.read.load(Relaxed), self.carried.load(Relaxed));
@@ -250,6 +277,7 @@ impl DestinationProgress {
             paused: said(&self.paused).clone(),
             waiting: said(&self.waiting).clone(),
             oldest: self.oldest.iter().chain([&self.processing]).filter_map(Moment::get).min(),
+            spool: None,
         }
     }
 }

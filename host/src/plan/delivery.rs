@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{Part, PlanError};
+use super::{Part, PlanError, uploads};
 use crate::{
     config::{self, At, Handling, Interval, Place, Size},
     connector::{Connector, descriptor::Order},
@@ -20,13 +20,19 @@ pub(super) fn refused(given: &At<config::Destination>, connector: &Connector, ke
     if let Some(error) = contradiction(&part, &place, &destination.handling()) {
         return Some(error);
     }
-    if !destination.ordered {
+    // The host itself keeps the order of files.
+    if !is_ordered(destination, connector) || uploads::takes_files(destination, connector) {
         return None;
     }
     if connector.descriptor.guarantees.order == Order::None {
         return Some(PlanError::Unordered { part, place, connector: title });
     }
     (destination.parallel.is_some_and(|lanes| lanes > 1) && !keyed).then_some(PlanError::Keyless { part, place })
+}
+
+/// Whether records stay in order: where nothing is said, those that are written do, and those that go out as files do not.
+pub(super) fn is_ordered(given: &config::Destination, connector: &Connector) -> bool {
+    given.ordered.unwrap_or_else(|| !uploads::takes_files(given, connector))
 }
 
 /// Waits of which the shortest is longer than the longest.
@@ -55,9 +61,12 @@ pub(super) fn planned(
     Delivery {
         isolation: given.isolation,
         format,
-        ordered: given.ordered,
+        ordered: is_ordered(given, connector),
         lanes: given.parallel.or_else(|| lanes(given, connector, keyed)).unwrap_or(1),
-        retry: Policy::RECORD.with(&given.retry),
+        retry: match uploads::takes_files(given, connector) {
+            true => Policy { max_attempts: Some(uploads::attempts(connector)), ..Policy::RECORD }.with(&given.retry),
+            false => Policy::RECORD.with(&given.retry),
+        },
         outage: Policy::OUTAGE.with(&given.outage),
         throttle: (given.throttle.min_delay.into(), given.throttle.max_delay.into()),
         on_unknown: given.on_unknown,
@@ -71,7 +80,7 @@ pub(super) fn planned(
 /// As many instances as the connector prefers, where that changes nothing of the order that is kept.
 fn lanes(given: &config::Destination, connector: &Connector, keyed: bool) -> Option<u32> {
     let by_key = keyed && connector.descriptor.guarantees.order == Order::Key;
-    let preferred = connector.descriptor.preferences.parallel.filter(|_| by_key || !given.ordered)?;
+    let preferred = connector.descriptor.preferences.parallel.filter(|_| by_key || !is_ordered(given, connector))?;
     Some(preferred.clamp(1, MOST_INSTANCES))
 }
 

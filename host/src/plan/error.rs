@@ -6,7 +6,7 @@ use thiserror::Error;
 
 use super::tokens::ProviderError;
 use crate::{
-    config::{ConfigError, Place},
+    config::{ConfigError, NotASchedule, Place},
     connector::{LoadError, OpenError, settings::Problem},
     record::format::TemplateError,
     sandbox::{DirectoryError, HttpError, output::printable},
@@ -85,8 +85,8 @@ pub enum PlanError {
         cause: LoadError,
     },
     /// A component is a connector, and not one that records can be written to.
-    #[error("{part}: {connector} is {what}, and this host runs write destinations alone")]
-    NotAWriteDestination {
+    #[error("{part}: {connector} is {what}, where a destination is due")]
+    NotADestination {
         /// Whose.
         part: Part,
         /// Where it is named.
@@ -107,6 +107,38 @@ pub enum PlanError {
         connector: String,
         /// What it is.
         what: &'static str,
+    },
+    /// It is said how files are made, and the component takes none.
+    #[error("{part}: {connector} takes records as they come, and no files")]
+    NoFiles {
+        /// Whose.
+        part: Part,
+        /// Where it stands.
+        place: Place,
+        /// Name and version.
+        connector: String,
+    },
+    /// A key that does nothing where records go out as files.
+    #[error("{part}: `{key}` does nothing where records go out as files")]
+    NotForFiles {
+        /// Whose.
+        part: Part,
+        /// Where the destination stands.
+        place: Place,
+        /// Which.
+        key: &'static str,
+    },
+    /// What the connector itself has for a schedule is none.
+    #[error("{part}: the schedule that {connector} has for itself is {cause}")]
+    Schedule {
+        /// Whose.
+        part: Part,
+        /// Where it stands.
+        place: Place,
+        /// Name and version.
+        connector: String,
+        /// What is wrong with it.
+        cause: NotASchedule,
     },
     /// Records are to stay in order, and the connector keeps none.
     #[error("{part}: {connector} keeps no order among records, and the pipeline asks for it")]
@@ -246,9 +278,12 @@ impl PlanError {
                 Some("name a new file, or one with dead letters, in a folder that is there; the path counts from the pipeline file's own folder".into())
             }
             Self::Component { cause, .. } => cause.hint(),
-            Self::NotAWriteDestination { what: "a processor", .. } => Some("name it under `processors:`".into()),
+            Self::NotADestination { what: "a processor", .. } => Some("name it under `processors:`".into()),
             Self::NotAProcessor { what: "a destination", .. } => Some("name it under `destinations:`".into()),
-            Self::NotAWriteDestination { .. } | Self::NotAProcessor { .. } => None,
+            Self::NotADestination { .. } | Self::NotAProcessor { .. } => None,
+            Self::NoFiles { .. } => Some("leave out the block `bulk`, or name a component that takes files".into()),
+            Self::NotForFiles { .. } => Some("leave it out; the block `bulk` says how files are made and uploaded".into()),
+            Self::Schedule { .. } => Some("say `bulk: { schedule: … }` in the destination, and tell the connector's author".into()),
             Self::Unordered { .. } => Some("say `ordered: false` in the destination where the order does not matter".into()),
             Self::Delays { .. } => Some("make `max-delay` at least as long as `min-delay`; what is left out has its default".into()),
             Self::Keyless { .. } => Some(
@@ -280,7 +315,10 @@ impl PlanError {
             Self::Source { place, .. }
             | Self::CopyTo { place, .. }
             | Self::Component { place, .. }
-            | Self::NotAWriteDestination { place, .. }
+            | Self::NotADestination { place, .. }
+            | Self::NoFiles { place, .. }
+            | Self::NotForFiles { place, .. }
+            | Self::Schedule { place, .. }
             | Self::Unordered { place, .. }
             | Self::Delays { place, .. }
             | Self::Keyless { place, .. }

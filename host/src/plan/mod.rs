@@ -15,6 +15,7 @@ mod format;
 mod grants;
 mod remedy;
 mod tokens;
+mod uploads;
 
 pub use alone::{Alone, alone};
 pub use error::{Part, PlanError};
@@ -49,6 +50,17 @@ pub struct Plan {
     pub shutdown_timeout: config::Interval,
     /// What an operator should know and what is not wrong.
     pub remarks: Vec<String>,
+    /// How long destinations that take files are served.
+    pub until: Until,
+}
+
+/// How long destinations that take files are served, and when they get some.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Until {
+    /// Until all is settled, rather than until told otherwise.
+    pub settled: bool,
+    /// They get files at once, whatever their schedules say.
+    pub now: bool,
 }
 
 /// A pipeline whose parts are all there.
@@ -131,7 +143,11 @@ pub async fn again(file: config::File, loader: &Loader, run: &str, before: Optio
         });
     }
     let Planner { errors, remarks, .. } = planner;
-    if errors.is_empty() { Ok(Plan { data_dir, pipelines, tokens, shutdown_timeout, remarks }) } else { Err(errors) }
+    if errors.is_empty() {
+        Ok(Plan { data_dir, pipelines, tokens, shutdown_timeout, remarks, until: Until::default() })
+    } else {
+        Err(errors)
+    }
 }
 
 /// The grants of all destinations and processors.
@@ -285,13 +301,14 @@ impl Planner<'_> {
         // A processor may give records keys.
         let may_be_keyed = keyed || !pipeline.processors.is_empty() || !given.value.processors.is_empty();
         self.errors.extend(delivery::refused(given, &connector, may_be_keyed));
+        let uploads = uploads::planned(given, &connector, &mut self.errors);
         let mut opening = self.opening(&named, &connector, before).await?;
         if self.errors.len() > errors {
             return None;
         }
-        opening.scope = self.scope(&whose, given.ordered, &connector);
+        opening.scope = self.scope(&whose, delivery::is_ordered(given, &connector), &connector);
         let delivery = delivery::planned(&given.value, format?, pipeline, &connector, keyed);
-        Some(Destination { id: id.into(), connector, opening, delivery, processors: Vec::new() })
+        Some(Destination { id: id.into(), connector, opening, delivery, processors: Vec::new(), uploads })
     }
 
     /// Processors that can be opened, of the pipeline or of one destination; what is wrong with others is noted.
@@ -436,8 +453,8 @@ impl Planner<'_> {
         };
         let (place, title) = (place.clone(), connector.title());
         let error = match part {
-            Part::Destination(_) if !offers("destination") => {
-                PlanError::NotAWriteDestination { part: part.clone(), place, connector: title, what }
+            Part::Destination(_) if !offers("destination") && !offers("bulk") => {
+                PlanError::NotADestination { part: part.clone(), place, connector: title, what }
             }
             Part::Processor(_) if !offers("processor") => {
                 PlanError::NotAProcessor { part: part.clone(), place, connector: title, what }

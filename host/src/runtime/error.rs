@@ -5,6 +5,7 @@ use std::{path::PathBuf, sync::Arc};
 use thiserror::Error;
 
 use crate::{
+    bulk::BulkError,
     config::Place,
     operate::{destinations::Gone, sources::OtherSource},
     pipeline::PipelineError,
@@ -43,6 +44,16 @@ pub enum StartError {
         /// Where the data directory is.
         data_dir: PathBuf,
     },
+    /// A destination that takes files cannot be served.
+    #[error("pipeline {pipeline}: destination {destination}: {cause}")]
+    Uploads {
+        /// Whose.
+        pipeline: Arc<str>,
+        /// Which.
+        destination: Arc<str>,
+        /// Why.
+        cause: BulkError,
+    },
     /// A source cannot be read as the pipeline file says.
     #[error("pipeline {pipeline}: source: {cause}")]
     Source {
@@ -62,6 +73,7 @@ impl StartError {
             Self::Gone { cause, data_dir } => return cause.hint(data_dir),
             Self::DataDir(error) => error.hint(),
             Self::Store(error) => error.hint(),
+            Self::Uploads { cause, .. } => cause.hint(),
             Self::Source { .. } => "mend the source, or correct the pipeline file",
         }
         .to_owned()
@@ -73,7 +85,12 @@ impl StartError {
     pub fn place(&self) -> Option<&Place> {
         match self {
             Self::OtherSource { place, .. } => Some(place),
-            Self::DataDir(_) | Self::Store(_) | Self::Tokens(_) | Self::Gone { .. } | Self::Source { .. } => None,
+            Self::DataDir(_)
+            | Self::Store(_)
+            | Self::Tokens(_)
+            | Self::Gone { .. }
+            | Self::Uploads { .. }
+            | Self::Source { .. } => None,
         }
     }
 }

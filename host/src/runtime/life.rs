@@ -15,6 +15,7 @@ use super::{
     overview::{DestinationOverview, PipelineOverview, ProcessorOverview, State},
     report::Total,
     source::source,
+    uploads::Spools,
 };
 use crate::{
     clock::Clock,
@@ -24,7 +25,7 @@ use crate::{
         self, Counts, Destination, Ended, Gate, Outlet, Patience, Pause, Pipeline, PipelineError, Progress, Step, Stopping,
         Surroundings,
     },
-    plan::PlannedPipeline,
+    plan::{PlannedPipeline, Until},
     sandbox::output::printable,
     source::Source,
     store::{Kept, PipelineStore, SqliteState, SqliteStore, Store, StoreError, StoredCut},
@@ -37,11 +38,15 @@ pub(super) struct Means {
     pub state: SqliteState,
     /// Where instances' private directories are.
     pub scratch: PathBuf,
+    /// Where the spools are.
+    pub spools: PathBuf,
     pub clock: Clock,
     /// The name of this run.
     pub run: String,
     /// Who reads whose dead letters.
     pub feeds: Feeds,
+    /// How long destinations that take files are served.
+    pub until: Until,
 }
 
 /// A pipeline from its first start to its last.
@@ -57,12 +62,13 @@ pub(super) struct Life {
     done: watch::Receiver<bool>,
 }
 
-/// The gates of a pipeline, which stay the same from start to start.
+/// The gates of a pipeline and its spools, which stay the same from start to start.
 #[derive(Clone, Default)]
 pub(super) struct Gates {
     /// Shut, nothing is read.
     entrance: Gate,
     outlets: HashMap<Arc<str>, Gate>,
+    spools: Spools,
 }
 
 /// How it stands.
@@ -97,7 +103,14 @@ impl Gates {
             (destination.id.clone(), gate)
         };
         let outlets = planned.destinations.iter().map(gate).collect();
-        Self { entrance: before.entrance, outlets }
+        Self { entrance: before.entrance, outlets, spools: Spools::default() }
+    }
+
+    /// The same with the spools of a pipeline. `again` tells that what they take was given up once.
+    pub async fn with_spools(self, means: &Means, planned: &PlannedPipeline, again: bool) -> Result<Self, StartError> {
+        let gate = |id: &str| self.outlets.get(id).cloned().unwrap_or_default();
+        let spools = Spools::open(means, planned, gate, again).await?;
+        Ok(Self { spools, ..self })
     }
 }
 
@@ -129,18 +142,17 @@ impl Means {
     ) -> Prepared {
         let PlannedPipeline { id, mut processors, mut destinations, window, dead_letters, checkpoint_interval, .. } =
             planned.clone();
-        let keep = |name: &str, opening: &mut Opening| {
-            if let Some(granted) = &mut opening.grants.state {
-                granted.keep_in(&self.state, &id, name);
-            }
-            opening.grants.directories.scratch_in(&self.scratch);
-        };
+        let keep = |name: &str, opening: &mut Opening| self.keep(&id, name, opening);
         for Destination { id, opening, processors, .. } in &mut destinations {
             keep(id, opening);
             processors.iter_mut().for_each(|processor| keep(&processor.id, &mut processor.opening));
         }
         processors.iter_mut().for_each(|processor| keep(&processor.id, &mut processor.opening));
         let outlet = |destination: Destination| {
+            // Whether what is behind a spool takes anything is not the pipeline's concern.
+            if let Some(entrance) = gates.spools.entrance(&destination) {
+                return entrance;
+            }
             let mut outlet = Outlet::from(destination);
             if let Some(gate) = gates.outlets.get(&outlet.id) {
                 gate.begin();
@@ -156,6 +168,14 @@ impl Means {
             Pipeline { id, source, processors, outlets, window, checkpoint_interval, tolerance, read_before, exact_batches };
         let progress = pipeline.progress();
         Prepared { pipeline, progress }
+    }
+
+    /// Gives a component its state and its private directory.
+    pub fn keep(&self, pipeline: &str, name: &str, opening: &mut Opening) {
+        if let Some(granted) = &mut opening.grants.state {
+            granted.keep_in(&self.state, pipeline, name);
+        }
+        opening.grants.directories.scratch_in(&self.scratch);
     }
 
     /// The store as a pipeline sees it, within what holds for its dead letters.
@@ -185,7 +205,10 @@ impl Life {
             since: means.clock.elapsed(),
             progress: match &first {
                 Ok(first) => first.progress.clone(),
-                Err(_) => Arc::new(Progress::new(planned.id.clone(), ids)),
+                Err(_) => {
+                    let spools = planned.destinations.iter().map(|destination| gates.spools.counts(&destination.id));
+                    Arc::new(Progress::new(planned.id.clone(), ids).over(spools))
+                }
             },
             counted: false,
             restarts: 0,
@@ -375,6 +398,7 @@ impl Course {
         let clock = self.means.clock.clone();
         let began = clock.elapsed();
         let (mut prepared, mut attempts) = (first, 0_u32);
+        let engines = self.gates.spools.begin(&self.kept, &self.stop);
         let (error, rereads) = loop {
             let at = clock.elapsed();
             let (counts, error, rereads) = match prepared {
@@ -390,7 +414,10 @@ impl Course {
                 let told = |error: &PipelineError| (error.to_string().into(), error.hint().into());
                 shown.error = error.as_ref().map(told);
             }
-            let Some(failed) = &error else { break (error, rereads) };
+            let Some(failed) = &error else {
+                let error = self.gates.spools.until_done(&mut self.stop).await;
+                break (error, rereads);
+            };
             // One that ran well for so long begins to count anew.
             attempts = match &self.planned.restart {
                 Some(policy) if clock.elapsed().saturating_sub(at) >= policy.max_delay => 1,
@@ -401,13 +428,22 @@ impl Course {
             }
             prepared = self.prepare().await;
         };
+        engines.end().await;
+        if let Err(error) = self.note_spools().await {
+            let pipeline = &self.planned.id;
+            tracing::warn!(%pipeline, "what is left in spools cannot be noted, so that all of them count as having some: {error}");
+        }
+        if error.is_some() {
+            let told = |error: &PipelineError| (error.to_string().into(), error.hint().into());
+            locked(&self.shown).error = error.as_ref().map(told);
+        }
         let used = self.planned.destinations.iter().map(Used::from).collect();
         let mut shown = locked(&self.shown);
         (shown.state, shown.since) = (State::Ended, clock.elapsed());
         let Total { counts, left } = shown.total.clone();
         Report {
             pipeline: self.planned.id.clone(),
-            counts: counts.unwrap_or_else(|| shown.progress.counts()),
+            counts: shown.progress.settled(counts.unwrap_or_else(|| shown.progress.raw())),
             restarts: shown.restarts,
             left,
             used,
@@ -449,7 +485,7 @@ impl Course {
                 }
                 (Some(counts), error, rereads)
             }
-            Err(error) => (Some(progress.counts()), Some(PipelineError::Reader(error.to_string())), true),
+            Err(error) => (Some(progress.raw()), Some(PipelineError::Reader(error.to_string())), true),
         }
     }
 
@@ -474,6 +510,30 @@ impl Course {
         if checkpoints.iter().any(|checkpoint| checkpoint.next < checkpoint.read_to) {
             let left = counts.destinations.iter().filter(|destination| destination.pending > 0);
             owed.extend(left.map(|destination| destination.id.to_string()).chain(before.iter().cloned()));
+        }
+        store.keep_destinations(id, owed).await
+    }
+
+    /// Notes which destinations have records in their spools, which they are owed wherever the source stands.
+    async fn note_spools(&self) -> Result<(), StoreError> {
+        if self.gates.spools.is_empty() {
+            return Ok(());
+        }
+        let (store, id) = (&self.means.store, &self.planned.id);
+        let mut owed = store.destinations(id).await?;
+        // Read by now is what a start left pending; whatever went into a spool is not among it.
+        let raw = locked(&self.shown).total.counts.clone();
+        let pending = |id: &str| {
+            let counts = raw.iter().flat_map(|counts| &counts.destinations).find(|counts| *counts.id == *id);
+            counts.is_none_or(|counts| counts.pending > 0)
+        };
+        for (destination, left) in self.gates.spools.left() {
+            let known = owed.iter().any(|known| known == destination);
+            match (left > 0, known) {
+                (true, false) => owed.push(destination.to_owned()),
+                (false, true) if !pending(destination) => owed.retain(|known| known != destination),
+                _ => {}
+            }
         }
         store.keep_destinations(id, owed).await
     }

@@ -1,5 +1,6 @@
 //! Starts, supervises and stops the pipelines of a plan.
 
+mod components;
 mod control;
 mod desk;
 mod error;
@@ -14,6 +15,7 @@ mod replay;
 mod report;
 mod source;
 mod start;
+mod uploads;
 
 use std::{path::PathBuf, sync::Arc, time::UNIX_EPOCH};
 

@@ -25,7 +25,7 @@ pub struct PipelineOverview {
     pub since: Duration,
     /// The counters of this start, or of the last one where none is running.
     pub progress: Arc<Progress>,
-    /// The counts of the starts that have ended, added up; `None` before the first has. Once none is running, these are all.
+    /// The counts of the starts that have ended, added up, as [`Progress::raw`] has them; `None` before the first has. Once none is running, these are all.
     pub earlier: Option<Counts>,
     /// Whether the counters are of a start that has ended, and among `earlier`.
     pub counted: bool,
@@ -88,15 +88,16 @@ pub struct ProcessorOverview {
 impl PipelineOverview {
     /// What became of records in all starts, up to now; pending, unknown, paused and the like are as the last start has them. No sum ever falls.
     pub fn counts(&self) -> Counts {
-        match (&self.earlier, self.counted) {
-            (None, _) => self.progress.counts(),
+        let raw = match (&self.earlier, self.counted) {
+            (None, _) => self.progress.raw(),
             (Some(earlier), true) => earlier.clone(),
             (Some(earlier), false) => {
                 let mut total = Total { counts: Some(earlier.clone()), ..Total::default() };
-                total.add(self.progress.counts());
+                total.add(self.progress.raw());
                 total.counts.unwrap_or_else(|| earlier.clone())
             }
-        }
+        };
+        self.progress.settled(raw)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{
-    Origin,
+    Origin, StartError,
     life::{Gates, Life},
     lives::Lives,
     source::recognised,
@@ -36,7 +36,7 @@ impl Lives {
     }
 
     async fn swap(&self, plan: Plan, _changing: &tokio::sync::MutexGuard<'_, ()>) -> Result<Reloaded, Refused> {
-        let Plan { data_dir, pipelines, tokens, shutdown_timeout, remarks } = plan;
+        let Plan { data_dir, pipelines, tokens, shutdown_timeout, remarks, .. } = plan;
         if data_dir != self.data_dir {
             return Err(Refused {
                 what: "`data-dir` changed, which holds for the whole life of a host; everything goes on as it was".into(),
@@ -139,9 +139,13 @@ impl Lives {
     /// Begins a pipeline behind the one that it replaces. One that cannot be started has failed, like one that fails later.
     async fn begin(&self, planned: PlannedPipeline, behind: Option<&Life>) -> Arc<Life> {
         let (kept, gates) = (self.means.kept(&planned), Gates::of(&planned, behind));
+        let (gates, opened) = match gates.clone().with_spools(&self.means, &planned, false).await {
+            Ok(gates) => (gates, Ok(())),
+            Err(error) => (gates, Err(error)),
+        };
         let identity = sources::identity(&planned.source);
         let known: Result<(), StoreError> = self.means.store.keep_source(&planned.id, identity).await;
-        let first = match known {
+        let first = match known.map_err(StartError::from).and(opened) {
             Ok(()) => self.means.prepare(&planned, &kept, &gates).await.map_err(Into::into),
             Err(error) => Err(error.into()),
         };

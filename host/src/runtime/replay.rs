@@ -23,7 +23,7 @@ use super::{
 use crate::{
     clock::Clock,
     config,
-    plan::{Plan, PlannedPipeline},
+    plan::{Plan, PlannedPipeline, Until},
     record::{BatchBuilder, Record},
     source::{Cut, Portion, SentAgain, Source, SourceError},
     store::{KeptLetter, LetterFilter, LetterStore, ReplayPlace, SqliteStore},
@@ -85,7 +85,9 @@ impl Left {
 ///
 /// # Errors
 /// As [`super::start`], and where there is no data directory.
-pub async fn replay(plan: Plan, clock: Clock, run: &str, filter: &LetterFilter) -> Result<Replaying, StartError> {
+pub async fn replay(mut plan: Plan, clock: Clock, run: &str, filter: &LetterFilter) -> Result<Replaying, StartError> {
+    // What goes out as files does so now, and is waited for.
+    plan.until = Until { settled: true, now: true };
     let Opened { means, data_dir } = open(&plan, clock, run, true).await?;
     let store = means.store.clone();
     let upto = store.last_letter().await?;
@@ -99,7 +101,7 @@ pub async fn replay(plan: Plan, clock: Clock, run: &str, filter: &LetterFilter) 
         let planned = forgiving(planned);
         let source = Replay::new(store.clone(), &planned, own, upto);
         left.push(source.left.clone());
-        let (kept, gates) = (means.kept(&planned), Gates::of(&planned, None));
+        let (kept, gates) = (means.kept(&planned), Gates::of(&planned, None).with_spools(&means, &planned, true).await?);
         let prepared = means.assemble(&planned, Box::new(source), Default::default(), None, &gates);
         first.push((Arc::new(planned), kept, gates, prepared));
     }

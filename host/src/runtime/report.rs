@@ -106,6 +106,7 @@ mod tests {
             paused: None,
             waiting: None,
             oldest: None,
+            spool: None,
         };
         Counts { read, carried, stalled: None, destinations: vec![destination] }
     }

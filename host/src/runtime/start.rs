@@ -45,9 +45,9 @@ pub(super) async fn open(plan: &Plan, clock: Clock, run: &str, is_there: bool) -
         }
     };
     plan.tokens.broker.open(Arc::new(store.clone())).await?;
-    let (state, scratch) = (SqliteState::new(data_dir.state()), data_dir.scratch());
+    let (state, scratch, spools) = (SqliteState::new(data_dir.state()), data_dir.scratch(), data_dir.spools());
     let (run, feeds) = (run.to_owned(), Feeds::default());
-    let means = Arc::new(Means { store, state, scratch, clock, run, feeds });
+    let means = Arc::new(Means { store, state, scratch, spools, clock, run, feeds, until: plan.until });
     Ok(Opened { means, data_dir })
 }
 
@@ -63,7 +63,7 @@ pub async fn start(plan: Plan, clock: Clock, run: &str) -> Result<Running, Start
     }
     let mut first = Vec::new();
     for planned in plan.pipelines {
-        let (kept, gates) = (means.kept(&planned), Gates::of(&planned, None));
+        let (kept, gates) = (means.kept(&planned), Gates::of(&planned, None).with_spools(&means, &planned, false).await?);
         let prepared = means.prepare(&planned, &kept, &gates).await?;
         first.push((Arc::new(planned), kept, gates, prepared));
     }

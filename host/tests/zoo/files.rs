@@ -93,7 +93,7 @@ pub fn rows() -> Vec<Row> {
                 let export = text.rfind("(export $wharf:connector/destination@0.1.0").unwrap();
                 wat::parse_str(format!("{})", &text[..export])).unwrap()
             },
-            refused("raw 1.2.3 is no destination, and this host runs write destinations alone"),
+            refused("raw 1.2.3 is no destination, where a destination is due"),
         ),
         file(
             "66 MiB",

@@ -14,7 +14,23 @@ fn a_wrong_file_is_refused_with_the_line_and_what_to_do() {
         (rest("        settigns: {}\n"), "p.yaml:8:9: unknown key `settigns` in a destination\ndid you mean `settings`?"),
         (
             rest("        flavour: 1\n"),
-            "p.yaml:8:9: unknown key `flavour` in a destination\nit may have `id`, `component`, `settings`, `format`, `template`, `grants`, `limits`, `isolation`, `ordered`, `parallel`, `batch`, `rate`, `retry`, `outage`, `throttle`, `on-unknown`, `best-effort` and `processors`",
+            "p.yaml:8:9: unknown key `flavour` in a destination\nit may have `id`, `component`, `settings`, `format`, `template`, `grants`, `limits`, `isolation`, `ordered`, `parallel`, `batch`, `rate`, `retry`, `outage`, `throttle`, `on-unknown`, `best-effort`, `bulk` and `processors`",
+        ),
+        (
+            rest("        bulk: { schedule: hourly }\n"),
+            "p.yaml:8:27: `hourly` is not a schedule: it is `realtime`, `@every 1h`, or five fields of cron such as `0 3 * * *`\nwrite `realtime`, `@every 15m`, or five fields of cron: minute, hour, day of the month, month, day of the week",
+        ),
+        (
+            rest("        bulk: { time-zone: Europe/Berln }\n"),
+            "p.yaml:8:28: there is no time zone `Europe/Berln`\ndid you mean `Europe/Berlin`?",
+        ),
+        (
+            rest("        bulk: { schedule: '@every 1h', time-zone: UTC }\n"),
+            "p.yaml:8:15: `time-zone` goes with a schedule of cron\nleave it out: the schedule names no time of day",
+        ),
+        (
+            rest("        bulk: { poll: { min-delay: 2h } }\n"),
+            "p.yaml:8:15: `poll` has a `min-delay` of 2h and a `max-delay` of 1h\nmake `max-delay` at least as long as `min-delay`; what is left out has its default",
         ),
         (
             rest("        limits: { Fuel_Per_Call: 1 }\n"),

@@ -35,7 +35,9 @@ impl Lane {
         let room = self.session.as_ref().map(|session| session.room());
         let Some(part) = room.and_then(|room| self.fitting(number, part, room).transpose()).transpose()? else { return Ok(()) };
         let Some(part) = self.in_rate(number, part) else { return Ok(()) };
+        let label = self.account(number).map(|account| account.portion.label.clone());
         let Some(session) = &mut self.session else { return Ok(()) };
+        label.iter().for_each(|label| session.label(label));
         let best_effort = self.outlet.delivery.best_effort;
         let mut asked = self.inlet.stop.clone();
         let (stop, let_go, clock) = (&mut self.inlet.stop, &mut self.inlet.let_go, &self.clock);

@@ -279,6 +279,57 @@ pub struct Step {
     pub outcomes: Vec<(Span, Settling)>,
 }
 
+/// What waits to be put into files.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Backlog {
+    /// Records that were in no file so far.
+    pub records: u64,
+    /// Their bytes, before they were compressed.
+    pub bytes: u64,
+    /// When the first of them was taken.
+    pub oldest: Option<Millis>,
+    /// When the first of those that failed is due.
+    pub failed: Option<Millis>,
+}
+
+/// Which records that have reached no end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Selection {
+    /// Those in this state.
+    pub state: Option<SpoolState>,
+    /// Those of the batch with this number.
+    pub batch: Option<i64>,
+}
+
+/// Neighbouring records of a batch of which all is the same.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SpoolRecords {
+    /// Number of the batch in the spool.
+    pub row: i64,
+    /// Which of its records.
+    pub span: Span,
+    /// What became of them so far.
+    pub state: SpoolState,
+    /// How often they failed, as the retry policy counts.
+    pub attempts: u32,
+    /// When they are due, of failed ones.
+    pub due: Millis,
+    /// In which upload they are, of uploading ones.
+    pub upload: Option<i64>,
+    /// When they were taken.
+    pub taken: Millis,
+    /// Their partition.
+    pub partition: Arc<str>,
+    /// What people call it.
+    pub label: Arc<str>,
+    /// Sequence of the first.
+    pub first: u64,
+    /// Sequence of the last.
+    pub last: u64,
+    /// Why the first is what it is.
+    pub reason: Option<String>,
+}
+
 /// How much there is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SpoolStatus {
@@ -343,6 +394,9 @@ pub trait Spool: Send + Sync {
     /// where there is nothing.
     async fn due(&self, action: u32) -> Result<Option<Millis>, SpoolError>;
 
+    /// What of this action waits to be put into files.
+    async fn backlog(&self, action: u32) -> Result<Backlog, SpoolError>;
+
     /// Keeps an upload of records that are executing, and notes what became of others of which no line could be made.
     async fn stage(&self, upload: NewUpload, settled: Vec<(i64, Span, Settling)>, now: Millis) -> Result<i64, SpoolError>;
 
@@ -357,6 +411,15 @@ pub trait Spool: Send + Sync {
 
     /// The records of some lines of an upload, in order.
     async fn lines(&self, upload: i64, lines: Span) -> Result<Vec<Part>, SpoolError>;
+
+    /// Records that have reached no end, from a place on (batch and record), in order: at most so many stretches.
+    async fn records(&self, selection: Selection, after: (i64, u32), most: u32) -> Result<Vec<SpoolRecords>, SpoolError>;
+
+    /// Makes records that failed, or were not answered for, due at once. Gives how many there were.
+    async fn hurry(&self, selection: Selection, now: Millis) -> Result<u64, SpoolError>;
+
+    /// Makes records executing that are in nobody's hands, for somebody to decide about them: at most so many stretches.
+    async fn reserve(&self, selection: Selection, most: u32, now: Millis) -> Result<Vec<Part>, SpoolError>;
 
     /// After a start: what was executing is what it was before.
     async fn recover(&self, now: Millis) -> Result<(), SpoolError>;

@@ -3,6 +3,7 @@
 //! WAL mode with `synchronous=FULL`: a source is told that it may forget what was taken, and a far side is sent what cannot be taken back. The
 //! file gives pages that are free back to the disk when it is pruned.
 
+mod asked;
 mod claim;
 mod schema;
 mod spans;
@@ -25,8 +26,8 @@ use self::{
     spans::{Note, Stretch},
 };
 use super::{
-    Claim, Incoming, Millis, NewUpload, Part, Settling, Spool, SpoolError, SpoolState, SpoolStatus, Step, StoredUpload, Taken,
-    Transition,
+    Backlog, Claim, Incoming, Millis, NewUpload, Part, Selection, Settling, Spool, SpoolError, SpoolRecords, SpoolState,
+    SpoolStatus, Step, StoredUpload, Taken, Transition,
 };
 use crate::{
     config::Size,
@@ -188,6 +189,22 @@ impl Spool for SqliteSpool {
             Ok(due.map(|due| due as u64))
         })
         .await
+    }
+
+    async fn backlog(&self, action: u32) -> Result<Backlog, SpoolError> {
+        self.on("read", move |transaction| asked::backlog(transaction, action)).await
+    }
+
+    async fn records(&self, selection: Selection, after: (i64, u32), most: u32) -> Result<Vec<SpoolRecords>, SpoolError> {
+        self.on("read", move |transaction| asked::records(transaction, &selection, after, most)).await
+    }
+
+    async fn hurry(&self, selection: Selection, now: Millis) -> Result<u64, SpoolError> {
+        self.on("write to", move |transaction| asked::hurry(transaction, &selection, now)).await
+    }
+
+    async fn reserve(&self, selection: Selection, most: u32, now: Millis) -> Result<Vec<Part>, SpoolError> {
+        self.on("write to", move |transaction| asked::reserve(transaction, &selection, most, now)).await
     }
 
     async fn stage(&self, upload: NewUpload, settled: Vec<(i64, Span, Settling)>, now: Millis) -> Result<i64, SpoolError> {

@@ -1,0 +1,173 @@
+//! A spool that counts what becomes of its records.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering::Relaxed},
+};
+
+use async_trait::async_trait;
+use tokio::sync::Notify;
+
+use crate::{
+    pipeline::Spooled,
+    record::Span,
+    store::spool::{
+        Backlog, Claim, Incoming, Millis, NewUpload, Part, Selection, Settling, Spool, SpoolError, SpoolRecords, SpoolState,
+        SpoolStatus, Step, StoredUpload, Taken, Transition,
+    },
+};
+
+/// A spool that counts what becomes of its records, and tells whoever waits for some. Clones are of the same one.
+#[derive(Clone)]
+pub struct Tallied {
+    spool: Arc<dyn Spool>,
+    counts: Arc<Spooled>,
+    changed: Arc<Notify>,
+}
+
+impl Tallied {
+    /// Counts from here on.
+    ///
+    /// # Errors
+    /// Where the spool cannot be read.
+    pub async fn new(spool: Arc<dyn Spool>) -> Result<Self, SpoolError> {
+        let status = spool.status().await?;
+        let counts = Spooled::default();
+        let open = SpoolState::ALL.into_iter().filter(|state| !state.is_final());
+        counts.before.store(open.map(|state| status.of(state)).sum(), Relaxed);
+        counts.unknown.store(status.of(SpoolState::Unknown), Relaxed);
+        Ok(Self { spool, counts: counts.into(), changed: Arc::default() })
+    }
+
+    /// The counts.
+    pub fn counts(&self) -> &Arc<Spooled> {
+        &self.counts
+    }
+
+    /// Waits until records were taken, or a person did something.
+    pub async fn changed(&self) {
+        self.changed.notified().await;
+    }
+
+    /// Something was decided about some of those that nobody had answered for, of which there were so many.
+    async fn known(&self, before: u64) -> Result<(), SpoolError> {
+        let left = self.spool.status().await?.of(SpoolState::Unknown);
+        self.counts.unknown.fetch_sub(before.saturating_sub(left), Relaxed);
+        self.changed.notify_one();
+        Ok(())
+    }
+
+    fn settled<'a>(&self, settled: impl IntoIterator<Item = (Span, &'a Settling)>) {
+        let add = |counter: &AtomicU64, records: u64| counter.fetch_add(records, Relaxed);
+        for (span, settling) in settled {
+            let records = u64::from(span.len());
+            match settling {
+                Settling::Succeeded(remark) => {
+                    add(&self.counts.succeeded, records);
+                    add(&self.counts.warned, if remark.is_some() { records } else { 0 });
+                }
+                Settling::Failed { .. } => {
+                    add(&self.counts.retries, 1);
+                }
+                Settling::Discarded(_) => {
+                    add(&self.counts.discarded, records);
+                }
+                Settling::Unknown(_) => {
+                    add(&self.counts.unknown, records);
+                }
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Spool for Tallied {
+    async fn take(&self, incoming: Vec<Incoming>, now: Millis) -> Result<Taken, SpoolError> {
+        let taken = self.spool.take(incoming, now).await?;
+        self.counts.taken.fetch_add(taken.records, Relaxed);
+        self.counts.known.fetch_add(taken.known, Relaxed);
+        self.changed.notify_one();
+        Ok(taken)
+    }
+
+    async fn forget(&self, partition: Option<&str>) -> Result<(), SpoolError> {
+        self.spool.forget(partition).await
+    }
+
+    async fn claim(&self, claim: Claim) -> Result<Vec<Part>, SpoolError> {
+        self.spool.claim(claim).await
+    }
+
+    async fn give_back(&self, parts: Vec<(i64, Span)>, now: Millis) -> Result<(), SpoolError> {
+        self.spool.give_back(parts, now).await
+    }
+
+    async fn due(&self, action: u32) -> Result<Option<Millis>, SpoolError> {
+        self.spool.due(action).await
+    }
+
+    async fn backlog(&self, action: u32) -> Result<Backlog, SpoolError> {
+        self.spool.backlog(action).await
+    }
+
+    async fn stage(&self, upload: NewUpload, settled: Vec<(i64, Span, Settling)>, now: Millis) -> Result<i64, SpoolError> {
+        let id = self.spool.stage(upload, settled.clone(), now).await?;
+        self.settled(settled.iter().map(|(_, span, settling)| (*span, settling)));
+        Ok(id)
+    }
+
+    async fn settle(&self, settled: Vec<(i64, Span, Settling)>, now: Millis) -> Result<(), SpoolError> {
+        self.spool.settle(settled.clone(), now).await?;
+        self.settled(settled.iter().map(|(_, span, settling)| (*span, settling)));
+        Ok(())
+    }
+
+    async fn step(&self, upload: i64, step: Step, now: Millis) -> Result<StoredUpload, SpoolError> {
+        let outcomes = step.outcomes.clone();
+        let stored = self.spool.step(upload, step, now).await?;
+        self.settled(outcomes.iter().map(|(span, settling)| (*span, settling)));
+        Ok(stored)
+    }
+
+    async fn uploads(&self) -> Result<Vec<StoredUpload>, SpoolError> {
+        self.spool.uploads().await
+    }
+
+    async fn lines(&self, upload: i64, lines: Span) -> Result<Vec<Part>, SpoolError> {
+        self.spool.lines(upload, lines).await
+    }
+
+    async fn records(&self, selection: Selection, after: (i64, u32), most: u32) -> Result<Vec<SpoolRecords>, SpoolError> {
+        self.spool.records(selection, after, most).await
+    }
+
+    async fn hurry(&self, selection: Selection, now: Millis) -> Result<u64, SpoolError> {
+        let unknown = self.spool.status().await?.of(SpoolState::Unknown);
+        let hurried = self.spool.hurry(selection, now).await?;
+        self.known(unknown).await?;
+        Ok(hurried)
+    }
+
+    async fn reserve(&self, selection: Selection, most: u32, now: Millis) -> Result<Vec<Part>, SpoolError> {
+        let unknown = self.spool.status().await?.of(SpoolState::Unknown);
+        let parts = self.spool.reserve(selection, most, now).await?;
+        self.known(unknown).await?;
+        Ok(parts)
+    }
+
+    async fn recover(&self, now: Millis) -> Result<(), SpoolError> {
+        self.spool.recover(now).await
+    }
+
+    async fn status(&self) -> Result<SpoolStatus, SpoolError> {
+        self.spool.status().await
+    }
+
+    async fn transitions(&self, after: i64, most: u32) -> Result<Vec<(i64, Transition)>, SpoolError> {
+        self.spool.transitions(after, most).await
+    }
+
+    async fn prune(&self, before: Millis) -> Result<u64, SpoolError> {
+        self.spool.prune(before).await
+    }
+}

@@ -1,0 +1,59 @@
+//! What became of records that are taken into a spool and reach their end from there, in this life of a pipeline.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use super::DestinationCounts;
+
+/// Counters of one spool; whoever changes the spool turns them.
+#[derive(Debug, Default)]
+pub struct Spooled {
+    /// In it when it was opened.
+    pub before: AtomicU64,
+    /// Taken.
+    pub taken: AtomicU64,
+    /// Known from an earlier run, and not taken a second time.
+    pub known: AtomicU64,
+    /// Delivered.
+    pub succeeded: AtomicU64,
+    /// Of the delivered, those with a remark.
+    pub warned: AtomicU64,
+    /// Given up.
+    pub discarded: AtomicU64,
+    /// Those that the connector did not answer for.
+    pub unknown: AtomicU64,
+    /// Parts that failed for now.
+    pub retries: AtomicU64,
+}
+
+/// What stands beside the counts of a destination that has a spool: read + carried + before = delivered + filtered + dead-lettered + elsewhere +
+/// known + pending. Where processors make several of one record, what was made is counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SpoolCounts {
+    /// Records that were in the spool when it was opened.
+    pub before: u64,
+    /// Records that had been taken before, by a run that ended before it could acknowledge them.
+    pub known: u64,
+    /// Records that are in it now.
+    pub open: u64,
+}
+
+impl Spooled {
+    /// Records that have reached no end.
+    pub fn open(&self) -> u64 {
+        let ended = self.succeeded.load(Relaxed) + self.discarded.load(Relaxed);
+        (self.before.load(Relaxed) + self.taken.load(Relaxed)).saturating_sub(ended)
+    }
+
+    /// What a destination comes to, of which so far it was counted what went into the spool.
+    pub(super) fn settle(&self, counts: &mut DestinationCounts) {
+        let of = |counter: &AtomicU64| counter.load(Relaxed);
+        let open = self.open();
+        counts.pending += open;
+        counts.delivered = of(&self.succeeded);
+        counts.warned = of(&self.warned);
+        counts.dead_lettered += of(&self.discarded);
+        counts.unknown += of(&self.unknown);
+        counts.retries += of(&self.retries);
+        counts.spool = Some(SpoolCounts { before: of(&self.before), known: of(&self.known), open });
+    }
+}

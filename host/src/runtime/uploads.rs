@@ -1,0 +1,412 @@
+//! Destinations that take files: the spool in front of each, its engine, and the schedule by which files are made.
+//!
+//! They live as long as their pipeline does, over all of its starts: what is in a spool goes on while the source is down, and after it has ended.
+
+use std::{
+    collections::HashMap,
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinHandle,
+};
+
+use super::{StartError, components::Components, life::Means};
+use crate::{
+    bulk::{BulkError, BulkPolicy, Component, Engine, Intake, Letters, Order, Parts, Shaped, Staging, Stand, Tallied},
+    clock::Clock,
+    config::{Schedule, Zone},
+    pipeline::{Destination, DestinationError, Gate, Outlet, PipelineError, Policy, Spooled, Stopping, Timetable, Uploads},
+    plan::{PlannedPipeline, Until},
+    store::{
+        DeadLetter, Kept, Settled, SqliteStore, Store, StoreError,
+        spool::{Millis, Spool, SpoolError, SqliteSpool},
+    },
+};
+
+/// The shortest time between two moments at which files are made.
+const LEAST: Duration = Duration::from_secs(1);
+
+/// How often it is looked for what is too old to be kept.
+const PRUNED: Duration = Duration::from_secs(600);
+
+/// How long nothing is looked at, at the most: the time of day may jump.
+const NAP: Duration = Duration::from_secs(60);
+
+/// The destinations of a pipeline that take files, by id.
+#[derive(Clone, Default)]
+pub(super) struct Spools(HashMap<Arc<str>, Arc<Uploading>>);
+
+/// One destination that takes files.
+pub(super) struct Uploading {
+    pipeline: Arc<str>,
+    destination: Destination,
+    uploads: Arc<Uploads>,
+    until: Until,
+    spool: Tallied,
+    intake: Intake,
+    folder: PathBuf,
+    gate: Gate,
+    clock: Clock,
+    components: Components,
+    /// How one tells the engine that runs.
+    orders: Mutex<Option<mpsc::Sender<Order>>>,
+    rest: watch::Sender<Rest>,
+}
+
+/// Whether there is anything left that goes on by itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+enum Rest {
+    /// There is.
+    #[default]
+    Moving,
+    /// There is not: all is settled, or waits for a person.
+    Done,
+    /// There is, and it does not go on.
+    Stuck(Arc<str>),
+}
+
+/// Writes dead letters of one pipeline.
+struct Given {
+    kept: Arc<Kept<SqliteStore>>,
+    pipeline: Arc<str>,
+}
+
+#[async_trait]
+impl Letters for Given {
+    async fn give_up(&self, letters: Vec<DeadLetter>) -> Result<(), StoreError> {
+        self.kept.settle(&self.pipeline, Arc::new(Settled::new(None, letters))).await
+    }
+}
+
+/// Engines that run.
+pub(super) struct Engines {
+    running: Vec<JoinHandle<()>>,
+    end: watch::Sender<bool>,
+}
+
+impl Spools {
+    /// Opens those of a pipeline. `again` tells that what they take was given up once.
+    pub async fn open(
+        means: &Means,
+        planned: &PlannedPipeline,
+        gate: impl Fn(&str) -> Gate,
+        again: bool,
+    ) -> Result<Self, StartError> {
+        let mut spools = HashMap::new();
+        for destination in &planned.destinations {
+            let Some(uploads) = &destination.uploads else { continue };
+            let id = destination.id.clone();
+            let failed = |cause: BulkError| StartError::Uploads {
+                pipeline: planned.id.clone(),
+                destination: destination.id.clone(),
+                cause,
+            };
+            let mut destination = destination.clone();
+            means.keep(&planned.id, &id, &mut destination.opening);
+            let opened = Uploading::open(means, &planned.id, destination, uploads.clone(), gate(&id), again).await;
+            spools.insert(id, Arc::new(opened.map_err(failed)?));
+        }
+        Ok(Self(spools))
+    }
+
+    /// The entrance of a destination's spool, where it has one.
+    pub fn entrance(&self, destination: &Destination) -> Option<Outlet> {
+        let uploading = self.0.get(&destination.id)?;
+        let far = Arc::new(uploading.intake.clone());
+        Some(Outlet::spool(destination.clone(), far, uploading.spool.counts().clone()))
+    }
+
+    /// What became of records in a destination's spool, where it has one.
+    pub fn counts(&self, destination: &str) -> Option<Arc<Spooled>> {
+        self.0.get(destination).map(|uploading| uploading.spool.counts().clone())
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The destinations, and how many records are in the spool of each.
+    pub fn left(&self) -> impl Iterator<Item = (&str, u64)> {
+        self.0.iter().map(|(id, uploading)| (&**id, uploading.spool.counts().open()))
+    }
+
+    /// Begins to work on what is in them.
+    pub fn begin(&self, kept: &Arc<Kept<SqliteStore>>, stop: &watch::Receiver<Stopping>) -> Engines {
+        let (end, ended) = watch::channel(false);
+        let serve = |uploading: &Arc<Uploading>| {
+            let letters = Arc::new(Given { kept: kept.clone(), pipeline: uploading.pipeline.clone() });
+            tokio::spawn(uploading.clone().serve(letters, stop.clone(), ended.clone()))
+        };
+        Engines { running: self.0.values().map(serve).collect(), end }
+    }
+
+    /// After the source has ended: waits until somebody says that it is enough or, where that is wanted, nothing goes on by itself any more.
+    pub async fn until_done(&self, stop: &mut watch::Receiver<Stopping>) -> Option<PipelineError> {
+        let settled = async {
+            for uploading in self.0.values() {
+                let mut rest = uploading.rest.subscribe();
+                // The sender is its own.
+                let rest = match rest.wait_for(|rest| uploading.until.settled && *rest != Rest::Moving).await {
+                    Ok(rest) => rest.clone(),
+                    Err(_) => continue,
+                };
+                if let Rest::Stuck(why) = rest {
+                    let Destination { id, connector, .. } = &uploading.destination;
+                    let cause = DestinationError::Paused { why };
+                    return Some(PipelineError::Destination { id: id.clone(), connector: connector.title(), cause });
+                }
+            }
+            None
+        };
+        if self.0.is_empty() {
+            return None;
+        }
+        tokio::select! {
+            biased;
+            // Where the sender is gone, nobody wants it any more.
+            _asked = stop.wait_for(|stop| *stop != Stopping::No) => None,
+            error = settled => error,
+        }
+    }
+}
+
+impl Engines {
+    /// Lets them finish the calls that are under way.
+    pub async fn end(self) {
+        self.end.send_replace(true);
+        for running in self.running {
+            if let Err(error) = running.await {
+                tracing::error!("bulk delivery ended unexpectedly: {error}");
+            }
+        }
+    }
+}
+
+impl Uploading {
+    async fn open(
+        means: &Means,
+        pipeline: &Arc<str>,
+        destination: Destination,
+        uploads: Arc<Uploads>,
+        gate: Gate,
+        again: bool,
+    ) -> Result<Self, BulkError> {
+        let folder = means.spools.join(&**pipeline).join(&*destination.id);
+        let (path, most) = (folder.join("spool.db"), uploads.keys.uploads.spool.max_bytes);
+        let opened = tokio::task::spawn_blocking(move || SqliteSpool::open(&path, most)).await;
+        let spool = opened.map_err(|error| BulkError::Ended(error.to_string()))?.map_err(SpoolError::from)?;
+        spool.recover(means.clock.millis()).await?;
+        let components = Components::new(folder.join("components"));
+        components.keep(&destination.connector).await?;
+        let used = spool.uploads().await?.into_iter().map(|upload| upload.digest);
+        components.keep_only(used.chain([destination.connector.digest.as_str().into()]).collect()).await?;
+        let spool = Tallied::new(Arc::new(spool)).await?;
+        let intake = Intake {
+            title: destination.connector.title().into(),
+            spool: spool.clone(),
+            action: uploads.action,
+            version: uploads.version.clone(),
+            again,
+            opening: destination.opening.clone(),
+            clock: means.clock.clone(),
+        };
+        Ok(Self {
+            pipeline: pipeline.clone(),
+            destination,
+            uploads,
+            until: means.until,
+            spool,
+            intake,
+            folder,
+            gate,
+            clock: means.clock.clone(),
+            components,
+            orders: Mutex::default(),
+            rest: watch::Sender::default(),
+        })
+    }
+
+    fn orders(&self) -> MutexGuard<'_, Option<mpsc::Sender<Order>>> {
+        self.orders.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Works on what is in the spool until it is told to end; what goes wrong is tried again.
+    async fn serve(self: Arc<Self>, letters: Arc<Given>, stop: watch::Receiver<Stopping>, ended: watch::Receiver<bool>) {
+        let mut failures = 0;
+        loop {
+            let began = self.clock.elapsed();
+            let Err(error) = self.work(&letters, &stop, &ended).await else { return };
+            let lasted = self.clock.elapsed().saturating_sub(began);
+            failures = if lasted > Policy::OUTAGE.max_delay { 1 } else { failures + 1 };
+            let wait = Policy::OUTAGE.wait(failures, &self.clock);
+            let (pipeline, destination, hint) = (&self.pipeline, &self.destination.id, error.hint());
+            tracing::error!(%pipeline, %destination, hint, "uploads go on in {wait:?}: {error}");
+            self.rest.send_replace(Rest::Stuck(error.to_string().into()));
+            tokio::select! {
+                biased;
+                () = told(stop.clone(), ended.clone()) => return,
+                () = self.clock.sleep(wait) => {}
+            }
+        }
+    }
+
+    /// One engine, from its beginning to its end.
+    async fn work(
+        &self,
+        letters: &Arc<Given>,
+        stop: &watch::Receiver<Stopping>,
+        ended: &watch::Receiver<bool>,
+    ) -> Result<(), BulkError> {
+        self.spool.recover(self.clock.millis()).await?;
+        let engine = Engine::new(self.parts(letters).await?);
+        let stand = engine.watch();
+        let (orders, taken) = mpsc::channel(16);
+        *self.orders() = Some(orders.clone());
+        let mut running = tokio::spawn(engine.run(taken));
+        let driven = tokio::select! {
+            biased;
+            () = told(stop.clone(), ended.clone()) => Ok(()),
+            driven = self.drive(orders, stand) => driven,
+        };
+        // Nobody tells it anything any more: it finishes the calls that are under way.
+        *self.orders() = None;
+        let mut stop = stop.clone();
+        let finished = tokio::select! {
+            biased;
+            finished = &mut running => finished.map_err(|error| BulkError::Ended(error.to_string()))?,
+            _now = stop.wait_for(|stop| *stop == Stopping::Now) => {
+                running.abort();
+                Ok(())
+            }
+        };
+        finished.and(driven)
+    }
+
+    async fn parts(&self, letters: &Arc<Given>) -> Result<Parts, BulkError> {
+        let Destination { id, connector, opening, delivery, .. } = &self.destination;
+        let action = self.uploads.action;
+        let far = |connector| {
+            let component = Component { connector, opening: opening.clone() };
+            Arc::new(Shaped { component, format: delivery.format.clone() }) as Arc<dyn crate::bulk::BulkFar>
+        };
+        let mut earlier = Vec::new();
+        for upload in self.spool.uploads().await?.into_iter().filter(|upload| *upload.digest != *connector.digest) {
+            if !earlier.contains(&upload.digest) {
+                earlier.push(upload.digest);
+            }
+        }
+        let mut fars = Vec::new();
+        for digest in earlier {
+            fars.push(far(self.components.load(&digest, connector, &self.destination.opening).await?));
+        }
+        let folder = self.folder.join("staged").join(action.to_string());
+        let staging = tokio::task::spawn_blocking(move || Staging::open(&folder)).await;
+        Ok(Parts {
+            destination: id.clone(),
+            action,
+            far: far(connector.clone()),
+            earlier: fars,
+            spool: Arc::new(self.spool.clone()),
+            staging: staging.map_err(|error| BulkError::Ended(error.to_string()))??,
+            letters: letters.clone(),
+            policy: BulkPolicy::of(&self.uploads.keys.uploads, delivery),
+            clock: self.clock.clone(),
+            gate: self.gate.clone(),
+        })
+    }
+
+    /// Has files made when the schedule says so, until the engine ends.
+    async fn drive(&self, orders: mpsc::Sender<Order>, mut stand: watch::Receiver<Stand>) -> Result<(), BulkError> {
+        let (mut fired, mut pruned) = (None, None);
+        let mut gate = self.gate.watch();
+        loop {
+            let elapsed = self.clock.elapsed();
+            if pruned.is_none_or(|pruned| elapsed >= pruned) {
+                let history: Duration = self.uploads.keys.uploads.spool.history.into();
+                self.spool.prune(self.clock.millis().saturating_sub(millis(history))).await?;
+                pruned = Some(elapsed + PRUNED);
+            }
+            gate.borrow_and_update();
+            // Before it is looked what there is: what an upload leaves is in the spool before it is told of.
+            let now = stand.borrow_and_update().clone();
+            let due = self.due(fired).await?;
+            self.rests(&now, due.is_none()).await?;
+            let wait = due.map(|at| at.saturating_sub(self.clock.millis()));
+            if wait == Some(0) && !now.firing {
+                if orders.send(Order::Fire).await.is_err() {
+                    return Ok(());
+                }
+                fired = Some(self.clock.millis());
+                continue;
+            }
+            let nap = wait.filter(|_| !now.firing).map_or(NAP, |wait| Duration::from_millis(wait).min(NAP));
+            tokio::select! {
+                () = self.clock.sleep(nap) => {}
+                () = self.spool.changed() => {}
+                // The gate's sender is its own.
+                _changed = gate.changed() => {}
+                changed = stand.changed() => if changed.is_err() {
+                    return Ok(());
+                },
+            }
+        }
+    }
+
+    /// When files are to be made next, where there is anything to make them of.
+    async fn due(&self, fired: Option<Millis>) -> Result<Option<Millis>, SpoolError> {
+        let backlog = self.spool.backlog(self.uploads.action).await?;
+        let timetable = match self.until.now {
+            true => &Timetable { schedule: Schedule::Realtime, zone: Zone::default() },
+            false => &self.uploads.timetable,
+        };
+        let keys = &self.uploads.keys;
+        // What could go into no file when some were made last waits for the moment after that.
+        let scheduled = |at: Millis| timetable.after(at.max(fired.unwrap_or_default())).unwrap_or(Millis::MAX);
+        let waiting = backlog.oldest.map(|oldest| {
+            let enough = keys.max_records.is_some_and(|most| backlog.records >= u64::from(most))
+                || keys.max_bytes.is_some_and(|most| backlog.bytes >= most.bytes());
+            let late = keys.max_delay.map(|most| oldest.saturating_add(most.millis()));
+            let soonest = if enough { 0 } else { scheduled(oldest) };
+            soonest.min(late.unwrap_or(Millis::MAX))
+        });
+        let due = waiting.into_iter().chain(backlog.failed.map(scheduled)).min();
+        Ok(due.map(|at| at.max(fired.map_or(0, |fired| fired.saturating_add(millis(LEAST))))))
+    }
+
+    /// Tells whether anything goes on by itself.
+    async fn rests(&self, stand: &Stand, nothing_due: bool) -> Result<(), SpoolError> {
+        let held = stand.held as u64;
+        let idle = nothing_due && !stand.firing && stand.in_flight == 0 && self.spool.status().await?.uploads == held;
+        let pause = self.gate.state().pause.filter(|pause| !pause.by_hand);
+        let rest = match (idle, pause) {
+            (true, _) => Rest::Done,
+            (false, Some(pause)) => Rest::Stuck(pause.why),
+            (false, None) => Rest::Moving,
+        };
+        self.rest.send_if_modified(|was| {
+            let changed = *was != rest;
+            *was = rest;
+            changed
+        });
+        Ok(())
+    }
+}
+
+fn millis(duration: Duration) -> Millis {
+    Millis::try_from(duration.as_millis()).unwrap_or(Millis::MAX)
+}
+
+/// Waits until it is time to end.
+async fn told(mut stop: watch::Receiver<Stopping>, mut ended: watch::Receiver<bool>) {
+    // Where a sender is gone, nobody wants it any more.
+    tokio::select! {
+        _asked = stop.wait_for(|stop| *stop != Stopping::No) => {}
+        _ended = ended.wait_for(|ended| *ended) => {}
+    }
+}
