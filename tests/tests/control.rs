@@ -339,6 +339,49 @@ fn what_is_in_flight_for_longer_than_the_shutdown_timeout_is_left_and_told() {
 }
 
 #[test]
+fn a_processor_that_hangs_does_not_keep_a_host_from_stopping() {
+    let scratch = Scratch::new().unwrap();
+    let hangs = json!({
+        "id": "hangs",
+        "component": component("guest-hostile-processor").unwrap(),
+        "settings": {"act": "sleep"},
+        "limits": {"time": {"transform": "1h"}},
+    });
+    append(&scratch, "before", "a\nb\n");
+    append(&scratch, "own", "a\nb\n");
+    let mut before = pipeline(&scratch, "before", &[("out", "")]);
+    before["processors"] = json!([hangs]);
+    let mut own = pipeline(&scratch, "own", &[("out", ""), ("other", "")]);
+    own["destinations"][0]["processors"] = json!([hangs]);
+    let file = json!({"version": 1, "shutdown-timeout": "200ms", "pipelines": [before, own]});
+    scratch.write("pipeline.yaml", file.to_string()).unwrap();
+    let mut host = Host::start(&scratch, "pipeline.yaml").unwrap();
+    host.delivered("own", 1, 2).unwrap();
+    host.until(|host| Ok(host.status("before")?["read"].as_u64() >= Some(1))).unwrap();
+    host.signal("TERM").unwrap();
+    let ran = host.ended().unwrap();
+    assert_eq!(ran.code, Some(1), "{}", ran.stderr);
+    let told = |whose: &str| {
+        ran.stderr.contains(&format!("stopped at once, since shutdown-timeout (200ms) is over: pending are {whose}"))
+    };
+    assert!(told("2 of out"), "{}", ran.stderr);
+    let pipelines = &ran.json().unwrap()["pipelines"];
+    // Nothing is read ahead of what all destinations have before them.
+    for (pipeline, destination, read, delivered) in [(0, 0, 1, 0), (1, 0, 2, 0), (1, 1, 2, 2)] {
+        let counts = &pipelines[pipeline]["destinations"][destination];
+        assert_eq!((&pipelines[pipeline]["read"], &counts["delivered"]), (&json!(read), &json!(delivered)), "{counts}");
+        assert_eq!(counts["pending"], json!(read - delivered), "{counts}");
+    }
+
+    // Nothing is lost.
+    write(&scratch, &[pipeline(&scratch, "before", &[("out", "")]), pipeline(&scratch, "own", &[("out", ""), ("other", "")])]);
+    let mut host = Host::start(&scratch, "pipeline.yaml").unwrap();
+    host.delivered("before", 0, 2).unwrap();
+    host.delivered("own", 0, 2).unwrap();
+    assert_eq!((handed(&scratch, "before-out").as_str(), handed(&scratch, "own-out").as_str()), ("a,b", "a,b"));
+}
+
+#[test]
 fn a_run_with_nothing_left_but_what_is_paused_ends_with_1_and_names_it() {
     let scratch = Scratch::new().unwrap();
     append(&scratch, "shop", "a\nb\n");
