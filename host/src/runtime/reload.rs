@@ -110,7 +110,14 @@ impl Lives {
         if !shared {
             // What the old ones were given last is kept by now, and the new ones go on with it.
             self.tokens().broker.settled().await;
-            tokens.broker.open(Arc::new(store.clone())).await.map_err(|error| unsaid(error.into()))?;
+            tokens.broker.open(Arc::new(store.clone())).await.map_err(|error| {
+                let stopped: Vec<&str> = leaving.iter().map(|life| &*life.planned.id).collect();
+                let error = StartError::from(error);
+                Refused {
+                    what: format!("{error}; stopped by now, and not started again: {}", stopped.join(", ")),
+                    hint: Some(format!("{}; then ask for a reload again", error.hint())),
+                }
+            })?;
         }
         if self.is_ending() {
             return Err(Refused { what: "the host was asked to stop meanwhile".into(), hint: None });
