@@ -4,7 +4,8 @@
 
 use std::{fs, os::unix::fs::PermissionsExt};
 
-use wharf_tests::{Ran, Scratch, component, issuer::Issuer};
+use serde_json::{Value, json};
+use wharf_tests::{Ran, Scratch, component, host::Host, issuer::Issuer};
 
 /// Runs a keeper that asks for a token of a provider with a refresh token, under the key in a file.
 fn run(scratch: &Scratch, issuer: &Issuer, key: Option<&str>) -> Ran {
@@ -90,4 +91,49 @@ fn a_refresh_token_without_a_key_file_is_refused_with_the_line_that_makes_one() 
     );
     assert_eq!(issuer.asked().len(), 0);
     assert!(!scratch.path(".wharf").exists());
+}
+
+#[test]
+fn a_reload_swaps_the_pipelines_of_a_provider_that_changed_and_no_others() {
+    let (scratch, issuer) = (Scratch::new().unwrap(), Issuer::start().unwrap());
+    let keeper = component("guest-keeper").unwrap();
+    scratch.write("secret", "client-secret").unwrap();
+    let pipeline = |id: &str, grants: Value| {
+        json!({
+            "id": id,
+            "source": {"kind": "file", "path": format!("{id}.txt"), "format": "lines", "follow": true},
+            "batch": {"delay": "10ms"},
+            "dead-letters": {"window": 0},
+            "destinations": [{"id": "d", "component": keeper, "grants": grants}],
+        })
+    };
+    let write = |client: &str| {
+        let secret = json!({"file": "secret"});
+        let provider = json!({"id": "crm", "kind": "client-credentials", "token-url": issuer.url(), "client-id": client, "client-secret": secret});
+        let pipelines = json!([pipeline("with", json!({"tokens": ["crm"]})), pipeline("without", json!({}))]);
+        scratch.write("pipeline.yaml", json!({"version": 1, "tokens": [provider], "pipelines": pipelines}).to_string()).unwrap();
+    };
+    for id in ["with", "without"] {
+        scratch.write(&format!("{id}.txt"), "token crm\n").unwrap();
+    }
+    write("us");
+    let mut host = Host::start(&scratch, "pipeline.yaml").unwrap();
+    // The keeper rejects every record, with what it got.
+    let given_up = |host: &Host, records: u64| {
+        let done = |id| Ok::<_, anyhow::Error>(host.status(id)?["destinations"][0]["dead_lettered"] == records);
+        Ok(done("with")? && done("without")?)
+    };
+    host.until(|host| given_up(host, 1)).unwrap();
+    assert_eq!(host.ask(&["reload"]).unwrap()["unchanged"], json!(["with", "without"]));
+    write("others");
+    let reloaded = host.ask(&["reload"]).unwrap();
+    assert_eq!((&reloaded["changed"], &reloaded["unchanged"]), (&json!(["with"]), &json!(["without"])), "{}", host.log());
+    for id in ["with", "without"] {
+        scratch.write(&format!("{id}.txt"), "token crm\ntoken crm\n").unwrap();
+    }
+    host.until(|_| Ok(issuer.asked().len() == 2)).unwrap();
+    let asked: Vec<String> = issuer.asked().into_iter().map(|asked| asked.authorization).collect();
+    assert!(asked.iter().all(|asked| asked.starts_with("Basic ")) && asked[0] != asked[1], "{asked:?}");
+    host.signal("TERM").unwrap();
+    assert_eq!(host.ended().unwrap().code, Some(0));
 }
