@@ -1,5 +1,6 @@
 //! The program's commands: a file each. They print, and do nothing else that the library could do.
 
+mod build;
 mod check;
 mod checkpoints;
 mod conform;
@@ -7,6 +8,7 @@ mod dead_letters;
 mod graph;
 mod inspect;
 mod logging;
+mod new;
 mod operate;
 mod progress;
 mod report;
@@ -140,6 +142,36 @@ enum Command {
     },
     /// Prints the JSON Schema of the pipeline file.
     Schema,
+    /// Writes a crate to begin with: a connector that builds, passes its own tests and runs.
+    ///
+    /// The SDK's sources are written beside it, in `sdk/`.
+    New {
+        /// Its folder, made where there is none. The last part is the connector's name: lower-case letters, digits and hyphens.
+        name: PathBuf,
+        /// What it is.
+        #[arg(long, value_enum, default_value_t)]
+        kind: new::Kind,
+        /// The folder of the crate `wharf-sdk`, such as `guest-sdk` of a checkout, in place of the SDK that this program has.
+        #[arg(long, value_name = "PATH")]
+        sdk: Option<PathBuf>,
+        /// What to print on standard output.
+        #[arg(long, value_enum, default_value_t)]
+        output: Output,
+    },
+    /// Builds the component of a connector's crate: cargo, with the right target and flags.
+    ///
+    /// Exit code 1 where it does not build, 2 where something is missing.
+    Build {
+        /// The crate's folder.
+        #[arg(default_value = ".")]
+        folder: PathBuf,
+        /// Builds as soon as can be, and not as small and fast as can be.
+        #[arg(long)]
+        quick: bool,
+        /// What to print on standard output.
+        #[arg(long, value_enum, default_value_t)]
+        output: Output,
+    },
     /// Writes the contract, with the WASI packages that this host serves, for the tools of another language.
     ///
     /// In the folder stand `world.wit`, which is yours, and `deps/` with a folder for each package, as `wasm-tools`, `componentize-py` and `jco`
@@ -192,6 +224,7 @@ impl Command {
     fn output(&self) -> Output {
         match self {
             Self::Run { output, .. } | Self::Inspect { output, .. } | Self::Wit { output, .. } => *output,
+            Self::New { output, .. } | Self::Build { output, .. } => *output,
             Self::Check { output, .. } => output.output(),
             Self::Status { on } | Self::Pause { on, .. } | Self::Resume { on, .. } | Self::Reload { on } => on.output,
             Self::DeadLetters { command } => command.output(),
@@ -243,6 +276,8 @@ pub fn main() -> ExitCode {
             Command::DeadLetters { command } => command.run(&logging).await,
             Command::Checkpoints { command } => command.run().await,
             Command::Schema => schema::schema(),
+            Command::New { name, kind, sdk, output } => new::new(&name, kind, sdk.as_deref(), output),
+            Command::Build { folder, quick, output } => build::build(&folder, quick, output),
             Command::Wit { folder, force, output } => wit::wit(&folder, force, output),
         }
     });

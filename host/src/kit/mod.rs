@@ -4,7 +4,9 @@
 //! Nothing here touches what a running host needs: these are the commands of somebody who writes a connector, as a library. What of the
 //! project they hand out is embedded in the program, so that it needs no checkout.
 
+pub mod build;
 pub mod folder;
+pub mod new;
 pub mod wit;
 
 use thiserror::Error;
@@ -15,15 +17,26 @@ use thiserror::Error;
 pub struct Trouble {
     what: String,
     hint: Option<String>,
+    failed: bool,
 }
 
 impl Trouble {
     pub(crate) fn new(what: impl Into<String>) -> Self {
-        Self { what: what.into(), hint: None }
+        Self { what: what.into(), hint: None, failed: false }
     }
 
     pub(crate) fn hint_of(what: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self { what: what.into(), hint: Some(hint.into()) }
+        Self { what: what.into(), hint: Some(hint.into()), failed: false }
+    }
+
+    /// It was begun, and came to nothing.
+    pub(crate) fn failed(what: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { failed: true, ..Self::hint_of(what, hint) }
+    }
+
+    /// Whether something was begun and came to nothing, rather than refused.
+    pub fn is_failure(&self) -> bool {
+        self.failed
     }
 
     /// What to do about it.
