@@ -7,8 +7,8 @@ use std::{
 };
 
 use wharf_sdk::{
-    Batch, BulkDestination, Context, Descriptor, Failure, Found, Lines, Parameters, Receipt, Redelivery, Upload, Uploaded,
-    export_bulk,
+    Batch, BulkDestination, Context, Descriptor, Failure, Found, Lines, Parameters, Receipt,
+    Redelivery, Upload, Uploaded, export_bulk,
 };
 
 /// What an operator sets.
@@ -35,19 +35,29 @@ impl BulkDestination for {{Type}} {
             // The same upload is the same file, however often it comes, and whether it is there can be seen.
             .redelivery(Redelivery::Idempotent)
             .reconciles()
-            .request("directory", "{directory}", "uploads are written there: grant it read-write")
+            .request(
+                "directory",
+                "{directory}",
+                "uploads are written there: grant it read-write",
+            )
     }
 
     fn open(config: Config, _: Context) -> Result<Self, Failure> {
-        Ok(Self { directory: config.directory.into() })
+        Ok(Self {
+            directory: config.directory.into(),
+        })
     }
 
     /// The line of each record. The host collects them into a file until it is worth an upload.
     fn transform(&mut self, batch: &Batch) -> Result<Lines, Failure> {
         Ok(Lines::each(batch, |record, line| {
-            let value = record.after().ok_or_else(|| Failure::rejected("the record has no value"))?;
+            let value = record
+                .after()
+                .ok_or_else(|| Failure::rejected("the record has no value"))?;
             if value.contains(&b'\n') {
-                return Err(Failure::rejected("the value has a line break, and a record is a line of the file"));
+                return Err(Failure::rejected(
+                    "the value has a line break, and a record is a line of the file",
+                ));
             }
             line.push(value);
             Ok(())
@@ -71,9 +81,15 @@ impl BulkDestination for {{Type}} {
     fn reconcile(&mut self, upload: &Upload) -> Result<Found<()>, Failure> {
         let whole = self.whole(upload);
         match fs::exists(&whole) {
-            Ok(true) => Ok(Found::Present(Uploaded::settled(upload, Receipt::all(upload)))),
+            Ok(true) => Ok(Found::Present(Uploaded::settled(
+                upload,
+                Receipt::all(upload),
+            ))),
             Ok(false) => Ok(Found::Absent),
-            Err(error) => Err(Failure::from_io(format_args!("look for {}", whole.display()), &error)),
+            Err(error) => Err(Failure::from_io(
+                format_args!("look for {}", whole.display()),
+                &error,
+            )),
         }
     }
 }
@@ -103,13 +119,20 @@ mod tests {
 
     use super::*;
 
-    /// A stand-in for the host, whose destination writes to a folder of the test's own.
-    fn harness(test: &str) -> (BulkHarness<{{Type}}>, PathBuf) {
-        let folder = env::temp_dir().join(format!("{{name}}-{test}-{}", process::id()));
+    /// A stand-in for the host.
+    type Host = BulkHarness<{{Type}}>;
+    const NAME: &str = env!("CARGO_PKG_NAME");
+
+    /// One whose destination writes to a folder of the test's own.
+    fn harness(test: &str) -> (Host, PathBuf) {
+        let folder = env::temp_dir().join(format!("{NAME}-{test}-{}", process::id()));
         // A process before this one may have had the same id.
         fs::remove_dir_all(&folder).ok();
         fs::create_dir_all(&folder).unwrap();
-        (BulkHarness::new().setting("directory", folder.to_str().unwrap()), folder)
+        (
+            Host::new().setting("directory", folder.to_str().unwrap()),
+            folder,
+        )
     }
 
     #[test]
@@ -120,15 +143,20 @@ mod tests {
         let file = lines.file("upload-1");
         assert!(matches!(harness.reconcile(&file), TestFound::Absent));
         harness.deliver(&file).assert_all_delivered();
-        harness.deliver(&file.clone().attempt(2)).assert_all_delivered();
+        harness
+            .deliver(&file.clone().attempt(2))
+            .assert_all_delivered();
         assert!(matches!(harness.reconcile(&file), TestFound::Present(_)));
-        assert_eq!(fs::read_to_string(folder.join("upload-1.txt")).unwrap(), "one\nthree\n");
+        assert_eq!(
+            fs::read_to_string(folder.join("upload-1.txt")).unwrap(),
+            "one\nthree\n"
+        );
         assert_eq!(fs::read_dir(&folder).unwrap().count(), 1);
     }
 
     #[test]
     fn a_directory_that_is_not_there_fails_the_upload() {
-        let harness = BulkHarness::<{{Type}}>::new().setting("directory", "/nowhere/at/all");
+        let harness = Host::new().setting("directory", "/nowhere/at/all");
         let file = harness.transform(&batch(["one"])).file("upload-1");
         assert!(harness.try_upload(&file).is_err());
     }

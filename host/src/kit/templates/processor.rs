@@ -1,6 +1,8 @@
 //! {{summary}}
 
-use wharf_sdk::{Batch, Context, Descriptor, Failure, Parameters, Processed, Processor, Step, export_processor};
+use wharf_sdk::{
+    Batch, Context, Descriptor, Failure, Parameters, Processed, Processor, Step, export_processor,
+};
 
 /// What an operator sets.
 #[derive(Debug, Parameters)]
@@ -31,10 +33,16 @@ impl Processor for {{Type}} {
     fn process(&mut self, batch: &Batch) -> Result<Processed, Failure> {
         Ok(Processed::each(batch, |record| {
             // A deletion has no value, and goes on.
-            let Some(value) = record.after() else { return Ok(Step::Keep) };
+            let Some(value) = record.after() else {
+                return Ok(Step::Keep);
+            };
             let trimmed = value.trim_ascii();
             if trimmed.len() as u64 > self.most {
-                return Err(Failure::rejected(format!("{} bytes, and `most` is {}", trimmed.len(), self.most)));
+                return Err(Failure::rejected(format!(
+                    "{} bytes, and `most` is {}",
+                    trimmed.len(),
+                    self.most
+                )));
             }
             Ok(match trimmed.len() {
                 0 => Step::Drop,
@@ -56,9 +64,12 @@ mod tests {
 
     use super::*;
 
+    /// A stand-in for the host.
+    type Host = ProcessorHarness<{{Type}}>;
+
     #[test]
     fn blanks_go_and_what_is_blank_is_dropped() {
-        let harness = ProcessorHarness::<{{Type}}>::new();
+        let harness = Host::new();
         let processing = harness.open().process(&batch(["one", "  two \n", " ", ""]));
         assert_eq!(processing.texts(), ["one", "two"]);
         processing.assert_filtered([2, 3]);
@@ -66,7 +77,7 @@ mod tests {
 
     #[test]
     fn a_value_that_is_too_long_fails_alone() {
-        let harness = ProcessorHarness::<{{Type}}>::new().setting("most", "3");
+        let harness = Host::new().setting("most", "3");
         let processing = harness.open().process(&batch(["one", "three", "two"]));
         processing.assert_failed(1, FailureKind::Rejected, "5 bytes, and `most` is 3");
         assert_eq!(processing.texts(), ["one", "two"]);

@@ -3,7 +3,8 @@
 use std::{fs::OpenOptions, io::Write, path::PathBuf};
 
 use wharf_sdk::{
-    Batch, Context, Descriptor, Destination, Failure, Order, Parameters, Receipt, Record, Redelivery, export_destination,
+    Batch, Context, Descriptor, Destination, Failure, Order, Parameters, Receipt, Record,
+    Redelivery, export_destination,
 };
 
 /// What an operator sets.
@@ -32,11 +33,17 @@ impl Destination for {{Type}} {
             .order(Order::Batch)
             .redelivery(Redelivery::Repeats)
             // What an operator has to grant; `{directory}` stands for that setting's value.
-            .request("directory", "{directory}", "records are appended to a file there: grant it read-write")
+            .request(
+                "directory",
+                "{directory}",
+                "records are appended to a file there: grant it read-write",
+            )
     }
 
     fn open(config: Config, _: Context) -> Result<Self, Failure> {
-        Ok(Self { path: PathBuf::from(config.directory).join(config.file) })
+        Ok(Self {
+            path: PathBuf::from(config.directory).join(config.file),
+        })
     }
 
     fn write(&mut self, batch: &Batch) -> Result<Receipt, Failure> {
@@ -54,18 +61,27 @@ impl Destination for {{Type}} {
             }
         }
         // One error for the whole batch: all of it is sent again. Delivered means that it is on disk.
-        let file = OpenOptions::new().append(true).create(true).open(&self.path);
+        let file = OpenOptions::new()
+            .append(true)
+            .create(true)
+            .open(&self.path);
         file.and_then(|mut file| file.write_all(&lines).and_then(|()| file.sync_data()))
-            .map_err(|error| Failure::from_io(format_args!("append to {}", self.path.display()), &error))?;
+            .map_err(|error| {
+                Failure::from_io(format_args!("append to {}", self.path.display()), &error)
+            })?;
         Ok(receipt.finish())
     }
 }
 
 /// What of a record is written.
 fn line<'a>(record: &Record<'a>) -> Result<&'a [u8], Failure> {
-    let value = record.after().ok_or_else(|| Failure::rejected("the record has no value"))?;
+    let value = record
+        .after()
+        .ok_or_else(|| Failure::rejected("the record has no value"))?;
     if value.contains(&b'\n') {
-        return Err(Failure::rejected("the value has a line break, and a record is a line of the file"));
+        return Err(Failure::rejected(
+            "the value has a line break, and a record is a line of the file",
+        ));
     }
     Ok(value)
 }
@@ -83,13 +99,20 @@ mod tests {
 
     use super::*;
 
-    /// A stand-in for the host, whose destination writes to a folder of the test's own.
-    fn harness(test: &str) -> (Harness<{{Type}}>, PathBuf) {
-        let folder = env::temp_dir().join(format!("{{name}}-{test}-{}", process::id()));
+    /// A stand-in for the host.
+    type Host = Harness<{{Type}}>;
+    const NAME: &str = env!("CARGO_PKG_NAME");
+
+    /// One whose destination writes to a folder of the test's own.
+    fn harness(test: &str) -> (Host, PathBuf) {
+        let folder = env::temp_dir().join(format!("{NAME}-{test}-{}", process::id()));
         // A process before this one may have had the same id.
         fs::remove_dir_all(&folder).ok();
         fs::create_dir_all(&folder).unwrap();
-        (Harness::new().setting("directory", folder.to_str().unwrap()), folder)
+        (
+            Host::new().setting("directory", folder.to_str().unwrap()),
+            folder,
+        )
     }
 
     #[test]
@@ -99,27 +122,36 @@ mod tests {
         session.write(&batch(["one", "two"])).assert_all_delivered();
         session.write(&batch(["three"])).assert_all_delivered();
         session.close().unwrap();
-        assert_eq!(fs::read_to_string(folder.join("records.txt")).unwrap(), "one\ntwo\nthree\n");
+        assert_eq!(
+            fs::read_to_string(folder.join("records.txt")).unwrap(),
+            "one\ntwo\nthree\n"
+        );
     }
 
     #[test]
     fn a_record_that_is_no_line_is_rejected_alone() {
         let (harness, folder) = harness("rejected");
         let answer = harness.open().write(&batch(["one", "two\nlines", "three"]));
-        answer.assert_delivered(0).assert_failed(1, FailureKind::Rejected).assert_delivered(2);
-        assert_eq!(fs::read_to_string(folder.join("records.txt")).unwrap(), "one\nthree\n");
+        answer
+            .assert_delivered(0)
+            .assert_failed(1, FailureKind::Rejected)
+            .assert_delivered(2);
+        assert_eq!(
+            fs::read_to_string(folder.join("records.txt")).unwrap(),
+            "one\nthree\n"
+        );
     }
 
     #[test]
     fn a_directory_that_is_not_there_fails_the_batch() {
-        let harness = Harness::<{{Type}}>::new().setting("directory", "/nowhere/at/all");
+        let harness = Host::new().setting("directory", "/nowhere/at/all");
         let answer = harness.open().write(&batch(["one"]));
         assert!(answer.failure().is_some());
     }
 
     #[test]
     fn a_setting_that_breaks_its_rule_is_named() {
-        let problems = Harness::<{{Type}}>::new().setting("file", "../elsewhere").check();
+        let problems = Host::new().setting("file", "../elsewhere").check();
         assert_eq!(problems[0].parameter, "file");
     }
 }
