@@ -9,7 +9,7 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use wharf_tests::{Scratch, checkout, page::blocks};
+use wharf_tests::{Ran, Scratch, checkout, component, page::blocks};
 
 #[test]
 fn the_contract_is_written_for_other_languages_as_the_manual_shows_it() {
@@ -52,4 +52,83 @@ fn sources(package: &str) -> PathBuf {
     let metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
     let found = metadata["packages"].as_array().unwrap().iter().find(|found| found["name"] == package).unwrap();
     Path::new(found["manifest_path"].as_str().unwrap()).parent().unwrap().to_owned()
+}
+
+#[test]
+fn what_a_component_costs_is_measured() {
+    let scratch = Scratch::new().unwrap();
+    let wasm = |package: &str| component(package).unwrap().display().to_string();
+    let bench =
+        |arguments: &[&str]| scratch.run(&[&["bench"], arguments, &["--seconds", "0", "--output", "json"]].concat()).unwrap();
+
+    let discard = wasm("wharf-discard");
+    let ran = bench(&[&discard, "--batch", "500", "--bytes", "100"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    let told = ran.json().unwrap();
+    assert_eq!((&told["call"], &told["batch"], &told["record_bytes"]), (&json!("write"), &json!(500), &json!(100)), "{told}");
+    assert_eq!((&told["failed"], &told["why"]), (&json!(0), &Value::Null));
+    assert!(told["records"].as_u64().unwrap() >= 1000 && told["memory_peak"].as_u64().unwrap() > 0, "{told}");
+    let (fuel, rate) = (told["fuel_per_record"].as_u64().unwrap(), told["records_per_second"].as_f64().unwrap());
+    assert!(fuel > 0 && rate > 0.0, "{told}");
+    for part in ["compile_seconds", "load_seconds", "open_seconds"] {
+        assert!(told["start"][part].as_f64().unwrap() > 0.0, "{told}");
+    }
+    // Fuel is the same on every machine: ten times the bytes cost more where they are looked at.
+    let each = |bytes: &str| bench(&[&wasm("wharf-mask"), "--set", "hash.0=/text", "--set", "salt=s", "--bytes", bytes]);
+    let (small, large) = (each("100"), each("1000"));
+    assert_eq!(small.code, Some(0), "{}", small.stderr);
+    let fuel = |ran: &Ran| ran.json().unwrap()["fuel_per_record"].as_u64().unwrap();
+    assert_eq!(small.json().unwrap()["call"], "process");
+    assert!(fuel(&large) > 2 * fuel(&small), "{} and {}", fuel(&small), fuel(&large));
+
+    let text = scratch.run(&["bench", &discard, "--seconds", "0"]).unwrap().stdout;
+    assert!(text.contains("write, 1,000 records of 250 bytes a call\n"), "{text}");
+    assert!(text.contains(" records a second, ") && text.contains("\n  start: "), "{text}");
+}
+
+#[test]
+fn a_component_is_measured_with_what_a_pipeline_file_grants_it() {
+    let scratch = Scratch::new().unwrap();
+    let file = component("wharf-file").unwrap().display().to_string();
+    let http = component("wharf-http").unwrap().display().to_string();
+    let without = scratch.run(&["bench", &http, "--seconds", "0"]).unwrap();
+    assert_eq!(without.code, Some(2), "{}", without.stderr);
+    assert!(
+        without.stderr.contains("error: ") && without.stderr.contains("`url`") && without.stderr.contains("hint: "),
+        "{}",
+        without.stderr
+    );
+    let denied = scratch.run(&["bench", &file, "--seconds", "0", "--set", "name=a.txt"]).unwrap();
+    assert_eq!(denied.code, Some(1), "{}", denied.stderr);
+    assert!(denied.stderr.contains("hint: grant it what it needs in a pipeline file"), "{}", denied.stderr);
+
+    let destination = |id: &str| {
+        json!({"id": id, "component": file, "settings": {"directory": "/out", "name": format!("{id}.txt")},
+            "grants": {"directories": [{"host": id, "guest": "/out", "access": "read-write"}]}})
+    };
+    fs::create_dir(scratch.path("one")).unwrap();
+    fs::create_dir(scratch.path("two")).unwrap();
+    let pipelines = json!({"version": 1, "pipelines": [{"id": "p", "source": {"kind": "generator", "count": 1},
+        "destinations": [destination("one"), destination("two")]}]});
+    scratch.write("p.yaml", pipelines.to_string()).unwrap();
+    let many = scratch.run(&["bench", &file, "--pipeline", "p.yaml"]).unwrap();
+    assert!(many.code == Some(2) && many.stderr.contains("hint: say which with `--id`: `one`, `two`"), "{}", many.stderr);
+    let more = ["--pipeline", "p.yaml", "--id", "two", "--seconds", "0", "--batch", "10", "--output", "json"];
+    let ran = scratch.run(&[&["bench", &*file], &more[..]].concat()).unwrap();
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    let told = ran.json().unwrap();
+    let lines = fs::read_to_string(scratch.path("two/two.txt")).unwrap().lines().count() as u64;
+    assert_eq!((&told["failed"], told["records"].as_u64()), (&json!(0), Some(lines)), "{told}");
+    assert!(!scratch.path("one/one.txt").exists());
+
+    let discard = component("wharf-discard").unwrap().display().to_string();
+    let other = scratch.run(&["bench", &discard, "--pipeline", "p.yaml"]).unwrap();
+    assert!(other.code == Some(2) && other.stderr.contains("error: p.yaml does not use "), "{}", other.stderr);
+
+    // What fails is measured too, and it is said.
+    let template = component("wharf-template").unwrap().display().to_string();
+    let failing =
+        scratch.run(&["bench", &template, "--set", "template={{/nowhere}}", "--seconds", "0", "--batch", "10"]).unwrap();
+    assert_eq!(failing.code, Some(0), "{}", failing.stderr);
+    assert!(failing.stdout.contains("note: 20 of 20 records failed: rejected: "), "{}", failing.stdout);
 }

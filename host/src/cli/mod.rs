@@ -1,5 +1,6 @@
 //! The program's commands: a file each. They print, and do nothing else that the library could do.
 
+mod bench;
 mod build;
 mod check;
 mod checkpoints;
@@ -172,6 +173,10 @@ enum Command {
         #[arg(long, value_enum, default_value_t)]
         output: Output,
     },
+    /// Measures a component: records a second, fuel and memory of a record, and what its start costs.
+    ///
+    /// Records are made up, and handed over one batch after another. Exit code 1 where the component fails at once or ends its instance.
+    Bench(bench::Bench),
     /// Writes the contract, with the WASI packages that this host serves, for the tools of another language.
     ///
     /// In the folder stand `world.wit`, which is yours, and `deps/` with a folder for each package, as `wasm-tools`, `componentize-py` and `jco`
@@ -230,6 +235,7 @@ impl Command {
             Self::DeadLetters { command } => command.output(),
             Self::Checkpoints { command } => command.output(),
             Self::Conform(options) => options.output(),
+            Self::Bench(given) => given.output,
             Self::Schema => Output::Json,
         }
     }
@@ -278,6 +284,7 @@ pub fn main() -> ExitCode {
             Command::Schema => schema::schema(),
             Command::New { name, kind, sdk, output } => new::new(&name, kind, sdk.as_deref(), output),
             Command::Build { folder, quick, output } => build::build(&folder, quick, output),
+            Command::Bench(given) => bench::bench(given).await,
             Command::Wit { folder, force, output } => wit::wit(&folder, force, output),
         }
     });

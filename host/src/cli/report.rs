@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::{DEAD_LETTERS, Output, REFUSED, SETTLED, STOPPED};
 use crate::{
     config::Place,
+    kit::Trouble,
     pipeline::{PipelineError, SpoolCounts},
     plan::PlanError,
     runtime::{Left, ProcessorOverview, Report, Used},
@@ -79,6 +80,19 @@ impl Refusal {
             print(&document);
         }
         REFUSED
+    }
+}
+
+impl From<Trouble> for Refusal {
+    fn from(trouble: Trouble) -> Self {
+        vec![trouble].into()
+    }
+}
+
+impl From<Vec<Trouble>> for Refusal {
+    fn from(troubles: Vec<Trouble>) -> Self {
+        let told = |trouble: &Trouble| Told { what: trouble.to_string(), hint: trouble.hint().map(str::to_owned), place: None };
+        Self(troubles.iter().map(told).collect())
     }
 }
 

@@ -8,13 +8,7 @@ use super::{
     Output, SETTLED,
     report::{self, Refusal},
 };
-use crate::kit::{Trouble, wit};
-
-impl From<Trouble> for Refusal {
-    fn from(trouble: Trouble) -> Self {
-        Self::with_hint(trouble.to_string(), trouble.hint().map(str::to_owned))
-    }
-}
+use crate::kit::wit;
 
 /// Writes the contract for another language's tools.
 pub fn wit(folder: &Path, force: bool, output: Output) -> Result<u8, Refusal> {

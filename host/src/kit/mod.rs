@@ -4,6 +4,7 @@
 //! Nothing here touches what a running host needs: these are the commands of somebody who writes a connector, as a library. What of the
 //! project they hand out is embedded in the program, so that it needs no checkout.
 
+pub mod bench;
 pub mod build;
 pub mod folder;
 pub mod new;
