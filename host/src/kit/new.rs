@@ -213,7 +213,7 @@ fn named(into: &Path) -> Result<String, Trouble> {
     let near: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' }).collect();
     let near = near.trim_matches(|c: char| c == '-' || c.is_ascii_digit());
     let hint = match near {
-        near if near.is_empty() => "a name is lower-case letters, digits and hyphens, such as `my-destination`".to_owned(),
+        "" => "a name is lower-case letters, digits and hyphens, such as `my-destination`".to_owned(),
         near if TAKEN.contains(&near) => format!("call it `{near}-destination`, say: `{near}` means something else to cargo"),
         near => format!("a name is lower-case letters, digits and hyphens, such as `{near}`"),
     };
