@@ -37,6 +37,29 @@ pub(crate) fn document(bytes: &[u8]) -> Result<&str, Fault> {
     Ok(&text[start..end])
 }
 
+/// What the document is where it is an object: a name and a value for each member, found in the one pass that checks it. `None` where it is
+/// something else, which is not looked at.
+pub(crate) fn object<'a>(bytes: &'a [u8], mut member: impl FnMut(&'a str, &'a str)) -> Result<Option<()>, Fault> {
+    let text = std::str::from_utf8(bytes).map_err(|error| Fault { what: "no UTF-8", at: error.valid_up_to() })?;
+    let start = bytes.iter().position(|byte| !matches!(byte, b' ' | b'\t' | b'\n' | b'\r')).unwrap_or_default();
+    let text = &text[start..];
+    if !text.starts_with('{') {
+        return Ok(None);
+    }
+    let fault = |fault: Fault| Fault { at: fault.at + start, ..fault };
+    let mut scanner = Scanner::inside(text);
+    while let Some(name) = scanner.name().map_err(fault)? {
+        let from = scanner.at;
+        scanner.value(1).map_err(fault)?;
+        member(&text[name], &text[from..scanner.at]);
+    }
+    scanner.blanks();
+    if scanner.at < text.len() {
+        return Err(fault(scanner.fault("more than one value")));
+    }
+    Ok(Some(()))
+}
+
 /// Reads JSON from its beginning on. In a text that was checked nothing fails.
 pub(crate) struct Scanner<'a> {
     bytes: &'a [u8],

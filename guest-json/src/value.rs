@@ -120,6 +120,23 @@ impl<'a> Json<'a> {
         scan::document(document).map(|text| Self(Node::Text(Cow::Borrowed(text))))
     }
 
+    /// The members of a document, checked from end to end; `None` where it is something else than an object. It is looked at once, where
+    /// [`Json::parse`] and [`Json::members`] look at it twice.
+    ///
+    /// # Errors
+    /// Where [`Json::parse`] fails.
+    pub fn members_of(document: &'a [u8]) -> Result<Option<Vec<(Name<'a>, Json<'a>)>>, Fault> {
+        let mut members = Vec::with_capacity(8);
+        let found = scan::object(document, |name, value| {
+            members.push((Name(Cow::Borrowed(name)), Json(Node::Text(Cow::Borrowed(value)))));
+        })?;
+        if found.is_none() {
+            // It may be nothing at all.
+            scan::document(document)?;
+        }
+        Ok(found.map(|()| members))
+    }
+
     /// A string.
     pub fn string(text: &str) -> Self {
         Self(Node::Text(Cow::Owned(quoted(text))))
@@ -458,6 +475,38 @@ mod tests {
         assert_eq!(value.set(&pointer("/g\"/x"), Json::null()).unwrap_err().to_string(), "`/g\"` is a number and has no members");
         assert_eq!(value.take(&pointer("")).unwrap().to_string(), expected);
         assert_eq!(value.to_string(), "null");
+    }
+
+    #[test]
+    fn members_are_found_in_one_pass_as_in_two() {
+        let deepest = format!("{{\"a\":{}{}}}", "[".repeat(200), "]".repeat(200));
+        let too_deep = format!("{{\"a\":{}{}}}", "[".repeat(201), "]".repeat(201));
+        for text in [
+            r#" { "a" : 1 , "b":{"c":[]},"\u0061":"x\"y" } "#,
+            "{}",
+            " {\t} ",
+            "{,}",
+            r#"{"a":1,}"#,
+            r#"{"a" 1}"#,
+            r#"{"a":1"#,
+            r#"{"a":1} {}"#,
+            r#"{"a":01}"#,
+            "[1]",
+            "[1",
+            "7",
+            "",
+            " ",
+            &deepest,
+            &too_deep,
+        ] {
+            let twice = Json::parse(text.as_bytes()).map(|mut json| json.members().cloned());
+            let once = Json::members_of(text.as_bytes());
+            match (&once, &twice) {
+                (Ok(once), Ok(twice)) => assert_eq!(format!("{once:?}"), format!("{twice:?}"), "{text}"),
+                (Err(_), Err(_)) => {}
+                _ => panic!("{text}: {once:?}, {twice:?}"),
+            }
+        }
     }
 
     #[test]

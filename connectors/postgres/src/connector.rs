@@ -9,9 +9,9 @@ use super::{
     client::{Connection, Error, Login, Refusal},
     progress::{Known, Owner, Position, Then},
     rows::{Rows, Unfit, wanted},
-    settings::{Config, Settings},
+    settings::{Config, Mode, Settings},
     table::{Table, Wanted},
-    writing,
+    writing::{self, Ahead},
 };
 
 /// Cuts that the host has settled and the database was not told of, at the most: what is beyond is told by nobody, and only kept longer.
@@ -247,9 +247,11 @@ impl Postgres {
                 *table = found.ok_or_else(|| Failure::transient(format!("{what}: the table {name} went away")))?;
             }
         }
-        let mut rows = Rows::default();
+        let (mut rows, mut ahead) = (Rows::default(), Ahead::default());
         for record in records.iter().filter_map(|record| batch.get(*record)) {
             match rows.add(settings, table, batch, record) {
+                // The server takes them in while the next ones are made.
+                Ok(()) if settings.config.mode == Mode::Append => ahead.send(connection, table, &rows).map_err(failed)?,
                 Ok(()) => {}
                 Err(Unfit::Rejected(why)) => done.refuse(receipt, batch, record.index(), unfit(&why)),
                 Err(Unfit::Column(column)) => {
@@ -260,8 +262,7 @@ impl Postgres {
                 }
             }
         }
-        let which: Vec<usize> = (0..rows.rows.len()).collect();
-        let refused = writing::write(connection, table, &rows, &which, settings.config.mode).map_err(failed)?;
+        let refused = writing::write(connection, table, &rows, ahead, settings.config.mode).map_err(failed)?;
         let mut is_refused = vec![false; rows.rows.len()];
         for (at, refusal) in refused {
             is_refused[at] = true;

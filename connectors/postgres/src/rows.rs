@@ -38,6 +38,8 @@ pub struct Rows {
     cells: Vec<Cell>,
     /// In the order of their records.
     pub rows: Vec<Row>,
+    /// The columns of the last record's members, in their order.
+    order: Vec<Option<usize>>,
 }
 
 /// Why a record becomes no row.
@@ -128,21 +130,19 @@ impl Rows {
                 "the record has no value: say in `columns` where a row comes from, or use `mode: upsert` to delete".into(),
             )
         })?;
-        let mut document = parsed(after)?;
-        let members = members(&mut document)?;
+        let members = members(after)?;
         let from = self.cells.len();
         let mut rest = Vec::new();
-        for (name, value) in members.drain(..) {
+        for (place, (name, mut value)) in members.into_iter().enumerate() {
             let text = name.text();
             let own = settings.config.rest.as_deref() == Some(&*text);
-            match table.by_name.get(&*text).filter(|_| !own) {
+            match self.column(table, place, &text).filter(|_| !own) {
                 Some(column) => {
                     // Of a member that is named twice, the last counts.
-                    if let Some(at) = self.cells[from..].iter().position(|cell| cell.column == *column) {
+                    if let Some(at) = self.cells[from..].iter().position(|cell| cell.column == column) {
                         self.cells.remove(from + at);
                     }
-                    let mut value = value;
-                    self.put_json(settings, table, *column, &mut value)?;
+                    self.put_json(settings, table, column, &mut value)?;
                 }
                 None if settings.config.rest.is_some() && !settings.config.widen => {
                     drop(text);
@@ -161,6 +161,21 @@ impl Rows {
             }
         }
         Ok(())
+    }
+
+    /// The column of a member. Mostly members stand in the order of the record before.
+    fn column(&mut self, table: &Table, place: usize, name: &str) -> Option<usize> {
+        if let Some(column) = self.order.get(place).copied().flatten()
+            && table.columns[column].name == name
+        {
+            return Some(column);
+        }
+        let column = table.by_name.get(name).copied();
+        if self.order.len() <= place {
+            self.order.resize(place + 1, None);
+        }
+        self.order[place] = column;
+        column
     }
 
     /// A cell of each column that the settings name.
@@ -259,11 +274,16 @@ fn parsed(after: &[u8]) -> Result<Json<'_>, Unfit> {
     parse(Part::After, after).map_err(|failure| Unfit::Rejected(failure.message().to_owned()))
 }
 
-fn members<'v, 'a>(document: &'v mut Json<'a>) -> Result<&'v mut Vec<(wharf_json::Name<'a>, Json<'a>)>, Unfit> {
-    let kind = document.kind();
-    document.members().ok_or_else(|| {
-        Unfit::Rejected(format!("the record is {kind}, which has no members for columns: say in `columns` where they come from"))
-    })
+fn members(after: &[u8]) -> Result<Vec<(wharf_json::Name<'_>, Json<'_>)>, Unfit> {
+    match Json::members_of(after) {
+        Ok(Some(members)) => Ok(members),
+        _ => {
+            let kind = parsed(after)?.kind();
+            Err(Unfit::Rejected(format!(
+                "the record is {kind}, which has no members for columns: say in `columns` where they come from"
+            )))
+        }
+    }
 }
 
 /// What columns a record asks for, of those that a table may be made or widened with.

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::{
-    client::{Blame, Connection, Error, Refusal},
+    client::{Blame, Connection, Error, PIECE, Refusal},
     rows::{Row, Rows},
     settings::Mode,
     sql::{copied, element, identifier},
@@ -13,14 +13,68 @@ use super::{
 /// Rows that the server refuses, by their place among the rows, and why.
 pub type Refused = Vec<(usize, Refusal)>;
 
-/// Writes rows into a table.
+/// Rows on their way into a table while later ones are still made: those that are like the first, by one `COPY`.
+#[derive(Debug, Default)]
+pub struct Ahead {
+    /// Those that were sent, once any was.
+    sent: Vec<usize>,
+    lines: Vec<u8>,
+}
+
+impl Ahead {
+    /// Sends the last row that was made, where it can be.
+    ///
+    /// # Errors
+    /// Where nothing can be written.
+    pub fn send(&mut self, connection: &mut Connection, table: &Table, rows: &Rows) -> Result<(), Error> {
+        let Some((at, row)) = rows.rows.len().checked_sub(1).and_then(|at| Some((at, rows.rows.get(at)?))) else { return Ok(()) };
+        match self.sent.first() {
+            Some(first) if rows.alike(row, &rows.rows[*first]) => {}
+            // A row of defaults has no line.
+            None if at == 0 && !rows.cells(row).is_empty() => {
+                connection.query(SAVEPOINT)?;
+                connection.begin_copy(&copy_into(table, rows, row))?;
+            }
+            _ => return Ok(()),
+        }
+        self.sent.push(at);
+        line(rows, row, &mut self.lines);
+        if self.lines.len() >= PIECE {
+            connection.send_copy(&self.lines)?;
+            self.lines.clear();
+        }
+        Ok(())
+    }
+
+    /// Brings it to its end. Gives those that were not sent, and those that the server refused.
+    fn end(self, connection: &mut Connection, table: &Table, rows: &Rows) -> Result<(Vec<usize>, Refused), Error> {
+        let Self { sent, lines } = self;
+        let mut rest = sent.iter().copied().peekable();
+        let others = (0..rows.rows.len()).filter(|at| rest.next_if_eq(at).is_none()).collect();
+        if sent.is_empty() {
+            return Ok((others, Refused::new()));
+        }
+        if !lines.is_empty() {
+            connection.send_copy(&lines)?;
+        }
+        let mut parts = Parts { waiting: Vec::new(), refused: Refused::new() };
+        match connection.end_copy() {
+            Ok(()) => connection.query(RELEASE).map(drop)?,
+            Err(error) => parts.divide(connection, &sent, error)?,
+        }
+        let refused = parts.write(connection, &mut |connection, part| copy(connection, table, rows, part))?;
+        Ok((others, refused))
+    }
+}
+
+/// Writes rows into a table, of which some are on their way.
 ///
 /// # Errors
 /// Where nothing can be written, for a reason that is no row's: the transaction is to be given up.
-pub fn write(connection: &mut Connection, table: &Table, rows: &Rows, which: &[usize], mode: Mode) -> Result<Refused, Error> {
-    let mut refused = Vec::new();
+pub fn write(connection: &mut Connection, table: &Table, rows: &Rows, ahead: Ahead, mode: Mode) -> Result<Refused, Error> {
+    let (which, mut refused) = ahead.end(connection, table, rows)?;
     if mode == Mode::Append {
-        for run in alike(rows, which.iter().copied()) {
+        for run in alike(rows, which.into_iter()) {
             refused.extend(isolated(connection, &run, &mut |connection, part| copy(connection, table, rows, part))?);
         }
         return Ok(refused);
@@ -29,11 +83,11 @@ pub fn write(connection: &mut Connection, table: &Table, rows: &Rows, which: &[u
     let mut chains: Vec<Vec<usize>> = Vec::new();
     let mut known: HashMap<Vec<u8>, usize> = HashMap::new();
     for at in which {
-        let chain = *known.entry(key(table, rows, &rows.rows[*at])).or_insert_with(|| {
+        let chain = *known.entry(key(table, rows, &rows.rows[at])).or_insert_with(|| {
             chains.push(Vec::new());
             chains.len() - 1
         });
-        chains[chain].push(*at);
+        chains[chain].push(at);
     }
     while !chains.is_empty() {
         // Of each key the last of those that one statement can stand for: what comes after takes all of it away or over.
@@ -102,64 +156,101 @@ fn key(table: &Table, rows: &Rows, row: &Row) -> Vec<u8> {
 
 type Statement<'s> = dyn FnMut(&mut Connection, &[usize]) -> Result<(), Error> + 's;
 
-/// Writes all rows that the server takes, and gives those that it refuses: where it says which line it is, at once, else by halves.
+/// Before rows of which the server may refuse some.
+const SAVEPOINT: &str = "SAVEPOINT wharf_part";
+
+/// Where it took all of them.
+const RELEASE: &str = "RELEASE wharf_part";
+
+/// Writes all rows that the server takes, and gives those that it refuses.
 fn isolated(connection: &mut Connection, rows: &[usize], write: &mut Statement<'_>) -> Result<Refused, Error> {
-    let mut refused = Vec::new();
-    let mut parts = vec![rows];
-    while let Some(part) = parts.pop() {
-        if part.is_empty() {
-            continue;
-        }
-        connection.query("SAVEPOINT wharf_part")?;
-        let refusal = match write(connection, part) {
-            Ok(()) => {
-                connection.query("RELEASE wharf_part")?;
+    Parts { waiting: vec![rows], refused: Refused::new() }.write(connection, write)
+}
+
+/// Rows that are still to be written, and those that were refused.
+struct Parts<'r> {
+    waiting: Vec<&'r [usize]>,
+    refused: Refused,
+}
+
+impl<'r> Parts<'r> {
+    fn write(mut self, connection: &mut Connection, write: &mut Statement<'_>) -> Result<Refused, Error> {
+        while let Some(part) = self.waiting.pop() {
+            if part.is_empty() {
                 continue;
             }
-            Err(Error::Refused(refusal)) if refusal.blame() == Blame::Row && !connection.is_broken() => refusal,
-            Err(error) => return Err(error),
+            connection.query(SAVEPOINT)?;
+            match write(connection, part) {
+                Ok(()) => connection.query(RELEASE).map(drop)?,
+                Err(error) => self.divide(connection, part, error)?,
+            }
+        }
+        Ok(self.refused)
+    }
+
+    /// A part was not taken: where the server says which line it is, that one is refused at once; else it goes on by halves.
+    fn divide(&mut self, connection: &mut Connection, part: &'r [usize], error: Error) -> Result<(), Error> {
+        let refusal = match error {
+            Error::Refused(refusal) if refusal.blame() == Blame::Row && !connection.is_broken() => refusal,
+            error => return Err(error),
         };
         connection.query("ROLLBACK TO wharf_part; RELEASE wharf_part")?;
-        let line = refusal.line().filter(|line| *line < part.len()).or((part.len() == 1).then_some(0));
-        match line {
+        match refusal.line().filter(|line| *line < part.len()).or((part.len() == 1).then_some(0)) {
             Some(line) => {
-                parts.push(&part[line + 1..]);
-                parts.push(&part[..line]);
-                refused.push((part[line], refusal));
+                self.waiting.push(&part[line + 1..]);
+                self.waiting.push(&part[..line]);
+                self.refused.push((part[line], refusal));
             }
             None => {
                 let (first, second) = part.split_at(part.len() / 2);
-                parts.push(second);
-                parts.push(first);
+                self.waiting.push(second);
+                self.waiting.push(first);
             }
         }
+        Ok(())
     }
-    Ok(refused)
 }
 
 fn names(table: &Table, columns: impl Iterator<Item = usize>) -> Vec<String> {
     columns.map(|column| identifier(&table.columns[column].name)).collect()
 }
 
+/// The statement that rows like this one are copied by.
+fn copy_into(table: &Table, rows: &Rows, like: &Row) -> String {
+    format!("COPY {} ({}) FROM STDIN", table.sql, names(table, rows.columns(like)).join(", "))
+}
+
+/// A row as a line of a copy.
+fn line(rows: &Rows, row: &Row, into: &mut Vec<u8>) {
+    for (place, cell) in rows.cells(row).iter().enumerate() {
+        if place > 0 {
+            into.push(b'\t');
+        }
+        copied(rows.text(cell), into);
+    }
+    into.push(b'\n');
+}
+
 fn copy(connection: &mut Connection, table: &Table, rows: &Rows, part: &[usize]) -> Result<(), Error> {
     let Some(first) = part.first().map(|at| &rows.rows[*at]) else { return Ok(()) };
-    let mut data = Vec::new();
-    for at in part {
-        for (place, cell) in rows.cells(&rows.rows[*at]).iter().enumerate() {
-            if place > 0 {
-                data.push(b'\t');
-            }
-            copied(rows.text(cell), &mut data);
-        }
-        data.push(b'\n');
-    }
-    let columns = names(table, rows.columns(first)).join(", ");
-    if columns.is_empty() {
+    if rows.cells(first).is_empty() {
         // A row of defaults has no line.
         let all = format!("INSERT INTO {} DEFAULT VALUES", table.sql);
         return part.iter().try_for_each(|_| connection.query(&all).map(drop));
     }
-    connection.copy(&format!("COPY {} ({columns}) FROM STDIN", table.sql), &data)
+    connection.begin_copy(&copy_into(table, rows, first))?;
+    let mut lines = Vec::new();
+    for at in part {
+        line(rows, &rows.rows[*at], &mut lines);
+        if lines.len() >= PIECE {
+            connection.send_copy(&lines)?;
+            lines.clear();
+        }
+    }
+    if !lines.is_empty() {
+        connection.send_copy(&lines)?;
+    }
+    connection.end_copy()
 }
 
 /// An array of text for each column, and what the statement calls them.

@@ -27,8 +27,8 @@ pub use stream::{Endpoint, Tls};
 
 use stream::Stream;
 
-/// How much of a copy goes into one message.
-const PIECE: usize = 64 << 10;
+/// How much is read at once, and how much of a copy should go into one message.
+pub const PIECE: usize = 64 << 10;
 
 /// The longest message that is believed, in bytes.
 const LONGEST: usize = 64 << 20;
@@ -193,26 +193,38 @@ impl Connection {
         self.finish()
     }
 
-    /// Sends what a `COPY … FROM STDIN` reads.
+    /// Begins a `COPY … FROM STDIN`. It has to be brought to its end before anything else is asked.
     ///
     /// # Errors
-    /// Where the server refuses any of it, and then takes none, or the connection breaks.
-    pub fn copy(&mut self, statement: &str, data: &[u8]) -> Result<(), Error> {
+    /// Where the server refuses it, or the connection breaks.
+    pub fn begin_copy(&mut self, statement: &str) -> Result<(), Error> {
         self.begin()?;
         frontend::query(statement, &mut self.outbox).map_err(Error::unsendable)?;
         self.flush()?;
         match self.receive()? {
-            Message::CopyInResponse(_) => {}
+            Message::CopyInResponse(_) => Ok(()),
             Message::ErrorResponse(body) => {
                 let refusal = Refusal::read(&body)?;
-                return self.finish().and(Err(Error::Refused(refusal)));
+                self.finish().and(Err(Error::Refused(refusal)))
             }
-            _ => return Err(Error::Unexpected("where it should have taken a copy")),
+            _ => Err(Error::Unexpected("where it should have taken a copy")),
         }
-        for piece in data.chunks(PIECE) {
-            frontend::CopyData::new(piece).map_err(Error::unsendable)?.write(&mut self.outbox);
-            self.flush()?;
-        }
+    }
+
+    /// Sends a piece of what a copy that was begun reads. What the server refuses of it is told at the end.
+    ///
+    /// # Errors
+    /// Where the connection breaks.
+    pub fn send_copy(&mut self, piece: &[u8]) -> Result<(), Error> {
+        frontend::CopyData::new(piece).map_err(Error::unsendable)?.write(&mut self.outbox);
+        self.flush()
+    }
+
+    /// Brings a copy to its end.
+    ///
+    /// # Errors
+    /// Where the server refuses any of it, and then takes none, or the connection breaks.
+    pub fn end_copy(&mut self) -> Result<(), Error> {
         frontend::copy_done(&mut self.outbox);
         self.flush()?;
         self.finish().map(drop)
