@@ -107,13 +107,19 @@ fn a_new_processor_builds_passes_its_tests_and_runs_without_an_edit() {
 }
 
 #[test]
-fn a_new_bulk_destination_builds_and_passes_its_tests_without_an_edit() {
+fn a_new_bulk_destination_builds_passes_its_tests_and_runs_without_an_edit() {
     let sdk = checkout().join("guest-sdk").display().to_string();
     let new = Crate::new("new-files", &["--kind", "bulk", "--sdk", &sdk]);
     new.tests();
     let component = new.builds();
     let told = new.inspected(&component);
     assert_eq!((&told["offers"], &told["guarantees"]["reconciles"]), (&json!(["bulk"]), &json!(true)));
+    let ran = new.wharf(&["run", "pipeline.yaml", "--once", "--now"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    let out = fs::read_dir(new.folder().join("out")).unwrap().map(|entry| entry.unwrap().path());
+    let files: Vec<PathBuf> = out.filter(|path| path.extension().is_some_and(|extension| extension == "txt")).collect();
+    assert_eq!(files.len(), 1, "{files:?}");
+    assert_eq!(fs::read_to_string(&files[0]).unwrap(), "one\n  two\nthree\n");
 }
 
 #[test]

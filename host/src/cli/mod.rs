@@ -6,6 +6,7 @@ mod check;
 mod checkpoints;
 mod conform;
 mod dead_letters;
+mod dev;
 mod graph;
 mod inspect;
 mod logging;
@@ -173,6 +174,17 @@ enum Command {
         #[arg(long, value_enum, default_value_t)]
         output: Output,
     },
+    /// Builds the connectors of a pipeline and runs it, and does so again after each change of their sources or of the pipeline file.
+    ///
+    /// Logs come to the same terminal, until Ctrl-C. A component that lies in a crate's `target` folder is built of that crate; of any other
+    /// the file itself is watched.
+    Dev {
+        /// The pipeline file.
+        pipeline: PathBuf,
+        /// The folder for what must outlive a run. Without it each run begins anew, with the first record of its source.
+        #[arg(long, value_name = "FOLDER")]
+        data_dir: Option<PathBuf>,
+    },
     /// Measures a component: records a second, fuel and memory of a record, and what its start costs.
     ///
     /// Records are made up, and handed over one batch after another. Exit code 1 where the component fails at once or ends its instance.
@@ -236,6 +248,7 @@ impl Command {
             Self::Checkpoints { command } => command.output(),
             Self::Conform(options) => options.output(),
             Self::Bench(given) => given.output,
+            Self::Dev { .. } => Output::Text,
             Self::Schema => Output::Json,
         }
     }
@@ -258,6 +271,8 @@ pub fn main() -> ExitCode {
     }
     let Arguments { command, log, log_format } = Arguments::parse();
     let output = command.output();
+    let format = log_format.to_possible_value().map(|format| format.get_name().to_owned()).unwrap_or_default();
+    let logged = ["--log".to_owned(), log.clone(), "--log-format".to_owned(), format];
     let logging = match logging::start(&log, log_format, output == Output::Text) {
         Ok(logging) => logging,
         Err(refusal) => return ExitCode::from(refusal.print(output)),
@@ -284,6 +299,7 @@ pub fn main() -> ExitCode {
             Command::Schema => schema::schema(),
             Command::New { name, kind, sdk, output } => new::new(&name, kind, sdk.as_deref(), output),
             Command::Build { folder, quick, output } => build::build(&folder, quick, output),
+            Command::Dev { pipeline, data_dir } => dev::dev(&pipeline, &dev::Options { data_dir, log: logged }).await,
             Command::Bench(given) => bench::bench(given).await,
             Command::Wit { folder, force, output } => wit::wit(&folder, force, output),
         }

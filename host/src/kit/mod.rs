@@ -6,6 +6,7 @@
 
 pub mod bench;
 pub mod build;
+pub mod dev;
 pub mod folder;
 pub mod new;
 pub mod wit;

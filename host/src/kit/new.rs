@@ -121,12 +121,10 @@ pub fn write(into: &Path, kind: Kind, sdk: Option<&Path>) -> Result<Written, Tro
         (".github/workflows/ci.yml", fill(include_str!("templates/workflow.yml"))),
         (".gitignore", "/target\n.wharf/\n".to_owned()),
         ("rust-toolchain.toml", TOOLCHAIN.to_owned()),
+        ("pipeline.yaml", fill(kind.pipeline())),
+        ("records.txt", "one\n  two\nthree\n".to_owned()),
     ];
-    if let Some(pipeline) = kind.pipeline() {
-        files.push(("pipeline.yaml", fill(pipeline)));
-        files.push(("records.txt", "one\n  two\nthree\n".to_owned()));
-    }
-    if kind == Kind::Write {
+    if kind != Kind::Processor {
         // A granted directory has to be there.
         files.push(("out/.gitignore", "*\n!.gitignore\n".to_owned()));
     }
@@ -171,12 +169,11 @@ impl Kind {
         }
     }
 
-    fn pipeline(self) -> Option<&'static str> {
+    fn pipeline(self) -> &'static str {
         match self {
-            Self::Write => Some(include_str!("templates/write.yaml")),
-            // A pipeline file cannot name one.
-            Self::Bulk => None,
-            Self::Processor => Some(include_str!("templates/processor.yaml")),
+            Self::Write => include_str!("templates/write.yaml"),
+            Self::Bulk => include_str!("templates/bulk.yaml"),
+            Self::Processor => include_str!("templates/processor.yaml"),
         }
     }
 
@@ -185,7 +182,9 @@ impl Kind {
             Self::Write => {
                 "wharf run pipeline.yaml\nwharf dev pipeline.yaml   # builds and runs it again after each change\nwharf bench target/wasm32-wasip2/release/{{file}}.wasm --pipeline pipeline.yaml"
             }
-            Self::Bulk => "wharf bench target/wasm32-wasip2/release/{{file}}.wasm",
+            Self::Bulk => {
+                "wharf run pipeline.yaml --once --now\nwharf dev pipeline.yaml   # builds and runs it again after each change\nwharf bench target/wasm32-wasip2/release/{{file}}.wasm --pipeline pipeline.yaml"
+            }
             Self::Processor => {
                 "DESTINATION=… wharf run pipeline.yaml\nDESTINATION=… wharf dev pipeline.yaml   # builds and runs it again after each change\nwharf bench target/wasm32-wasip2/release/{{file}}.wasm"
             }
@@ -194,8 +193,7 @@ impl Kind {
 
     fn notes(self) -> &'static str {
         match self {
-            Self::Write => "What it may reach stands in `pipeline.yaml`: one directory, and nothing else.",
-            Self::Bulk => "A pipeline file cannot name a bulk destination yet: there is none here to try it in.",
+            Self::Write | Self::Bulk => "What it may reach stands in `pipeline.yaml`: one directory, and nothing else.",
             Self::Processor => "`DESTINATION` is the component of any destination, such as `print`.",
         }
     }
@@ -333,10 +331,7 @@ mod tests {
             write(&into, kind, Some(&sdk)).unwrap();
             assert!(!into.join("sdk").exists());
             for name in ["Cargo.toml", "src/lib.rs", "README.md", "ci", "pipeline.yaml"] {
-                let Ok(text) = fs::read_to_string(into.join(name)) else {
-                    assert_eq!((kind, name), (Kind::Bulk, "pipeline.yaml"));
-                    continue;
-                };
+                let text = fs::read_to_string(into.join(name)).unwrap();
                 assert!(!text.contains("{{") && !text.contains("}}"), "{name}:\n{text}");
             }
         }
