@@ -9,7 +9,10 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use wharf_tests::{Ran, Scratch, checkout, component, page::blocks};
+use wharf_tests::{
+    Ran, Scratch, checkout, component,
+    page::{Step, blocks, differs, steps},
+};
 
 #[test]
 fn the_contract_is_written_for_other_languages_as_the_manual_shows_it() {
@@ -131,4 +134,28 @@ fn a_component_is_measured_with_what_a_pipeline_file_grants_it() {
         scratch.run(&["bench", &template, "--set", "template={{/nowhere}}", "--seconds", "0", "--batch", "10"]).unwrap();
     assert_eq!(failing.code, Some(0), "{}", failing.stderr);
     assert!(failing.stdout.contains("note: 20 of 20 records failed: rejected: "), "{}", failing.stdout);
+}
+
+#[test]
+fn the_page_for_authors_shows_what_the_program_prints() {
+    let page = fs::read_to_string(checkout().join("docs/authors.md")).unwrap();
+    let scratch = Scratch::new().unwrap();
+    scratch.write("target/connectors/discard.wasm", fs::read(component("wharf-discard").unwrap()).unwrap()).unwrap();
+    let mut followed = 0;
+    for step in steps(&page) {
+        let Step::Command { line, typed, expected } = step else { continue };
+        let arguments: Vec<&str> = typed.strip_prefix("wharf ").unwrap().split(' ').collect();
+        let ran = scratch.run(&arguments).unwrap();
+        assert_eq!(ran.code, Some(0), "{line}: {}", ran.stderr);
+        let difference = differs(&expected, &ran.stdout);
+        assert!(difference.is_none(), "docs/authors.md:{line}: {}\n{}", difference.unwrap_or_default(), ran.stdout);
+        followed += 1;
+    }
+    assert_eq!(followed, 2);
+    // Each command that the page names is one.
+    let help = scratch.run(&["--help"]).unwrap().stdout;
+    for command in ["new", "build", "dev", "bench", "wit", "inspect"] {
+        assert!(page.contains(&format!("| `wharf {command} ")), "{command}");
+        assert!(help.lines().any(|line| line.trim_start().starts_with(&format!("{command} "))), "{command}: {help}");
+    }
 }
