@@ -94,7 +94,7 @@ async fn changed(parts: &Parts, seen: Snapshot, run: &mut Option<Run>, asked: &m
             }
         };
         tokio::select! {
-            () = asked.to_end() => return Ok(Next::End),
+            () = asked.heard() => return Ok(Next::End),
             () = over => {}
             () = sleep(LOOKS) => {
                 let now = looked(parts).await?;
@@ -151,7 +151,7 @@ struct Asked {
 }
 
 impl Asked {
-    async fn to_end(&mut self) {
+    async fn heard(&mut self) {
         tokio::select! {
             _ = self.interrupted.recv() => {}
             _ = self.terminated.recv() => {}
@@ -190,7 +190,7 @@ impl Run {
     async fn over(&mut self) {
         let ended = self.child.wait().await;
         self.over = true;
-        let how = ended.map_or_else(|error| error.to_string(), |status| told_of(status));
+        let how = ended.map_or_else(|error| error.to_string(), told_of);
         tracing::info!("the run ended {how}; waiting for a change");
     }
 
@@ -203,7 +203,7 @@ impl Run {
             self.ask();
             tokio::select! {
                 ended = timeout(PATIENCE, self.child.wait()) => self.over = ended.is_ok(),
-                () = asked.to_end() => {}
+                () = asked.heard() => {}
             }
         }
         if !self.over {
