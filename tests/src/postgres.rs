@@ -84,6 +84,11 @@ impl Postgres {
         self.port
     }
 
+    /// The folder of its programs, such as `psql`.
+    pub fn programs(&self) -> &Path {
+        &self.bin
+    }
+
     /// The root that vouches for its certificate, in PEM. The certificate is for `localhost`.
     pub fn root(&self) -> &str {
         &self.root

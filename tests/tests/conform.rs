@@ -5,23 +5,36 @@
 use std::{collections::BTreeMap, process::Command};
 
 use serde_json::Value;
-use wharf_tests::{Scratch, checkout, component, program};
+use wharf_tests::{Scratch, checkout, component, postgres::Postgres, program};
 
 /// Runs the command; gives its exit code, standard output and standard error.
 fn conform(arguments: &[&str]) -> (i32, String, String) {
-    let output = Command::new(program().unwrap()).arg("conform").args(arguments).args(["--log", "error"]).output().unwrap();
+    conform_with(arguments, &[])
+}
+
+/// The same with variables of the environment.
+fn conform_with(arguments: &[&str], variables: &[(&str, &str)]) -> (i32, String, String) {
+    let mut command = Command::new(program().unwrap());
+    command.arg("conform").args(arguments).args(["--log", "error"]).envs(variables.iter().copied());
+    let output = command.output().unwrap();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     (output.status.code().unwrap(), text(&output.stdout), text(&output.stderr))
 }
 
 /// Holds a connector of the checkout to its suite file. Gives the outcome of each case, and why those that were skipped were.
 fn conforms(name: &str) -> BTreeMap<String, (String, String)> {
+    conforms_with(name, &[])
+}
+
+/// The same with variables of the environment.
+fn conforms_with(name: &str, variables: &[(&str, &str)]) -> BTreeMap<String, (String, String)> {
     let component = component(&format!("wharf-{name}")).unwrap();
     let suite = checkout().join(format!("connectors/{name}/conform.yaml"));
-    let (code, out, err) = conform(&[component.to_str().unwrap(), "--suite", suite.to_str().unwrap(), "--output", "json"]);
+    let arguments = [component.to_str().unwrap(), "--suite", suite.to_str().unwrap(), "--output", "json"];
+    let (code, out, err) = conform_with(&arguments, variables);
     let report: Value = serde_json::from_str(&out).unwrap_or_else(|error| panic!("{error}: {out}{err}"));
     let text = |case: &Value, name: &str| case[name].as_str().unwrap_or_default().to_owned();
-    let cases = report["cases"].as_array().unwrap();
+    let cases = report["cases"].as_array().unwrap_or_else(|| panic!("{out}{err}"));
     let failed: Vec<&Value> = cases.iter().filter(|case| case["outcome"] == "failed").collect();
     assert!(code == 0 && failed.is_empty(), "{name}: {failed:#?}");
     cases.iter().map(|case| (text(case, "id"), (text(case, "outcome"), text(case, "because")))).collect()
@@ -51,6 +64,36 @@ fn the_discard_connector_conforms() {
 fn the_print_connector_conforms() {
     let cases = conforms("print");
     assert_eq!(passed(&cases, "W-DEST").len(), 10, "{cases:#?}");
+}
+
+#[test]
+fn the_http_connector_conforms() {
+    let cases = conforms("http");
+    assert_eq!(passed(&cases, "W-FAIL").len(), 7, "{cases:#?}");
+    assert_eq!(passed(&cases, "W-DEST").len(), 13, "{cases:#?}");
+    assert_eq!(passed(&cases, "W-MANN").len(), 6, "{cases:#?}");
+}
+
+#[test]
+fn the_postgres_connector_conforms() {
+    let server = Postgres::start().unwrap();
+    let port = server.port().to_string();
+    let folder = server.programs().to_owned();
+    let path = format!("{}:{}", folder.display(), std::env::var("PATH").unwrap_or_default());
+    let variables = [
+        ("PATH", path.as_str()),
+        ("PGHOST", "127.0.0.1"),
+        ("PGPORT", &port),
+        ("PGDATABASE", Postgres::USER),
+        ("PGUSER", Postgres::USER),
+        ("PGPASSWORD", Postgres::PASSWORD),
+        ("PGSSLMODE", "disable"),
+    ];
+    let cases = conforms_with("postgres", &variables);
+    assert_eq!(passed(&cases, "W-REDO").len(), 5, "{cases:#?}");
+    // It is asked for patience by nobody.
+    assert_eq!(passed(&cases, "W-FAIL").len(), 6, "{cases:#?}");
+    assert_eq!(passed(&cases, "W-DEST").len(), 13, "{cases:#?}");
 }
 
 #[test]

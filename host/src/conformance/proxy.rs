@@ -30,7 +30,7 @@ pub(super) enum Manner {
 }
 
 /// Bytes of a piece where a far side is slow, and the wait behind each.
-const PIECE: (usize, Duration) = (4 << 10, Duration::from_millis(2));
+const PIECE: (usize, Duration) = (256, Duration::from_millis(10));
 
 /// A proxy in front of one far side. It ends when this goes.
 #[derive(Debug)]

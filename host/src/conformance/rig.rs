@@ -87,9 +87,13 @@ impl Rig {
         let listen = |cause| ConformError::host("listen on this machine", &cause);
         let before = Proxy::start(&ours).await.map_err(listen)?;
         variables.push(("CAPTURE".to_owned(), format!("http://{}", before.address)));
+        variables.push(("CAPTURE_ADDRESS".to_owned(), before.address.clone()));
         proxies.push(before);
         for (name, to) in far {
             let proxy = Proxy::start(&to).await.map_err(listen)?;
+            let (host, port) = proxy.address.rsplit_once(':').unwrap_or((&proxy.address, ""));
+            variables.push((format!("{name}_HOST"), host.to_owned()));
+            variables.push((format!("{name}_PORT"), port.to_owned()));
             variables.push((name.clone(), proxy.address.clone()));
             // For commands, which are to reach it whatever the proxy does.
             variables.push((format!("{name}_DIRECT"), to.to_string()));

@@ -1,0 +1,155 @@
+//! A write destination with a fault.
+
+use serde_json::{Value, json};
+use wharf::conformance::About;
+
+use crate::mutant::{Fault, Mutant};
+
+const SUITE: &str = r#"
+settings: { fault: FAULT, address: "${CAPTURE_ADDRESS}", token: hunter2-is-secret }
+grants:
+  tcp: [ { to: "${CAPTURE_ADDRESS}", private: true } ]
+  directories: [ { host: "${SCRATCH}/kept", guest: /kept, access: read-write } ]
+read: { capture: true }
+refused: [ { settings: { address: "a..b:1" }, names: address } ]
+manners: { batches: 200, time: 3s, fuel-per-record: 200000 }
+"#;
+
+/// The fault, by the name that the setting has, and the cases that fail.
+const FAULTS: &[Fault] = &[
+    ("refuses-all", &["W-SETT-001"]),
+    ("checks-nothing", &["W-SETT-005"]),
+    ("tells-secrets", &["W-SETT-006"]),
+    ("checks-by-chance", &["W-SETT-007"]),
+    ("closes-after-work", &["W-SESS-001"]),
+    ("unwraps-open", &["W-SESS-002"]),
+    ("leaves-a-lock", &["W-SESS-003", "W-FAIL-001"]),
+    ("lives-once", &["W-SESS-004"]),
+    ("works-alone", &["W-SESS-005"]),
+    ("trusts-acks", &["W-SESS-006"]),
+    ("never-reachable", &["W-SESS-007"]),
+    ("always-reachable", &["W-SESS-008"]),
+    (
+        "rejects-one",
+        &[
+            "W-SESS-003",
+            "W-SESS-006",
+            "W-DEST-001",
+            "W-FAIL-001",
+            "W-FAIL-002",
+            "W-FAIL-003",
+            "W-FAIL-005",
+            "W-FAIL-006",
+            "W-FAIL-007",
+        ],
+    ),
+    ("unwraps-absent", &["W-DEST-002", "W-DEST-006"]),
+    ("small-batches", &["W-DEST-003"]),
+    ("short-payloads", &["W-DEST-004"]),
+    ("text-keys", &["W-DEST-005"]),
+    ("knows-no-snapshots", &["W-DEST-006"]),
+    ("plain-metadata", &["W-DEST-007"]),
+    ("recurses", &["W-DEST-008"]),
+    ("trusts-text", &["W-DEST-009"]),
+    ("swaps", &["W-DEST-010"]),
+    ("forgets", &["W-DEST-011"]),
+    ("names-twice", &["W-DEST-011"]),
+    ("beyond", &["W-DEST-011"]),
+    ("silent", &["W-DEST-012"]),
+    ("wordy", &["W-DEST-012"]),
+    ("overtakes", &["W-DEST-013", "W-FAIL-005"]),
+    ("repeats-in-a-session", &["W-REDO-001"]),
+    ("repeats-parts", &["W-REDO-002"]),
+    ("repeats-other-cuts", &["W-REDO-003"]),
+    ("repeats-elsewhere", &["W-REDO-004"]),
+    ("changes-its-mind", &["W-REDO-005"]),
+    ("gone-is-fatal-at-open", &["W-FAIL-001"]),
+    ("gone-is-fatal", &["W-FAIL-002", "W-FAIL-003"]),
+    ("cut-is-delivered", &["W-FAIL-002", "W-FAIL-003"]),
+    ("impatient", &["W-FAIL-004"]),
+    ("unauthorized-is-rejected", &["W-FAIL-005"]),
+    ("throttled-is-transient", &["W-FAIL-006"]),
+    ("never-recovers", &["W-FAIL-007"]),
+    ("hoards", &["W-MANN-001"]),
+    ("burns", &["W-MANN-002"]),
+    ("dawdles", &["W-MANN-003"]),
+    ("leaks", &["W-MANN-004"]),
+    ("tries-elsewhere", &["W-MANN-005"]),
+    ("chatters", &["W-MANN-006"]),
+];
+
+fn descriptor() -> Value {
+    json!({
+        "format": 1,
+        "about": {"name": "mutant", "version": "1.0.0", "summary": "Has a fault.", "author": "The Wharf authors"},
+        "parameters": [
+            {"name": "fault", "type": "string", "summary": "What is wrong with it.", "default": "none"},
+            {"name": "address", "type": "string", "summary": "Where it sends to.", "required": true, "rules": {"pattern": ".+:[0-9]+"}},
+            {"name": "token", "type": "string", "summary": "A secret.", "secret": true},
+            {"name": "level", "type": "int", "summary": "A number.", "default": "3", "rules": {"min": 1, "max": 9}},
+        ],
+        "guarantees": {"order": "batch", "redelivery": "idempotent"},
+        "requests": [{"capability": "tcp", "pattern": "{address}", "reason": "records are sent there"}],
+    })
+}
+
+/// The descriptor with another value at a place.
+fn with(pointer: &str, value: Value) -> String {
+    let mut descriptor = descriptor();
+    let (parent, name) = pointer.rsplit_once('/').unwrap();
+    descriptor.pointer_mut(parent).unwrap()[name] = value;
+    descriptor.to_string()
+}
+
+/// The descriptor with another member.
+fn and(name: &str, value: Value) -> String {
+    let mut descriptor = descriptor();
+    descriptor[name] = value;
+    descriptor.to_string()
+}
+
+/// The descriptor with another parameter.
+fn parameter(value: Value) -> String {
+    let mut descriptor = descriptor();
+    descriptor["parameters"].as_array_mut().unwrap().push(value);
+    descriptor.to_string()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_fault_of_a_write_destination_fails_exactly_its_cases() {
+    let said: Vec<(&str, String, &[&str])> = vec![
+        ("describe-traps", "!trap".into(), &["W-DESC-001"]),
+        ("a-level-of-no-type", parameter(json!({"name": "odd", "summary": "Has no type."})), &["W-DESC-002"]),
+        ("no-semver", with("/about/version", json!("1.0")), &["W-DESC-002", "W-DESC-003"]),
+        ("no-author", with("/about/author", json!(" ")), &["W-DESC-004"]),
+        ("no-words", with("/parameters/3/summary", json!("")), &["W-DESC-005"]),
+        ("one-name-twice", parameter(json!({"name": "level", "type": "int", "summary": "Again."})), &["W-DESC-006"]),
+        ("a-default-that-is-refused", with("/parameters/3/default", json!("10")), &["W-DESC-007"]),
+        ("another-each-time", format!("!count{}", descriptor()), &["W-DESC-008"]),
+        (
+            "an-action-that-is-not-exported",
+            and("actions", json!([{"name": "load", "delivery": "bulk", "summary": "Loads."}])),
+            &["W-DESC-009"],
+        ),
+        ("no-reason", with("/requests/0/reason", json!(" ")), &["W-DESC-010"]),
+        (
+            "too-much-preferred",
+            {
+                let mut descriptor: Value = serde_json::from_str(&and("bounds", json!({"records": 20_000}))).unwrap();
+                descriptor["preferences"] = json!({"records": 30_000});
+                descriptor.to_string()
+            },
+            &["W-DESC-011"],
+        ),
+        ("required-with-a-default", with("/parameters/1/default", json!("localhost:1")), &["W-SETT-002"]),
+        ("a-bound-that-is-none", with("/parameters/3/rules/min", json!("little")), &["W-SETT-003"]),
+        (
+            "takes-anything",
+            parameter(json!({"name": "*", "type": "string", "summary": "Anything."})),
+            &["W-DESC-002", "W-SETT-004"],
+        ),
+    ];
+    let mutant = Mutant::new("guest-mutant-write", SUITE);
+    let about = [About::Connector, About::Destination, About::Probe];
+    mutant.hold(&descriptor(), FAULTS, &said, &about).await;
+}
