@@ -184,9 +184,10 @@ impl Handed {
         })
     }
 
-    /// Everything that was said in words.
+    /// Everything that the component said in words; not what the host says of it.
     pub fn messages(&self) -> impl Iterator<Item = String> {
-        let words = self.runs.iter().filter_map(|run| match &run.fate {
+        let runs = if matches!(self.trouble, Some(Broken::Breach(_) | Broken::Ended(_))) { &[] } else { &self.runs[..] };
+        let words = runs.iter().filter_map(|run| match &run.fate {
             Fate::Failed(failure) => Some(failure.message.clone()),
             Fate::Warned(remark) => Some(remark.to_string()),
             Fate::Delivered | Fate::Untried | Fate::Unknown => None,

@@ -21,8 +21,9 @@ use super::{
     read,
 };
 use crate::{
+    clock::Clock,
     config::{self, At, Fault, Id, Limits, Place, Read, Suite, SuiteText},
-    connector::{Asked, Connector, Loader, Opening, binary::Outline, settings::Given},
+    connector::{Asked, Connector, Loader, OpenError, Opening, binary::Outline, settings::Given},
     plan::{Alone, PlanError, alone},
     record::{Batch, BatchBuilder},
     sandbox::{Grants, Usage},
@@ -45,6 +46,7 @@ pub struct Rig {
     /// What the suite sets.
     pub(super) given: BTreeMap<String, Given>,
     pub(super) heard: Mutex<Heard>,
+    clock: Clock,
     proxies: Vec<Proxy>,
     capture: Capture,
     variables: Vec<(String, String)>,
@@ -138,6 +140,7 @@ impl Rig {
             suite,
             given,
             heard,
+            clock: loader.clock().clone(),
             proxies,
             capture,
             variables,
@@ -145,6 +148,11 @@ impl Rig {
             serial,
             scratch,
         })
+    }
+
+    /// What waits are measured by.
+    pub(super) fn clock(&self) -> &Clock {
+        &self.clock
     }
 
     /// The component, where its descriptor can be read.
@@ -175,7 +183,9 @@ impl Rig {
     pub(super) async fn open_with(&self, about: super::About, opening: &Opening) -> Result<Life, Stop> {
         let opened = Life::open(self.connector()?, about, opening).await;
         opened.map_err(|error| {
-            self.hear("open", &error);
+            if let OpenError::Failed(failure) = &error {
+                self.hear("open", &failure.message);
+            }
             failed("opened a session with the suite's settings and grants", "a session", error.to_string())
         })
     }

@@ -4,4 +4,5 @@
 
 mod mutant;
 mod processors;
+mod uploads;
 mod writes;

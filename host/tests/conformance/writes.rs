@@ -24,7 +24,8 @@ const FAULTS: &[Fault] = &[
     ("closes-after-work", &["W-SESS-001"]),
     ("unwraps-open", &["W-SESS-002"]),
     ("leaves-a-lock", &["W-SESS-003", "W-FAIL-001"]),
-    ("lives-once", &["W-SESS-004"]),
+    // Whoever closes after three records spoils it for the next.
+    ("lives-once", &["W-SESS-004", "W-DEST-008", "W-DEST-011"]),
     ("works-alone", &["W-SESS-005"]),
     ("trusts-acks", &["W-SESS-006"]),
     ("never-reachable", &["W-SESS-007"]),

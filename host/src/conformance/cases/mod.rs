@@ -9,6 +9,7 @@ mod records;
 mod redelivery;
 mod sessions;
 mod settings;
+mod uploads;
 
 use super::case::Case;
 
@@ -23,6 +24,7 @@ pub(super) const ALL: &[&[Case]] = &[
     failure::CASES,
     records::BULK,
     processors::LINES,
+    uploads::CASES,
     records::PROCESSOR,
     processors::CASES,
     manners::CASES,

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use super::case;
 use crate::{
-    config::Limits,
+    config::{self, Limits},
     conformance::{
         case::{Case, Stop, Tried, failed, skipped, unless},
         error::listed,
@@ -214,6 +214,15 @@ async fn unknown(rig: &Rig) -> Tried {
     }
 }
 
+/// The suite's settings with those that have to be refused.
+fn refusing(rig: &Rig, refused: &config::Refused) -> Given_ {
+    let mut given = rig.given.clone();
+    for (name, setting) in refused.settings.iter() {
+        given.insert(name.into(), Given { value: setting.value().into(), written: setting.written().into() });
+    }
+    given
+}
+
 async fn refused(rig: &Rig) -> Tried {
     let connector = rig.connector()?;
     if rig.suite.refused.is_empty() {
@@ -221,10 +230,7 @@ async fn refused(rig: &Rig) -> Tried {
     }
     let mut wrong = Vec::new();
     for refused in &rig.suite.refused {
-        let mut given = rig.given.clone();
-        for (name, setting) in refused.settings.iter() {
-            given.insert(name.into(), Given { value: setting.value().into(), written: setting.written().into() });
-        }
+        let given = refusing(rig, refused);
         let shown = listed(refused.settings.iter().map(|(name, setting)| format!("{name}: {:?}", setting.written())));
         let problems = check(rig, connector, &given).await?;
         let named = problems.iter().any(|problem| problem.parameter == *refused.names.value);
@@ -274,6 +280,7 @@ async fn same(rig: &Rig) -> Tried {
             |name: &String| connector.descriptor.parameters.iter().any(|parameter| parameter.required && parameter.name == *name);
         rig.given.clone().into_iter().filter(|(name, _)| required(name)).collect()
     }));
+    given.extend(rig.suite.refused.iter().map(|refused| ("settings that have to be refused", refusing(rig, refused))));
     let mut wrong = Vec::new();
     for (what, given) in &given {
         let first = told(&check(rig, connector, given).await?);

@@ -96,8 +96,7 @@ impl Connector for Mutant {
         match fault.as_str() {
             "checks-nothing" => return Vec::new(),
             "refuses-all" => return problem("is never good enough".into()),
-            // Only where its secret is not set, which is not required.
-            "checks-by-chance" if setting(&settings, "token").is_empty() => {
+            "checks-by-chance" if address.contains("..") => {
                 return problem(format!("is number {}", RandomState::new().build_hasher().finish()));
             }
             _ => {}

@@ -1,0 +1,402 @@
+//! Uploads, from the file to what became of each record. Each call is made in an instance of its own, with nothing but the handle.
+
+use std::{io::Write as _, time::Duration};
+
+use super::case;
+use crate::{
+    conformance::{
+        case::{About, Case, Stop, Tried, failed, skipped, unless},
+        life::{Broken, Life},
+        rig::{Rig, Trouble},
+    },
+    connector::{BulkSession, BulkTrouble, UploadContext},
+    record::{Batch, FailureKind, Fate, Found, Handle, Run, SpanSet, UploadRequest, UploadStatus, Uploaded},
+    sandbox::Staged,
+};
+
+/// The cases.
+pub(in super::super) const CASES: &[Case] = &[
+    case!(
+        "W-BULK-014",
+        91 Must,
+        Bulk,
+        "each record of an upload is settled, or worked on with a handle",
+        "name each record of the file once: in `settled` or in `working`; give a handle where any is worked on",
+        accounted
+    ),
+    case!(
+        "W-BULK-015",
+        92 Must,
+        Bulk,
+        "an upload comes to its end, polled in new instances with nothing but the handle",
+        "put into the handle whatever finds the job again; keep nothing in the session",
+        ends
+    ),
+    case!(
+        "W-BULK-016",
+        93 Must,
+        Bulk,
+        "an upload that is at its end says the same when it is polled again",
+        "let `poll` ask and change nothing: the host may have crashed before it kept the answer",
+        polled_again
+    ),
+    case!(
+        "W-BULK-017",
+        94 Must,
+        Bulk,
+        "`stats` says the same twice, of the records that were worked on and of no other",
+        "leave out of `stats` what `upload` had settled; let it ask and change nothing",
+        stats_again
+    ),
+    case!(
+        "W-BULK-018",
+        95 Must,
+        Bulk,
+        "an upload that is sent again with the same intent has one effect",
+        "give the intent to the far side as the key of the job, or look for it first; or declare `repeats`",
+        sent_again
+    ),
+    case!(
+        "W-BULK-019",
+        96 Must,
+        Bulk,
+        "`reconcile` finds no upload that never was",
+        "answer `absent` only where the far side says so, and never `present` for an intent that it does not know",
+        absent
+    ),
+    case!(
+        "W-BULK-020",
+        97 Must,
+        Bulk,
+        "`reconcile` finds an upload that took effect, with the same account",
+        "look for the intent at the far side, and answer as `upload` did; or declare `reconciles: false`",
+        present
+    ),
+    case!(
+        "W-BULK-021",
+        98 Must,
+        Bulk,
+        "a poll that fails leaves the upload as it was",
+        "answer a failure where the status is not known; send nothing again and forget nothing",
+        poll_fails
+    ),
+    case!(
+        "W-BULK-022",
+        99 Must,
+        Bulk,
+        "a handle that the far side does not know is `rejected`",
+        "answer `rejected` where the job is not there; a handle is bytes, and may be anybody's",
+        unknown_handle
+    ),
+    case!(
+        "W-BULK-023",
+        100 Must,
+        Bulk,
+        "`release` comes twice, and of a handle that nobody knows",
+        "pass over what is not there: it is best effort",
+        released
+    ),
+    case!(
+        "W-BULK-024",
+        101 Must,
+        Bulk,
+        "what an upload delivered is at the far side, once each, equal and in order",
+        "load each line once, whole, in the order of the file",
+        read_back
+    ),
+    case!(
+        "W-BULK-025",
+        102 Must,
+        Bulk,
+        "an upload to a far side that is gone fails for now",
+        "answer `transient`, or `uncertain` where it may have taken effect",
+        gone
+    ),
+];
+
+/// Records in an upload.
+const RECORDS: u32 = 40;
+
+/// How often an upload is polled before it is given up.
+const POLLS: u32 = 100;
+
+/// The longest wait between two polls that is waited for.
+const LONGEST: Duration = Duration::from_secs(5);
+
+/// A file that was made of records, to be uploaded.
+struct File {
+    batch: Batch,
+    request: UploadRequest,
+    staged: Staged,
+}
+
+/// A file of records that were never sent before.
+async fn file(rig: &Rig) -> Result<File, Stop> {
+    let did = "made a line of each of 40 records";
+    let batch = rig.records(RECORDS);
+    let handed = rig.hand_over(About::Bulk, &batch).await?;
+    if !handed.is_all_well() {
+        return Err(failed(did, "a line of each", handed.to_string()));
+    }
+    let mut text = Vec::new();
+    for line in handed.transformed.iter().flat_map(|transformed| transformed.lines().iter()) {
+        text.extend_from_slice(line.unwrap_or_default());
+        text.push(b'\n');
+    }
+    let staged = || -> std::io::Result<Staged> {
+        let mut file = tempfile::tempfile()?;
+        file.write_all(&text)?;
+        Ok(Staged::new(file, text.len() as u64))
+    };
+    let staged = staged().map_err(|error| failed("staged a file", "it to be there", error.to_string()))?;
+    let intent = format!("conform-{}", batch.id());
+    let request = UploadRequest { intent: intent.into(), action: 0, records: RECORDS, bytes: text.len() as u64, attempt: 1 };
+    Ok(File { batch, request, staged })
+}
+
+/// A session in a new instance.
+async fn session(rig: &Rig) -> Result<Box<BulkSession>, Stop> {
+    let created_at = "2026-01-01T00:00:00.000Z";
+    let context = UploadContext { created_at: created_at.into(), first_attempt_at: Some(created_at.into()), part: 0 };
+    match rig.open_with(About::Bulk, &rig.opening()?.for_upload(&context)).await? {
+        Life::Bulk(session) => Ok(session),
+        Life::Write(_) | Life::Process(_) => Err(skipped("it is no bulk destination")),
+    }
+}
+
+fn told(did: &str, due: &str, trouble: BulkTrouble) -> Stop {
+    failed(did, due, Broken::from(trouble).to_string())
+}
+
+async fn upload(rig: &Rig, file: &File) -> Result<Uploaded, Stop> {
+    let answer = session(rig).await?.upload(&file.request, file.staged.clone()).await;
+    answer.map_err(|trouble| told("uploaded a file of 40 records", "the account of an upload", trouble))
+}
+
+/// Asks until the far side is at its end. Gives what became of the records that were worked on, and the handle that was good last.
+async fn settle(rig: &Rig, file: &File, uploaded: &Uploaded) -> Result<(Vec<Run>, Option<Handle>, bool), Stop> {
+    let did = "polled the upload to its end, each time in a new instance";
+    let Some(mut handle) = uploaded.handle.clone().filter(|_| uploaded.working.spans() > 0) else {
+        return Ok((Vec::new(), uploaded.handle.clone(), false));
+    };
+    for _ in 0..POLLS {
+        let status = session(rig).await?.poll(&handle, &uploaded.working, RECORDS, file.staged.clone()).await;
+        match status.map_err(|trouble| told(did, "a status", trouble))? {
+            UploadStatus::Settled(runs) => return Ok((runs, Some(handle), false)),
+            UploadStatus::AskStats(another) => {
+                let handle = another.unwrap_or(handle);
+                return Ok((stats(rig, file, uploaded, &handle).await?, Some(handle), true));
+            }
+            UploadStatus::Failed(failure) => return Err(failed(did, "the records delivered", failure.to_string())),
+            UploadStatus::Working { again_in, handle: another, .. } => {
+                handle = another.unwrap_or(handle);
+                rig.clock().sleep(again_in.unwrap_or(Duration::from_millis(100)).min(LONGEST)).await;
+            }
+        }
+    }
+    Err(failed(did, "an end", format!("it was not at its end after {POLLS} polls")))
+}
+
+async fn stats(rig: &Rig, file: &File, uploaded: &Uploaded, handle: &Handle) -> Result<Vec<Run>, Stop> {
+    let answer = session(rig).await?.stats(handle, &uploaded.working, RECORDS, file.staged.clone()).await;
+    answer.map_err(|trouble| told("asked `stats` in a new instance", "the outcome of each record that was worked on", trouble))
+}
+
+/// What is wrong with outcomes of which all should be well.
+fn not_delivered(runs: &[Run]) -> Vec<String> {
+    let wrong = runs.iter().filter_map(|run| match &run.fate {
+        Fate::Delivered | Fate::Warned(_) => None,
+        Fate::Failed(failure) => Some(format!("records {}: {failure}", run.records)),
+        Fate::Untried => Some(format!("records {} were not attempted", run.records)),
+        Fate::Unknown => Some(format!("nothing was said of the records {}", run.records)),
+    });
+    wrong.collect()
+}
+
+/// Where something is worked on after an upload.
+fn worked_on(uploaded: &Uploaded) -> Result<&SpanSet, Stop> {
+    if uploaded.working.spans() == 0 {
+        return Err(skipped("the far side settled every record at once: there is nothing to ask for"));
+    }
+    Ok(&uploaded.working)
+}
+
+async fn accounted(rig: &Rig) -> Tried {
+    rig.reset().await?;
+    let uploaded = upload(rig, &file(rig).await?).await?;
+    let wrong = not_delivered(&uploaded.settled);
+    unless(&wrong, "uploaded a file of 40 records", "each delivered, or worked on")
+}
+
+async fn ends(rig: &Rig) -> Tried {
+    rig.reset().await?;
+    let file = file(rig).await?;
+    let uploaded = upload(rig, &file).await?;
+    worked_on(&uploaded)?;
+    let (runs, ..) = settle(rig, &file, &uploaded).await?;
+    unless(&not_delivered(&runs), "polled an upload to its end, each time in a new instance", "each record delivered")
+}
+
+async fn polled_again(rig: &Rig) -> Tried {
+    rig.reset().await?;
+    let did = "polled an upload to its end, and once more";
+    let file = file(rig).await?;
+    let uploaded = upload(rig, &file).await?;
+    let working = worked_on(&uploaded)?;
+    let (runs, handle, _) = settle(rig, &file, &uploaded).await?;
+    let handle = handle.unwrap_or_default();
+    let again = session(rig).await?.poll(&handle, working, RECORDS, file.staged.clone()).await;
+    match again.map_err(|trouble| told(did, "the same answer", trouble))? {
+        UploadStatus::Settled(again) if again == runs => Ok(did.into()),
+        UploadStatus::AskStats(_) => Ok(did.into()),
+        other => Err(failed(did, "the same answer", format!("{other:?}"))),
+    }
+}
+
+async fn stats_again(rig: &Rig) -> Tried {
+    rig.reset().await?;
+    let did = "asked `stats` of an upload that is at its end, and once more in another instance";
+    let file = file(rig).await?;
+    let uploaded = upload(rig, &file).await?;
+    worked_on(&uploaded)?;
+    let (runs, handle, asked) = settle(rig, &file, &uploaded).await?;
+    if !asked {
+        return Err(skipped("`poll` tells the outcomes itself, so that `stats` is not asked"));
+    }
+    let again = stats(rig, &file, &uploaded, &handle.unwrap_or_default()).await?;
+    let mut wrong = not_delivered(&again);
+    if again != runs {
+        wrong.push("another answer the second time".into());
+    }
+    unless(&wrong, did, "the same answer")
+}
+
+async fn sent_again(rig: &Rig) -> Tried {
+    if rig.connector()?.descriptor.guarantees.redelivery == crate::connector::descriptor::Redelivery::Repeats {
+        return Err(skipped("the descriptor says that a record delivered again is there twice (`repeats`)"));
+    }
+    rig.readable()?;
+    rig.reset().await?;
+    let did = "uploaded a file, and the same again with the same intent";
+    let mut file = file(rig).await?;
+    for attempt in 1..=2 {
+        file.request.attempt = attempt;
+        let uploaded = upload(rig, &file).await?;
+        settle(rig, &file, &uploaded).await?;
+    }
+    rig.holds(did, &file.batch, 0).await
+}
+
+async fn reconcile(rig: &Rig, file: &File, did: &str) -> Result<Found, Stop> {
+    let found = session(rig).await?.reconcile(&file.request, file.staged.clone()).await;
+    found.map_err(|trouble| told(did, "an answer", trouble))
+}
+
+async fn absent(rig: &Rig) -> Tried {
+    rig.reset().await?;
+    let did = "asked `reconcile` of an intent that was never sent";
+    match reconcile(rig, &file(rig).await?, did).await? {
+        Found::Absent => Ok(did.into()),
+        Found::CannotTell if !rig.connector()?.descriptor.guarantees.reconciles => Ok(did.into()),
+        Found::CannotTell => Err(failed(did, "`absent`: the descriptor says that it reconciles", "`cannot-tell`")),
+        Found::Present(_) => Err(failed(did, "`absent`", "`present`")),
+    }
+}
+
+async fn present(rig: &Rig) -> Tried {
+    if !rig.connector()?.descriptor.guarantees.reconciles {
+        return Err(skipped("the descriptor says that it cannot tell (`reconciles`)"));
+    }
+    rig.reset().await?;
+    let did = "uploaded a file, dropped the answer, and asked `reconcile` in a new instance";
+    let file = file(rig).await?;
+    upload(rig, &file).await?;
+    match reconcile(rig, &file, did).await? {
+        Found::Present(found) => {
+            let mut wrong = not_delivered(&found.settled);
+            wrong.extend(not_delivered(&settle(rig, &file, &found).await?.0));
+            unless(&wrong, did, "an account in which each record is delivered in the end")
+        }
+        Found::Absent => Err(failed(did, "`present`", "`absent`")),
+        Found::CannotTell => Err(failed(did, "`present`", "`cannot-tell`")),
+    }
+}
+
+async fn poll_fails(rig: &Rig) -> Tried {
+    rig.reset().await?;
+    let did = "uploaded a file, polled with the far side gone, and polled it to its end once that was back";
+    let file = file(rig).await?;
+    let uploaded = upload(rig, &file).await?;
+    let working = worked_on(&uploaded)?.clone();
+    let mut polling = session(rig).await?;
+    rig.make(Trouble::Gone).await?;
+    let handle = uploaded.handle.clone().unwrap_or_default();
+    let status = polling.poll(&handle, &working, RECORDS, file.staged.clone()).await;
+    rig.heal(Trouble::Gone).await?;
+    match status {
+        Err(BulkTrouble::Failed(failure)) if failure.kind == FailureKind::Rejected => {
+            return Err(failed(did, "a failure that passes, or `working`", failure.to_string()));
+        }
+        Ok(UploadStatus::Working { .. }) | Err(BulkTrouble::Failed(_)) => {}
+        Err(trouble) => return Err(told(did, "a failure that passes, or `working`", trouble)),
+        Ok(other) => return Err(failed(did, "a failure that passes, or `working`", format!("{other:?}"))),
+    }
+    let (runs, ..) = settle(rig, &file, &uploaded).await?;
+    unless(&not_delivered(&runs), did, "each record delivered")?;
+    if rig.suite.read.is_some() { rig.holds(did, &file.batch, 0).await } else { Ok(did.into()) }
+}
+
+async fn unknown_handle(rig: &Rig) -> Tried {
+    rig.reset().await?;
+    let did = "polled with a handle that was never given";
+    let file = file(rig).await?;
+    let working: SpanSet = [crate::record::Span::new(0, RECORDS)].into_iter().collect();
+    let status = session(rig).await?.poll(b"\xff\x00no such handle", &working, RECORDS, file.staged.clone()).await;
+    match status {
+        Err(BulkTrouble::Failed(failure)) if failure.kind == FailureKind::Rejected => Ok(did.into()),
+        Ok(UploadStatus::Failed(failure)) if failure.kind == FailureKind::Rejected => Ok(did.into()),
+        Err(trouble) => Err(told(did, "`rejected`", trouble)),
+        Ok(other) => Err(failed(did, "`rejected`", format!("{other:?}"))),
+    }
+}
+
+async fn released(rig: &Rig) -> Tried {
+    rig.reset().await?;
+    let did = "released an upload twice, each time in a new instance, and a handle that nobody knows";
+    let file = file(rig).await?;
+    let uploaded = upload(rig, &file).await?;
+    let (_, handle, _) = settle(rig, &file, &uploaded).await?;
+    let handle = handle.unwrap_or_default();
+    for handle in [&handle[..], &handle[..], b"\xff\x00no such handle"] {
+        let released = session(rig).await?.release(handle).await;
+        released.map_err(|ended| failed(did, "nothing to happen", ended.to_string()))?;
+    }
+    Ok(did.into())
+}
+
+async fn read_back(rig: &Rig) -> Tried {
+    rig.readable()?;
+    rig.reset().await?;
+    let did = "uploaded a file of 40 records, waited for its end, and read them back";
+    let file = file(rig).await?;
+    let uploaded = upload(rig, &file).await?;
+    settle(rig, &file, &uploaded).await?;
+    rig.holds(did, &file.batch, 0).await
+}
+
+async fn gone(rig: &Rig) -> Tried {
+    const PASSES: [FailureKind; 3] = [FailureKind::Transient, FailureKind::Uncertain, FailureKind::Throttled];
+    rig.reset().await?;
+    let did = "took the far side away and uploaded a file";
+    let due = "a failure that passes";
+    let file = file(rig).await?;
+    let mut uploading = session(rig).await?;
+    rig.make(Trouble::Gone).await?;
+    let answer = uploading.upload(&file.request, file.staged.clone()).await;
+    rig.heal(Trouble::Gone).await?;
+    match answer {
+        Err(BulkTrouble::Failed(failure)) if PASSES.contains(&failure.kind) => Ok(did.into()),
+        Err(trouble) => Err(told(did, due, trouble)),
+        Ok(_) => Err(failed(did, due, "an upload that took effect")),
+    }
+}

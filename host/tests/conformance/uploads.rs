@@ -1,0 +1,64 @@
+//! A bulk destination with a fault.
+
+use serde_json::json;
+use wharf::conformance::About;
+
+use crate::mutant::{Fault, Mutant};
+
+const SUITE: &str = r#"
+settings: { fault: FAULT, address: "${CAPTURE_ADDRESS}" }
+grants:
+  tcp: [ { to: "${CAPTURE_ADDRESS}", private: true } ]
+  directories: [ { host: "${SCRATCH}/kept", guest: /kept, access: read-write } ]
+read: { capture: true }
+manners: { batches: 200 }
+"#;
+
+/// All that wait for an upload to come to its end.
+const SETTLING: &[&str] =
+    &["W-BULK-015", "W-BULK-016", "W-BULK-017", "W-BULK-018", "W-BULK-020", "W-BULK-021", "W-BULK-023", "W-BULK-024"];
+
+/// The fault, by the name that the setting has, and the cases that fail.
+const FAULTS: &[Fault] = &[
+    ("rejects-one", &["W-BULK-001"]),
+    ("unwraps-absent", &["W-BULK-002", "W-BULK-006"]),
+    ("small-batches", &["W-BULK-003"]),
+    ("short-payloads", &["W-BULK-004"]),
+    ("text-keys", &["W-BULK-005"]),
+    ("knows-no-snapshots", &["W-BULK-006"]),
+    ("plain-metadata", &["W-BULK-007"]),
+    ("recurses", &["W-BULK-008"]),
+    ("trusts-text", &["W-BULK-009"]),
+    ("a-line-less", &["W-BULK-011"]),
+    ("silent", &["W-BULK-012"]),
+    ("wordy", &["W-BULK-012"]),
+    ("by-chance", &["W-BULK-013"]),
+    ("forgets-a-record", &["W-BULK-014"]),
+    ("remembers", SETTLING),
+    ("stats-of-all", SETTLING),
+    ("polls-once", &["W-BULK-016"]),
+    ("stats-once", &["W-BULK-017"]),
+    ("sends-again", &["W-BULK-018"]),
+    ("finds-all", &["W-BULK-019"]),
+    ("finds-nothing", &["W-BULK-020"]),
+    ("forgets-on-failure", &["W-BULK-021"]),
+    ("trusts-handles", &["W-BULK-022"]),
+    ("releases-once", &["W-BULK-023"]),
+    ("swaps", &["W-BULK-018", "W-BULK-021", "W-BULK-024"]),
+    ("gone-is-fatal", &["W-BULK-025"]),
+];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_fault_of_a_bulk_destination_fails_exactly_its_cases() {
+    let descriptor = json!({
+        "format": 1,
+        "about": {"name": "mutant", "version": "1.0.0", "summary": "Has a fault.", "author": "The Wharf authors"},
+        "parameters": [
+            {"name": "fault", "type": "string", "summary": "What is wrong with it.", "default": "none"},
+            {"name": "address", "type": "string", "summary": "Where it sends to.", "required": true},
+        ],
+        "guarantees": {"order": "batch", "redelivery": "idempotent", "reconciles": true},
+        "requests": [{"capability": "tcp", "pattern": "{address}", "reason": "records are sent there"}],
+    });
+    Mutant::new("guest-mutant-bulk", SUITE).hold(&descriptor, FAULTS, &[], &[About::Bulk]).await;
+}
