@@ -67,6 +67,29 @@ fn the_print_connector_conforms() {
 }
 
 #[test]
+fn the_processors_conform() {
+    for name in ["explode", "filter", "flatten", "mask", "select", "template", "unwrap"] {
+        let cases = conforms(name);
+        // A processor that finds fault with nothing has no message to be read.
+        assert!(passed(&cases, "W-PROC").len() >= 12, "{name}: {cases:#?}");
+        assert_eq!(passed(&cases, "W-MANN").len(), 6, "{name}: {cases:#?}");
+    }
+}
+
+#[test]
+fn every_connector_has_a_suite_file() {
+    let own = std::fs::read_to_string(checkout().join("tests/tests/conform.rs")).unwrap();
+    let mut connectors = 0;
+    for entry in std::fs::read_dir(checkout().join("connectors")).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        connectors += 1;
+        assert!(checkout().join(format!("connectors/{name}/conform.yaml")).exists(), "{name} has none");
+        assert!(own.contains(&format!("\"{name}\"")), "{name} is not held to its own");
+    }
+    assert!(connectors > 10);
+}
+
+#[test]
 fn the_http_connector_conforms() {
     let cases = conforms("http");
     assert_eq!(passed(&cases, "W-FAIL").len(), 7, "{cases:#?}");

@@ -1,6 +1,7 @@
 use std::{collections::BTreeMap, fs, path::Path, time::Duration};
 
 use super::*;
+use crate::config::Manners;
 
 /// The clauses of the contract: number, level, words.
 fn clauses() -> BTreeMap<u32, String> {
@@ -71,4 +72,35 @@ fn what_was_not_exercised_is_no_pass() {
     assert_eq!((report.passed(), report.failed(), report.skipped()), (0, 0, 1));
     assert!(line(&report.outcomes[0]).contains("because   nothing to read back with"));
     assert!(junit(&report).contains("<skipped message=\"nothing to read back with\"/>"));
+}
+
+#[test]
+fn every_key_of_the_suite_file_stands_in_its_page_with_its_default() {
+    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/conformance.md")).unwrap();
+    let mut rows = BTreeMap::new();
+    for line in page.lines().filter(|line| line.starts_with("| `")) {
+        let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+        for key in cells[1].split(", ") {
+            rows.insert(key.trim_matches('`').to_owned(), cells[2].trim_matches('`').to_owned());
+        }
+    }
+    let schema = schemars::schema_for!(crate::config::Suite).to_value();
+    let keys = |pointer: &str| schema.pointer(pointer).unwrap().as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    let mut due: Vec<String> =
+        keys("/properties").into_iter().filter(|key| !["read", "faults", "manners"].contains(&&**key)).collect();
+    for (name, block) in [("read", "Read"), ("faults", "Faults"), ("manners", "Manners")] {
+        due.extend(keys(&format!("/$defs/{block}/properties")).into_iter().map(|key| format!("{name}.{key}")));
+    }
+    due.sort();
+    assert_eq!(rows.keys().cloned().collect::<Vec<_>>(), due);
+    let Manners { memory, fuel_per_record, time, growth, batches } = Manners::default();
+    for (key, default) in [
+        ("memory", memory.to_string()),
+        ("fuel-per-record", fuel_per_record.to_string()),
+        ("time", time.to_string()),
+        ("growth", growth.to_string()),
+        ("batches", batches.to_string()),
+    ] {
+        assert_eq!(rows[&format!("manners.{key}")], default, "{key}");
+    }
 }

@@ -36,8 +36,9 @@ const FAULTS: &[Fault] = &[
     ("forgets-a-record", &["W-BULK-014"]),
     ("remembers", SETTLING),
     ("stats-of-all", SETTLING),
-    ("polls-once", &["W-BULK-016"]),
-    ("stats-once", &["W-BULK-017"]),
+    // A file that is sent again is a job that was asked for before.
+    ("polls-once", &["W-BULK-016", "W-BULK-018"]),
+    ("stats-once", &["W-BULK-017", "W-BULK-018"]),
     ("sends-again", &["W-BULK-018"]),
     ("finds-all", &["W-BULK-019"]),
     ("finds-nothing", &["W-BULK-020"]),
