@@ -122,6 +122,9 @@ pub struct Manners {
     /// The longest that a call with a thousand records may take.
     #[serde(deserialize_with = "time")]
     pub time: Interval,
+    /// The longest that a write may take to a far side that says nothing any more.
+    #[serde(deserialize_with = "time")]
+    pub stall: Interval,
     /// By how much the memory of an instance may grow from its 100th batch to its 1,000th.
     #[serde(deserialize_with = "growth")]
     pub growth: Size,
@@ -137,6 +140,7 @@ impl Default for Manners {
             memory: Size::from_mib(64),
             fuel_per_record: 1_000_000,
             time: Interval::from_secs(10),
+            stall: Interval::from_secs(30),
             growth: Size::from_mib(1),
             batches: 1_000,
         }

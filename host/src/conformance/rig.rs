@@ -70,6 +70,7 @@ pub(super) enum Trouble {
     Gone,
     Cut(u64),
     Slow,
+    Stalled,
     Unauthorized,
     Throttled,
 }
@@ -290,6 +291,7 @@ impl Rig {
             Trouble::Gone => Manner::Gone,
             Trouble::Cut(after) => Manner::Cut(after),
             Trouble::Slow => Manner::Slow,
+            Trouble::Stalled => Manner::Stalled,
             Trouble::Unauthorized if captures => {
                 self.capture.answer(Answering::Unauthorized);
                 return Ok(());
@@ -326,7 +328,7 @@ impl Rig {
             Trouble::Gone => faults.gone.as_ref(),
             Trouble::Unauthorized => faults.unauthorized.as_ref(),
             Trouble::Throttled => faults.throttled.as_ref(),
-            Trouble::Cut(_) | Trouble::Slow => None,
+            Trouble::Cut(_) | Trouble::Slow | Trouble::Stalled => None,
         }
     }
 }

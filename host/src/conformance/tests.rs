@@ -93,11 +93,12 @@ fn every_key_of_the_suite_file_stands_in_its_page_with_its_default() {
     }
     due.sort();
     assert_eq!(rows.keys().cloned().collect::<Vec<_>>(), due);
-    let Manners { memory, fuel_per_record, time, growth, batches } = Manners::default();
+    let Manners { memory, fuel_per_record, time, stall, growth, batches } = Manners::default();
     for (key, default) in [
         ("memory", memory.to_string()),
         ("fuel-per-record", fuel_per_record.to_string()),
         ("time", time.to_string()),
+        ("stall", stall.to_string()),
         ("growth", growth.to_string()),
         ("batches", batches.to_string()),
     ] {

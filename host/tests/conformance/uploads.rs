@@ -34,6 +34,20 @@ const FAULTS: &[Fault] = &[
     ("wordy", &["W-BULK-012"]),
     ("by-chance", &["W-BULK-013"]),
     ("forgets-a-record", &["W-BULK-014"]),
+    (
+        "a-large-handle",
+        &[
+            "W-BULK-014",
+            "W-BULK-015",
+            "W-BULK-016",
+            "W-BULK-017",
+            "W-BULK-018",
+            "W-BULK-020",
+            "W-BULK-021",
+            "W-BULK-023",
+            "W-BULK-024",
+        ],
+    ),
     ("remembers", SETTLING),
     ("stats-of-all", SETTLING),
     // A file that is sent again is a job that was asked for before.

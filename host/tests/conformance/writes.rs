@@ -12,7 +12,7 @@ grants:
   directories: [ { host: "${SCRATCH}/kept", guest: /kept, access: read-write } ]
 read: { capture: true }
 refused: [ { settings: { address: "a..b:1" }, names: address } ]
-manners: { batches: 200, time: 3s, fuel-per-record: 200000 }
+manners: { batches: 200, time: 3s, stall: 6s, fuel-per-record: 200000 }
 "#;
 
 /// The fault, by the name that the setting has, and the cases that fail.
@@ -42,6 +42,7 @@ const FAULTS: &[Fault] = &[
             "W-FAIL-005",
             "W-FAIL-006",
             "W-FAIL-007",
+            "W-FAIL-008",
         ],
     ),
     ("unwraps-absent", &["W-DEST-002", "W-DEST-006"]),
@@ -65,12 +66,13 @@ const FAULTS: &[Fault] = &[
     ("repeats-elsewhere", &["W-REDO-004"]),
     ("changes-its-mind", &["W-REDO-005"]),
     ("gone-is-fatal-at-open", &["W-FAIL-001"]),
-    ("gone-is-fatal", &["W-FAIL-002", "W-FAIL-003"]),
-    ("cut-is-delivered", &["W-FAIL-002", "W-FAIL-003"]),
+    ("gone-is-fatal", &["W-FAIL-002", "W-FAIL-003", "W-FAIL-008"]),
+    ("cut-is-delivered", &["W-FAIL-002", "W-FAIL-003", "W-FAIL-008"]),
     ("impatient", &["W-FAIL-004"]),
     ("unauthorized-is-rejected", &["W-FAIL-005"]),
     ("throttled-is-transient", &["W-FAIL-006"]),
     ("never-recovers", &["W-FAIL-007"]),
+    ("waits-for-ever", &["W-FAIL-008"]),
     ("hoards", &["W-MANN-001"]),
     ("burns", &["W-MANN-002"]),
     ("dawdles", &["W-MANN-003"]),

@@ -2,12 +2,13 @@
 
 use super::case;
 use crate::{
+    config::{Limits, Times},
     conformance::{
         case::{About, Case, Stop, Tried, failed},
         life::Life,
         rig::{Rig, Trouble, all_well},
     },
-    connector::OpenError,
+    connector::{OpenError, Opening},
     record::{Batch, FailureKind},
 };
 
@@ -68,6 +69,14 @@ pub(in super::super) const CASES: &[Case] = &[
         "a session goes on once the far side is back",
         "connect again in the next call; keep nothing of a connection that broke",
         recovers
+    ),
+    case!(
+        "W-FAIL-008",
+        87 Should,
+        Destination,
+        "a far side that says nothing any more is given up before the host ends the call",
+        "bound every wait, below the time that a write may take; or allow more (`manners.stall`)",
+        stalled
     ),
 ];
 
@@ -166,6 +175,18 @@ async fn throttled(rig: &Rig) -> Tried {
     rig.reset().await?;
     let did = "had the far side ask for patience, opened a session and wrote";
     under(rig, Trouble::Throttled, None, did, &[FailureKind::Throttled]).await
+}
+
+async fn stalled(rig: &Rig) -> Tried {
+    rig.reset().await?;
+    let most = rig.suite.manners.stall;
+    let did = format!("opened a session, let the far side say nothing any more, and wrote, with {most} for it");
+    let opening = rig.opening()?;
+    let limits = Limits { time: Times { write: most, ..opening.limits.time }, ..*opening.limits };
+    let mut life = rig.open_with(About::Destination, &Opening { limits: limits.into(), ..opening }).await?;
+    let batch = rig.records(1);
+    all_well("opened a session and wrote a record", &life.hand_over(&batch, 1).await)?;
+    under(rig, Trouble::Stalled, Some(life), &did, &PASSES).await
 }
 
 async fn recovers(rig: &Rig) -> Tried {

@@ -142,6 +142,9 @@ impl GuestSession for Session {
         if self.has("forgets-a-record") {
             account.settled.delivered.clear();
         }
+        if self.has("a-large-handle") {
+            account.handle = Some(vec![b'h'; (64 << 10) + 1]);
+        }
         Ok(account)
     }
 

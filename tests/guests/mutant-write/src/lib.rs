@@ -318,6 +318,9 @@ impl Session {
         let kind = if self.has("gone-is-fatal") { FailureKind::Fatal } else { FailureKind::Transient };
         let mut stream = TcpStream::connect(&self.address)
             .map_err(|error| failure(kind, format!("connecting to {}: {error}", self.address)))?;
+        if !self.has("waits-for-ever") {
+            stream.set_read_timeout(Some(Duration::from_secs(1))).expect("a bound on what it waits for");
+        }
         let mut body = lines.join(&b'\n');
         body.push(b'\n');
         let began = Instant::now();
