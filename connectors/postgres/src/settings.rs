@@ -7,6 +7,9 @@ use wharf_sdk::{Parameters, Problem, Secret};
 
 use super::client::{Endpoint, Tls};
 
+/// How long after a statement's own end the server may take to say so.
+const ANSWER: Duration = Duration::from_secs(5);
+
 /// The settings as they are written.
 #[derive(Clone, Debug, Parameters)]
 pub struct Config {
@@ -164,7 +167,8 @@ impl Settings {
     /// Where the server is.
     pub fn endpoint(&self) -> Endpoint {
         let Config { host, port, tls, root_certificate, .. } = &self.config;
-        Endpoint { host: host.clone(), port: *port, tls: *tls, roots: root_certificate.clone() }
+        let patience = self.config.statement_timeout + ANSWER;
+        Endpoint { host: host.clone(), port: *port, tls: *tls, roots: root_certificate.clone(), patience }
     }
 }
 

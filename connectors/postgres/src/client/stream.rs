@@ -5,6 +5,7 @@ use std::{
     io::{self, Read, Write},
     net::TcpStream,
     sync::Arc,
+    time::Duration,
 };
 
 use bytes::BytesMut;
@@ -40,6 +41,8 @@ pub struct Endpoint {
     pub tls: Tls,
     /// Certificates that vouch for it, in PEM; where there are none, those that browsers have.
     pub roots: Option<String>,
+    /// How long an answer may take before the connection is given up.
+    pub patience: Duration,
 }
 
 pub(super) enum Stream {
@@ -55,8 +58,11 @@ impl fmt::Debug for Stream {
 
 impl Stream {
     pub fn open(endpoint: &Endpoint) -> Result<Self, Error> {
-        let Endpoint { host, port, tls, .. } = endpoint;
+        let Endpoint { host, port, tls, patience, .. } = endpoint;
         let mut plain = TcpStream::connect((host.as_str(), *port))?;
+        // A server that is cut off says nothing any more, not even that it is.
+        plain.set_read_timeout(Some(*patience))?;
+        plain.set_write_timeout(Some(*patience))?;
         // Where it cannot be set, it is a matter of speed alone.
         let _slower = plain.set_nodelay(true);
         if *tls == Tls::Off {
