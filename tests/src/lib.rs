@@ -2,6 +2,8 @@
 
 pub mod far;
 pub mod host;
+#[path = "../vendors/imports.rs"]
+pub mod imports;
 pub mod issuer;
 pub mod json;
 pub mod page;

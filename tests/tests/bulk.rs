@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use serde_json::Value;
 use wharf_tests::{Scratch, checkout, component, host::Host, long};
 
 /// Records in the example.
@@ -136,4 +137,118 @@ fn what_does_nothing_for_files_is_refused_and_so_are_files_for_who_takes_none() 
     let other = component("wharf-discard").unwrap().display().to_string();
     let told = check(&file.replace(&component("wharf-bulk-file").unwrap().display().to_string(), &other));
     assert!(told.contains("discard 0.1.0 takes records as they come, and no files") && told.contains("wrong.yaml:10:"), "{told}");
+}
+
+/// A folder with five lines and a pipeline `run` that has them uploaded to a scripted far side.
+fn scripted(settings: &str, bulk: &str, more: &str) -> Scratch {
+    let scratch = Scratch::new().unwrap();
+    scratch.write("records.txt", "a\nb\nc\nd\ne\n").unwrap();
+    fs::create_dir(scratch.path("journal")).unwrap();
+    let file = format!(
+        "version: 1
+pipelines:
+  - id: run
+    source: {{ kind: file, path: records.txt, format: lines }}
+    destinations:
+      - id: leads
+        component: {}
+        settings: {settings}
+        grants: {{ directories: [ {{ host: journal, guest: /journal, access: read-write }} ] }}
+        bulk: {bulk}
+{more}",
+        component("guest-uploads").unwrap().display()
+    );
+    scratch.write("run.yaml", file).unwrap();
+    scratch
+}
+
+fn asked(scratch: &Scratch, arguments: &[&str]) -> Value {
+    let ran = scratch.run(&[arguments, &["--output", "json"]].concat()).unwrap();
+    assert_eq!(ran.code, Some(0), "{arguments:?}: {}", ran.stderr);
+    ran.json().unwrap()
+}
+
+#[test]
+fn an_upload_that_waits_for_a_person_is_shown_and_abandoned() {
+    let scratch = scripted("{ poll: fail=rejected }", "{ schedule: realtime }", "");
+    let ran = scratch.run(&["run", "run.yaml", "--once", "--output", "json"]).unwrap();
+    let destination = &ran.json().unwrap()["pipelines"][0]["destinations"][0];
+    assert_eq!((ran.code, &destination["pending"]), (Some(1), &5.into()), "{}", ran.stderr);
+    let listed = &asked(&scratch, &["uploads", "list"])["uploads"][0];
+    assert_eq!((&listed["id"], &listed["state"], &listed["open"]), (&1.into(), &"held".into(), &5.into()), "{listed}");
+    assert!(listed["reason"].as_str().unwrap().starts_with("rejected: "), "{listed}");
+    let shown = scratch.run(&["uploads", "show", "run/leads", "1"]).unwrap();
+    assert!(
+        shown.stdout.contains("state        held\n") && shown.stdout.contains("records      5, of them 5 not settled\n"),
+        "{}",
+        shown.stdout
+    );
+    for (wrong, told) in [
+        (["uploads", "abandon", "run/leads", "7"], "run/leads has no upload 7"),
+        (["uploads", "abandon", "run/lead", "1"], "did you mean `run/leads`?"),
+        (["uploads", "abandon", "run", "1"], "name the destination as PIPELINE/DESTINATION"),
+    ] {
+        let refused = scratch.run(&wrong).unwrap();
+        assert!(refused.code == Some(2) && refused.stderr.contains(told), "{}", refused.stderr);
+    }
+    assert_eq!(asked(&scratch, &["uploads", "abandon", "run/leads", "1"])["done"], 1);
+    let letters = asked(&scratch, &["dead-letters", "list", "--kind", "abandoned"]);
+    assert_eq!(letters["dead_letters"].as_array().map(Vec::len), Some(5), "{letters}");
+    let again = scratch.run(&["run", "run.yaml", "--once", "--output", "json"]).unwrap();
+    assert_eq!((again.code, &again.json().unwrap()["pipelines"][0]["destinations"][0]["pending"]), (Some(0), &0.into()));
+    assert!(asked(&scratch, &["uploads", "list"])["uploads"].as_array().unwrap().is_empty());
+}
+
+#[test]
+fn what_a_running_host_holds_is_asked_for_again_and_what_failed_is_retried_when_a_person_says_so() {
+    let retry = "        retry: { min-delay: 1d, max-delay: 1d }\n";
+    let scratch = scripted("{ upload: '0-2=transient ~2-5', poll: fail=rejected }", "{ schedule: realtime }", retry);
+    let mut host = Host::start(&scratch, "run.yaml").unwrap();
+    host.until(|host| Ok(host.ask(&["uploads", "list"])?["uploads"][0]["state"] == "held")).unwrap();
+    let status = host.ask(&["spool", "status"]).unwrap();
+    assert_eq!(status["spools"][0]["records"], serde_json::json!({"failed": 2, "uploading": 3}), "{status}");
+    let records = host.ask(&["spool", "records", "run/leads"]).unwrap();
+    let failed = &records["records"][0];
+    assert_eq!((&failed["start"], &failed["end"], &failed["attempts"]), (&0.into(), &2.into(), &1.into()), "{records}");
+    assert_eq!((&records["records"][1]["state"], &records["records"][1]["upload"]), (&"uploading".into(), &1.into()));
+    // What is in an upload can only be decided about with it.
+    assert_eq!(host.ask(&["spool", "discard", "run/leads", "--state", "uploading"]).unwrap()["done"], 0);
+    assert_eq!(host.ask(&["uploads", "ask", "run/leads", "1"]).unwrap()["done"], 1);
+    host.delivered("run", 0, 3).unwrap();
+    assert_eq!(host.ask(&["spool", "retry", "run/leads"]).unwrap()["done"], 2);
+    host.delivered("run", 0, 5).unwrap();
+    host.signal("TERM").unwrap();
+    assert_eq!(host.ended().unwrap().code, Some(0));
+
+    // What begins anew is taken anew, although the spool has had it.
+    asked(&scratch, &["checkpoints", "reset", "run"]);
+    let again = asked(&scratch, &["run", "run.yaml", "--once"]);
+    let (read, destination) = (&again["pipelines"][0]["read"], &again["pipelines"][0]["destinations"][0]);
+    assert_eq!((read, &destination["delivered"], &destination["spool"]["known"]), (&5.into(), &5.into(), &0.into()), "{again}");
+}
+
+#[test]
+fn what_waits_is_given_up_and_sent_again_from_the_dead_letters() {
+    let scratch = scripted("{}", "{ schedule: 0 0 1 1 * }", "");
+    let mut host = Host::start(&scratch, "run.yaml").unwrap();
+    host.until(|host| Ok(host.status("run")?["destinations"][0]["pending"] == 5)).unwrap();
+    let refused = scratch.run(&["spool", "discard", "run/leads"]).unwrap();
+    assert!(
+        refused.code == Some(2) && refused.stderr.contains("which records are to be given up is not said"),
+        "{}",
+        refused.stderr
+    );
+    assert_eq!(host.ask(&["spool", "discard", "run/leads", "--state", "waiting"]).unwrap()["done"], 5);
+    host.until(|host| Ok(host.status("run")?["destinations"][0]["dead_lettered"] == 5)).unwrap();
+    host.signal("TERM").unwrap();
+    host.ended().unwrap();
+    let replayed = scratch.run(&["dead-letters", "replay", "run.yaml", "--output", "json"]).unwrap();
+    let destination = &replayed.json().unwrap()["pipelines"][0]["destinations"][0];
+    assert_eq!(
+        (replayed.code, &destination["delivered"], &destination["pending"]),
+        (Some(0), &5.into(), &0.into()),
+        "{}",
+        replayed.stderr
+    );
+    assert!(asked(&scratch, &["dead-letters", "list"])["dead_letters"].as_array().unwrap().is_empty());
 }

@@ -340,7 +340,7 @@ impl Shared {
                 let again = Settling::Failed { due: self.now(), counted: true, reason: why.into() };
                 self.all(&upload, again, why).await
             }
-            Resolve::Abandon => self.abandon(&upload, why).await,
+            Resolve::Abandon => self.abandon(&upload, "abandoned", why).await,
         }
     }
 }

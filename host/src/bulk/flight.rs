@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{BulkError, CallTrouble, OnLost, OnUndecidable, engine::Shared, far::BulkFar};
+use super::{BulkError, CallTrouble, OnLost, OnUndecidable, engine::Shared, far::BulkFar, outcome::Why};
 use crate::{
     clock,
     connector::{BulkTrouble, UploadContext},
@@ -191,18 +191,18 @@ impl Shared {
                 let again = Settling::Failed { due: self.now(), counted: true, reason: why.into() };
                 self.all(&upload, again, why).await
             }
-            OnLost::DeadLetter => self.abandon(&upload, why).await,
+            OnLost::DeadLetter => self.abandon(&upload, FailureKind::Uncertain.name(), why).await,
         }
     }
 
     /// Its open records are dead letters.
-    pub(super) async fn abandon(&self, upload: &StoredUpload, why: &str) -> Result<StoredUpload, BulkError> {
-        let failure = Failure { kind: FailureKind::Uncertain, message: why.into(), code: None, retry_after: None };
+    pub(super) async fn abandon(&self, upload: &StoredUpload, kind: &str, why: &str) -> Result<StoredUpload, BulkError> {
+        let reason = Why { kind, code: None, message: why };
         let mut letters = Vec::new();
         let mut outcomes = Vec::new();
         for lines in upload.open.iter() {
             for part in self.spool.lines(upload.id, lines).await? {
-                self.discarded(&(&failure).into(), &part, &mut letters);
+                self.discarded(&reason, &part, &mut letters);
             }
             outcomes.push((lines, Settling::Discarded(why.into())));
         }

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use super::{BulkError, engine::Shared};
 use crate::{
     config::{OnUnknown, Then},
-    record::{Failure, FailureKind, Fate, Record, Run, Span},
+    record::{Failure, FailureKind, Fate, Run, Span},
     store::{
         DeadLetter, Reason,
         spool::{Part, Settling, StoredUpload},
@@ -117,20 +117,8 @@ impl Shared {
     pub(super) fn discarded(&self, why: &Why<'_>, part: &Part, letters: &mut Vec<DeadLetter>) -> Settling {
         let connector = Some(self.title());
         let reason = Reason { kind: why.kind.into(), code: why.code.map(Arc::from), message: why.message.into(), connector };
-        let (reason, at, batch) = (Arc::new(reason), Arc::<str>::from(self.clock.rfc3339()), Arc::new(part.records.clone()));
-        letters.extend((0..batch.count()).map(|record| DeadLetter {
-            destination: Some(self.destination.clone()),
-            processor: None,
-            partition: batch.partition().clone(),
-            label: part.label.clone(),
-            sequence: batch.sequences()[record as usize],
-            ordinal: batch.ordinals().get(record as usize).copied().unwrap_or_default(),
-            record: Record::of(&batch, record),
-            whole: true,
-            reason: reason.clone(),
-            attempts: part.attempts.saturating_add(1),
-            at: at.clone(),
-        }));
+        let at = self.clock.rfc3339().into();
+        letters.extend(part.letters(self.destination.clone(), reason.into(), at));
         Settling::Discarded(format!("{}: {}", why.kind, why.message).into())
     }
 

@@ -44,6 +44,11 @@ impl Tallied {
         &self.counts
     }
 
+    /// Has whoever waits look once more.
+    pub fn look(&self) {
+        self.changed.notify_one();
+    }
+
     /// Waits until records were taken, or a person did something.
     pub async fn changed(&self) {
         self.changed.notified().await;

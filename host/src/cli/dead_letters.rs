@@ -84,7 +84,7 @@ pub struct Which {
     /// Those of this destination.
     #[arg(long, value_name = "ID")]
     destination: Option<String>,
-    /// Those of this kind: rejected, too-large, limit, trapped, transient, uncertain, unknown, breach, missed, unreadable.
+    /// Those of this kind: rejected, too-large, limit, trapped, transient, uncertain, unknown, breach, missed, abandoned, unreadable.
     #[arg(long, value_parser = kind)]
     kind: Option<String>,
     /// Those given up at this time or later: `2026-01-31T12:00:00Z`, or so long ago, such as `2h`.

@@ -17,6 +17,7 @@ mod report;
 mod run;
 mod schema;
 mod steer;
+mod uploads;
 mod wit;
 
 use std::{path::PathBuf, process::ExitCode};
@@ -142,6 +143,16 @@ enum Command {
         #[command(subcommand)]
         command: checkpoints::Command,
     },
+    /// Looks at uploads that are not settled, and decides about those that wait for a person, also while a host runs.
+    Uploads {
+        #[command(subcommand)]
+        command: uploads::Uploads,
+    },
+    /// Looks at what waits in spools, and has it retried or given up, also while a host runs.
+    Spool {
+        #[command(subcommand)]
+        command: uploads::Spool,
+    },
     /// Prints the JSON Schema of the pipeline file.
     Schema,
     /// Writes a crate to begin with: a connector that builds, passes its own tests and runs.
@@ -246,6 +257,8 @@ impl Command {
             Self::Status { on } | Self::Pause { on, .. } | Self::Resume { on, .. } | Self::Reload { on } => on.output,
             Self::DeadLetters { command } => command.output(),
             Self::Checkpoints { command } => command.output(),
+            Self::Uploads { command } => command.output(),
+            Self::Spool { command } => command.output(),
             Self::Conform(options) => options.output(),
             Self::Bench(given) => given.output,
             Self::Dev { .. } => Output::Text,
@@ -296,6 +309,8 @@ pub fn main() -> ExitCode {
             Command::Reload { on } => steer::reload(on).await,
             Command::DeadLetters { command } => command.run(&logging).await,
             Command::Checkpoints { command } => command.run().await,
+            Command::Uploads { command } => command.run().await,
+            Command::Spool { command } => command.run().await,
             Command::Schema => schema::schema(),
             Command::New { name, kind, sdk, output } => new::new(&name, kind, sdk.as_deref(), output),
             Command::Build { folder, quick, output } => build::build(&folder, quick, output),

@@ -12,7 +12,7 @@ use clap::Args;
 use super::{Output, report::Refusal};
 use crate::{
     clock::Clock,
-    operate::{self, Answer, Request, socket::Client},
+    operate::{self, Answer, Refused, Request, socket::Client, spools::AtRest},
     store::{DataDir, DataDirError, SqliteStore},
 };
 
@@ -40,8 +40,8 @@ const EVERY: Duration = Duration::from_millis(50);
 pub enum Desk {
     /// Nobody uses it: this process does.
     Own {
-        /// The store in it.
-        store: SqliteStore,
+        /// The store in it, and its spools.
+        spools: AtRest<SqliteStore>,
         /// Held for its lock.
         _data_dir: DataDir,
     },
@@ -57,7 +57,10 @@ impl Desk {
             let path_too = path.to_owned();
             let opened = tokio::task::spawn_blocking(move || open(&path_too)).await;
             let error = match opened.map_err(|error| Refusal::new(error.to_string()))? {
-                Ok(store) => return Ok(store),
+                Ok((store, data_dir)) => {
+                    let spools = AtRest::new(store, &data_dir.spools(), clock).await.map_err(refusal)?;
+                    return Ok(Self::Own { spools, _data_dir: data_dir });
+                }
                 Err(Unopened::Refused(refusal)) => return Err(refusal),
                 Err(Unopened::InUse(error)) => error,
             };
@@ -77,7 +80,7 @@ impl Desk {
     /// Asks it.
     pub async fn ask(&self, request: Request) -> Result<Answer, Refusal> {
         let answer = match self {
-            Self::Own { store, .. } => operate::answer(request, store).await,
+            Self::Own { spools, .. } => operate::answer(request, &spools.store, spools).await,
             Self::Host(client) => {
                 let mut client = client.lock().await;
                 let (mut asked, clock) = (pin!(client.ask(request)), Clock::system());
@@ -91,8 +94,12 @@ impl Desk {
                 }
             }
         };
-        answer.map_err(|refused| Refusal::with_hint(refused.what, refused.hint))
+        answer.map_err(refusal)
     }
+}
+
+fn refusal(refused: Refused) -> Refusal {
+    Refusal::with_hint(refused.what, refused.hint)
 }
 
 /// Why a data directory was not opened.
@@ -103,7 +110,7 @@ enum Unopened {
     Refused(Refusal),
 }
 
-fn open(path: &Path) -> Result<Desk, Unopened> {
+fn open(path: &Path) -> Result<(SqliteStore, DataDir), Unopened> {
     let refused = |what: String, hint: &str| Unopened::Refused(Refusal::with_hint(what, Some(hint.into())));
     let data_dir = match DataDir::existing(path) {
         Ok(data_dir) => data_dir,
@@ -111,7 +118,7 @@ fn open(path: &Path) -> Result<Desk, Unopened> {
         Err(error) => return Err(refused(error.to_string(), error.hint())),
     };
     let store = SqliteStore::open(&data_dir.store()).map_err(|error| refused(error.to_string(), error.hint()))?;
-    Ok(Desk::Own { store, _data_dir: data_dir })
+    Ok((store, data_dir))
 }
 
 /// An answer to something else than was asked, which is nobody's but this program's fault.

@@ -34,6 +34,21 @@ impl std::str::FromStr for Target {
     }
 }
 
+impl Target {
+    /// Both names.
+    pub fn parts(self) -> (Option<String>, Option<String>) {
+        (Some(self.pipeline), self.destination)
+    }
+
+    /// Both names of what has to be a destination.
+    pub fn destination(self) -> Result<(String, String), Refusal> {
+        let Self { pipeline, destination } = self;
+        destination.map(|destination| (pipeline.clone(), destination)).ok_or_else(|| {
+            Refusal::with_hint(format!("{pipeline} is a pipeline"), Some("name the destination as PIPELINE/DESTINATION".into()))
+        })
+    }
+}
+
 /// Shows how the running host stands.
 pub async fn status(on: On) -> Result<u8, Refusal> {
     let Answer::Status(status) = Desk::open(&on.data_dir).await?.ask(Request::Status).await? else { return Err(astray()) };

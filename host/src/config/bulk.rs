@@ -224,7 +224,7 @@ fn uploads<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> 
 }
 
 fn age<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Interval, D::Error> {
-    within(deserializer, Interval::from_secs(60)..=Interval::from_secs(366 * 86_400))
+    within(deserializer, Interval::from_secs(1)..=Interval::from_secs(366 * 86_400))
 }
 
 fn between<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Interval, D::Error> {

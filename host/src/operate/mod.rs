@@ -8,6 +8,7 @@ mod dead_letters;
 pub mod destinations;
 pub mod socket;
 pub mod sources;
+pub mod spools;
 mod status;
 mod wire;
 
@@ -72,6 +73,8 @@ pub enum Request {
     },
     /// To read the pipeline file again.
     Reload,
+    /// About spools and uploads.
+    Spool(spools::SpoolRequest),
     /// To forget that a destination is owed records. Not to be answered while its pipeline runs.
     DiscardDestination {
         /// Of which pipeline.
@@ -108,6 +111,8 @@ pub enum Answer {
     Done(bool),
     /// What a reload changed.
     Reloaded(Box<Reloaded>),
+    /// About spools and uploads.
+    Spool(Box<spools::SpoolAnswer>),
 }
 
 /// Why it is not answered.
@@ -126,8 +131,12 @@ impl From<StoreError> for Refused {
     }
 }
 
-/// Answers from a store.
-pub async fn answer(request: Request, store: &(impl LetterStore + PipelineStore)) -> Result<Answer, Refused> {
+/// Answers from a store, and the spools beside it.
+pub async fn answer(
+    request: Request,
+    store: &(impl LetterStore + PipelineStore),
+    spools: &impl spools::Spools,
+) -> Result<Answer, Refused> {
     Ok(match request {
         Request::ListDeadLetters { filter, after, most } => {
             Answer::DeadLetters(dead_letters::list(store, &filter, after, most).await?)
@@ -135,7 +144,10 @@ pub async fn answer(request: Request, store: &(impl LetterStore + PipelineStore)
         Request::ShowDeadLetter { id } => Answer::DeadLetter(Box::new(dead_letters::show(store, id).await?)),
         Request::PurgeDeadLetters { filter } => Answer::Removed(dead_letters::purge(store, &filter).await?),
         Request::ShowCheckpoints { pipeline } => Answer::Checkpoints(checkpoints::show(store, pipeline.as_deref()).await?),
+        Request::Spool(request) => Answer::Spool(Box::new(spools::answer(request, spools).await?)),
         Request::ResetCheckpoints { pipeline, partition } => {
+            // Before its checkpoints are gone: what is in between is read again, and known.
+            spools::forget(store, spools, &pipeline, partition.as_deref()).await?;
             Answer::Removed(checkpoints::reset(store, &pipeline, partition.as_deref()).await?)
         }
         Request::DiscardDestination { pipeline, destination } => {

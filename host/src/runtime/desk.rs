@@ -36,9 +36,9 @@ impl Answers for Desk {
                 | Request::DiscardDestination { .. }
                 | Request::MoveDestination { .. }) => {
                     self.is_at_rest(&request)?;
-                    operate::answer(request, &self.lives.means.store).await
+                    operate::answer(request, &self.lives.means.store, &*self.lives).await
                 }
-                request => operate::answer(request, &self.lives.means.store).await,
+                request => operate::answer(request, &self.lives.means.store, &*self.lives).await,
             }
         })
     }

@@ -53,6 +53,7 @@ pub(super) struct Means {
 pub(super) struct Life {
     pub planned: Arc<PlannedPipeline>,
     means: Arc<Means>,
+    kept: Arc<Kept<SqliteStore>>,
     stop: watch::Sender<Stopping>,
     gates: Gates,
     /// To be started now rather than when its time has come.
@@ -222,7 +223,7 @@ impl Life {
         let course = Course {
             planned: planned.clone(),
             means: means.clone(),
-            kept,
+            kept: kept.clone(),
             gates: gates.clone(),
             stop: stopped,
             hurry: hurry.clone(),
@@ -236,7 +237,7 @@ impl Life {
             // Nobody may be waiting.
             let _ended = tell.send(true);
         });
-        Arc::new(Self { planned, means, stop, gates, hurry, shown, done })
+        Arc::new(Self { planned, means, kept, stop, gates, hurry, shown, done })
     }
 
     /// Asks it to stop reading, finish what is in flight and close; once `timeout` is over, to leave what is in flight.
@@ -322,6 +323,16 @@ impl Life {
     pub fn idle(&self) -> Vec<String> {
         let counts = locked(&self.shown).progress.counts();
         counts.destinations.iter().filter(|one| one.pending == 0).map(|one| one.id.to_string()).collect()
+    }
+
+    /// Its spools.
+    pub fn spools(&self) -> &Spools {
+        &self.gates.spools
+    }
+
+    /// The store as it sees it.
+    pub fn kept(&self) -> &Arc<Kept<SqliteStore>> {
+        &self.kept
     }
 
     /// The gate of a destination.

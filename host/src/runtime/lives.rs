@@ -6,11 +6,21 @@ use std::{
     time::Duration,
 };
 
+use async_trait::async_trait;
+
 use super::{
     Report,
     life::{Life, Means},
 };
-use crate::plan::Providers;
+use crate::{
+    clock::Clock,
+    operate::{
+        Refused,
+        spools::{self, Decision, Open, Spools},
+    },
+    plan::Providers,
+    store::{DeadLetter, Settled, Store, StoreError},
+};
 
 /// All pipelines of a host, in the order of the file.
 pub(super) struct Lives {
@@ -101,5 +111,41 @@ impl Lives {
 impl Inner {
     fn stop(&self) {
         self.list.iter().rev().for_each(|life| life.stop(self.timeout));
+    }
+}
+
+/// The spools of running pipelines, and of those that this host does not run.
+#[async_trait]
+impl Spools for Lives {
+    async fn open(&self) -> Result<Vec<Open>, Refused> {
+        let mut open: Vec<Open> = Vec::new();
+        for life in self.all() {
+            open.extend(life.spools().all().map(|uploading| uploading.opened()));
+        }
+        let known: Vec<_> = open.iter().map(|open| (open.pipeline.clone(), open.destination.clone())).collect();
+        open.extend(spools::open(&self.means.spools, &known).await?);
+        open.sort_by(|one, other| (&one.pipeline, &one.destination).cmp(&(&other.pipeline, &other.destination)));
+        Ok(open)
+    }
+
+    async fn give_up(&self, pipeline: &str, letters: Vec<DeadLetter>) -> Result<(), StoreError> {
+        let settled = Arc::new(Settled::new(None, letters));
+        match self.find(pipeline) {
+            Some(life) => life.kept().settle(pipeline, settled).await,
+            None => self.means.store.settle(pipeline, settled).await,
+        }
+    }
+
+    async fn decide(&self, open: &Open, upload: i64, decision: Decision) -> Result<bool, Refused> {
+        let Some(life) = self.find(&open.pipeline) else { return Ok(false) };
+        let uploading = life.spools().all().find(|uploading| uploading.opened().destination == open.destination);
+        match uploading {
+            Some(uploading) => uploading.decide(upload, decision).await,
+            None => Ok(false),
+        }
+    }
+
+    fn clock(&self) -> &Clock {
+        &self.means.clock
     }
 }

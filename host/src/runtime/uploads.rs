@@ -5,7 +5,10 @@
 use std::{
     collections::HashMap,
     path::PathBuf,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering::SeqCst},
+    },
     time::Duration,
 };
 
@@ -17,14 +20,18 @@ use tokio::{
 
 use super::{StartError, components::Components, life::Means};
 use crate::{
-    bulk::{BulkError, BulkPolicy, Component, Engine, Intake, Letters, Order, Parts, Shaped, Staging, Stand, Tallied},
+    bulk::{BulkError, BulkPolicy, Component, Engine, Intake, Letters, Order, Parts, Resolve, Shaped, Staging, Stand, Tallied},
     clock::Clock,
     config::{Schedule, Zone},
+    operate::{
+        Refused,
+        spools::{Decision, Open},
+    },
     pipeline::{Destination, DestinationError, Gate, Outlet, PipelineError, Policy, Spooled, Stopping, Timetable, Uploads},
     plan::{PlannedPipeline, Until},
     store::{
         DeadLetter, Kept, Settled, SqliteStore, Store, StoreError,
-        spool::{Millis, Spool, SpoolError, SqliteSpool},
+        spool::{Millis, Spool, SpoolError, SqliteSpool, UploadState},
     },
 };
 
@@ -55,7 +62,9 @@ pub(super) struct Uploading {
     components: Components,
     /// How one tells the engine that runs.
     orders: Mutex<Option<mpsc::Sender<Order>>>,
-    rest: watch::Sender<Rest>,
+    /// How often it was asked whether anything is left, and what was found when it had been asked so often.
+    asked: AtomicU64,
+    rest: watch::Sender<(u64, Rest)>,
 }
 
 /// Whether there is anything left that goes on by itself.
@@ -126,6 +135,11 @@ impl Spools {
         self.0.get(destination).map(|uploading| uploading.spool.counts().clone())
     }
 
+    /// All of them.
+    pub fn all(&self) -> impl Iterator<Item = &Arc<Uploading>> {
+        self.0.values()
+    }
+
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -150,10 +164,13 @@ impl Spools {
     pub async fn until_done(&self, stop: &mut watch::Receiver<Stopping>) -> Option<PipelineError> {
         let settled = async {
             for uploading in self.0.values() {
+                // What was found before the last records came says nothing.
+                let asked = uploading.ask();
+                let found = |(known, rest): &(u64, Rest)| uploading.until.settled && *known >= asked && *rest != Rest::Moving;
                 let mut rest = uploading.rest.subscribe();
                 // The sender is its own.
-                let rest = match rest.wait_for(|rest| uploading.until.settled && *rest != Rest::Moving).await {
-                    Ok(rest) => rest.clone(),
+                let rest = match rest.wait_for(found).await {
+                    Ok(rest) => rest.1.clone(),
                     Err(_) => continue,
                 };
                 if let Rest::Stuck(why) = rest {
@@ -228,12 +245,39 @@ impl Uploading {
             clock: means.clock.clone(),
             components,
             orders: Mutex::default(),
+            asked: AtomicU64::default(),
             rest: watch::Sender::default(),
         })
     }
 
     fn orders(&self) -> MutexGuard<'_, Option<mpsc::Sender<Order>>> {
         self.orders.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The spool, as a person asks it.
+    pub fn opened(&self) -> Open {
+        let (pipeline, destination) = (self.pipeline.to_string(), self.destination.id.to_string());
+        Open { pipeline, destination, spool: Arc::new(self.spool.clone()) }
+    }
+
+    /// Has the engine decide about an upload; false where none runs.
+    pub async fn decide(&self, upload: i64, decision: Decision) -> Result<bool, Refused> {
+        let Some(orders) = self.orders().clone() else { return Ok(false) };
+        let uploads = self.spool.uploads().await?;
+        if !uploads.iter().any(|one| one.id == upload && one.state == UploadState::Held) {
+            return Err(Refused {
+                what: format!("upload {upload} is under way, and goes on by itself"),
+                hint: Some("one that is held can be decided about, and any of them once the host is stopped".into()),
+            });
+        }
+        let resolve = match decision {
+            Decision::Ask => Resolve::Ask,
+            Decision::Resend => Resolve::Resend,
+            Decision::Abandon => Resolve::Abandon,
+        };
+        let gone = |_| Refused { what: "the host is ending".into(), hint: Some("ask again once it has".into()) };
+        orders.send(Order::Resolve(upload, resolve)).await.map_err(gone)?;
+        Ok(true)
     }
 
     /// Works on what is in the spool until it is told to end; what goes wrong is tried again.
@@ -247,7 +291,7 @@ impl Uploading {
             let wait = Policy::OUTAGE.wait(failures, &self.clock);
             let (pipeline, destination, hint) = (&self.pipeline, &self.destination.id, error.hint());
             tracing::error!(%pipeline, %destination, hint, "uploads go on in {wait:?}: {error}");
-            self.rest.send_replace(Rest::Stuck(error.to_string().into()));
+            self.rest.send_replace((self.asked.load(SeqCst), Rest::Stuck(error.to_string().into())));
             tokio::select! {
                 biased;
                 () = told(stop.clone(), ended.clone()) => return,
@@ -333,10 +377,11 @@ impl Uploading {
                 pruned = Some(elapsed + PRUNED);
             }
             gate.borrow_and_update();
+            let asked = self.asked.load(SeqCst);
             // Before it is looked what there is: what an upload leaves is in the spool before it is told of.
             let now = stand.borrow_and_update().clone();
             let due = self.due(fired).await?;
-            self.rests(&now, due.is_none()).await?;
+            self.rests(&now, due.is_none(), asked).await?;
             let wait = due.map(|at| at.saturating_sub(self.clock.millis()));
             if wait == Some(0) && !now.firing {
                 if orders.send(Order::Fire).await.is_err() {
@@ -380,7 +425,7 @@ impl Uploading {
     }
 
     /// Tells whether anything goes on by itself.
-    async fn rests(&self, stand: &Stand, nothing_due: bool) -> Result<(), SpoolError> {
+    async fn rests(&self, stand: &Stand, nothing_due: bool, asked: u64) -> Result<(), SpoolError> {
         let held = stand.held as u64;
         let idle = nothing_due && !stand.firing && stand.in_flight == 0 && self.spool.status().await?.uploads == held;
         let pause = self.gate.state().pause.filter(|pause| !pause.by_hand);
@@ -389,12 +434,20 @@ impl Uploading {
             (false, Some(pause)) => Rest::Stuck(pause.why),
             (false, None) => Rest::Moving,
         };
+        let found = (asked, rest);
         self.rest.send_if_modified(|was| {
-            let changed = *was != rest;
-            *was = rest;
+            let changed = *was != found;
+            *was = found;
             changed
         });
         Ok(())
+    }
+
+    /// Has it found out anew whether anything is left. Gives how often that was asked for.
+    fn ask(&self) -> u64 {
+        let asked = self.asked.fetch_add(1, SeqCst) + 1;
+        self.spool.look();
+        asked
     }
 }
 

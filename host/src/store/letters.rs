@@ -43,7 +43,7 @@ pub struct DeadLetter {
 }
 
 /// All that [`Reason::kind`] may be.
-pub const KINDS: [&str; 13] = [
+pub const KINDS: [&str; 14] = [
     "rejected",
     "too-large",
     "limit",
@@ -57,6 +57,7 @@ pub const KINDS: [&str; 13] = [
     "throttled",
     "unauthorized",
     "fatal",
+    "abandoned",
 ];
 
 /// Why records were given up.

@@ -14,10 +14,10 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 use async_trait::async_trait;
 use thiserror::Error;
 
-use super::StoreError;
+use super::{DeadLetter, Reason, StoreError};
 use crate::{
     config::Size,
-    record::{Batch, Damaged, Handle, Span, SpanSet},
+    record::{Batch, Damaged, Handle, Record, Span, SpanSet},
 };
 
 pub use sqlite::SqliteSpool;
@@ -176,6 +176,27 @@ pub struct Part {
     pub label: Arc<str>,
     /// The records.
     pub records: Batch,
+}
+
+impl Part {
+    /// Its records as dead letters of a destination, given up at that moment after RFC 3339.
+    pub fn letters(&self, destination: Arc<str>, reason: Arc<Reason>, at: Arc<str>) -> impl Iterator<Item = DeadLetter> {
+        let (batch, label) = (Arc::new(self.records.clone()), self.label.clone());
+        let attempts = self.attempts.saturating_add(1);
+        (0..batch.count()).map(move |record| DeadLetter {
+            destination: Some(destination.clone()),
+            processor: None,
+            partition: batch.partition().clone(),
+            label: label.clone(),
+            sequence: batch.sequences()[record as usize],
+            ordinal: batch.ordinals().get(record as usize).copied().unwrap_or_default(),
+            record: Record::of(&batch, record),
+            whole: true,
+            reason: reason.clone(),
+            attempts,
+            at: at.clone(),
+        })
+    }
 }
 
 /// What becomes of records.

@@ -1,0 +1,557 @@
+//! Looking at spools and uploads, and deciding what nobody else can.
+//!
+//! **Threat.** A person gives up records that are on their way at that moment, so that they are delivered and dead letters too. **Answer.** Only what is in nobody's
+//! hands can be decided about: it is reserved first, then a dead letter, then discarded. An upload is decided about while it is held, or while no host runs.
+
+use std::{collections::BTreeMap, path::Path, sync::Arc};
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+use super::Refused;
+use crate::{
+    clock::{Clock, rfc3339_of},
+    config::{Size, nearest},
+    store::{
+        DeadLetter, PipelineStore, Reason, Settled, Store, StoreError,
+        spool::{
+            Millis, Selection, Settling, Spool, SpoolError, SpoolRecords, SpoolState, SqliteSpool, Step, StoredUpload,
+            UploadState,
+        },
+    },
+};
+
+/// What is asked of spools.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SpoolRequest {
+    /// How much is in them.
+    Status {
+        /// Only those of this pipeline.
+        pipeline: Option<String>,
+        /// Only this destination's.
+        destination: Option<String>,
+    },
+    /// Uploads that are not released.
+    Uploads {
+        /// Only those of this pipeline.
+        pipeline: Option<String>,
+        /// Only this destination's.
+        destination: Option<String>,
+    },
+    /// Decides about an upload.
+    Decide {
+        /// Of which pipeline.
+        pipeline: String,
+        /// Of which destination.
+        destination: String,
+        /// Its number.
+        upload: i64,
+        /// What is to become of it.
+        decision: Decision,
+    },
+    /// Records that have reached no end.
+    Records {
+        /// Of which pipeline.
+        pipeline: String,
+        /// Of which destination.
+        destination: String,
+        /// Which.
+        which: Which,
+        /// From this batch and record on.
+        after: (i64, u32),
+        /// At most so many stretches.
+        most: u32,
+    },
+    /// Makes records that failed, or were not answered for, due at once.
+    Retry {
+        /// Of which pipeline.
+        pipeline: String,
+        /// Of which destination.
+        destination: String,
+        /// Which.
+        which: Which,
+    },
+    /// Gives up records that are in nobody's hands.
+    Discard {
+        /// Of which pipeline.
+        pipeline: String,
+        /// Of which destination.
+        destination: String,
+        /// Which.
+        which: Which,
+    },
+}
+
+/// What is to become of an upload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Decision {
+    /// The far side is asked again: how far it is, or whether it took effect.
+    Ask,
+    /// Its records are sent again, in another file.
+    Resend,
+    /// Its records are dead letters.
+    Abandon,
+}
+
+/// Which records.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Which {
+    /// Those in this state, by its word.
+    pub state: Option<String>,
+    /// Those of the batch with this number.
+    pub batch: Option<i64>,
+}
+
+/// What is answered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SpoolAnswer {
+    /// How much is in spools.
+    Status(Vec<SpoolDocument>),
+    /// Uploads.
+    Uploads(Vec<UploadDocument>),
+    /// Records.
+    Records(Vec<RecordsDocument>),
+    /// How many records, or uploads, something was done with.
+    Done(u64),
+}
+
+/// How much is in a spool.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SpoolDocument {
+    /// The pipeline.
+    pub pipeline: String,
+    /// The destination.
+    pub destination: String,
+    /// Records by state; those that reached an end are counted although they are gone.
+    pub records: BTreeMap<String, u64>,
+    /// Batches that are kept.
+    pub batches: u64,
+    /// Bytes that they take, compressed.
+    pub bytes: u64,
+    /// When the oldest of them was taken, in UTC.
+    pub oldest: Option<String>,
+    /// Uploads that are not released.
+    pub uploads: u64,
+}
+
+/// An upload.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UploadDocument {
+    /// The pipeline.
+    pub pipeline: String,
+    /// The destination.
+    pub destination: String,
+    /// Its number, among those of its destination.
+    pub id: i64,
+    /// Its idempotency key.
+    pub intent: String,
+    /// Where it stands, in a word.
+    pub state: String,
+    /// Why.
+    pub reason: Option<String>,
+    /// Its records.
+    pub records: u64,
+    /// Of these, those that are not settled.
+    pub open: u64,
+    /// Bytes of its file.
+    pub bytes: u64,
+    /// Its file, within the folder of staged files.
+    pub file: String,
+    /// How often it was sent.
+    pub attempt: u32,
+    /// How often in a row what was tried with it failed.
+    pub failures: u32,
+    /// When it was staged, in UTC.
+    pub created: String,
+    /// When it was first sent, in UTC.
+    pub sent: Option<String>,
+    /// When something is to be done with it, in UTC.
+    pub next: String,
+    /// SHA-256 of the component that it belongs to.
+    pub component: String,
+    /// Bytes of what finds it at the far side; what they mean, only its component knows.
+    pub handle_bytes: Option<u64>,
+}
+
+/// Neighbouring records of which all is the same.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordsDocument {
+    /// Number of their batch in the spool.
+    pub batch: i64,
+    /// The first of them in it.
+    pub start: u32,
+    /// Behind the last of them.
+    pub end: u32,
+    /// What became of them so far, in a word.
+    pub state: String,
+    /// Why.
+    pub reason: Option<String>,
+    /// How often they failed, as the retry policy counts.
+    pub attempts: u32,
+    /// When they are due, in UTC; of failed ones.
+    pub due: Option<String>,
+    /// In which upload they are.
+    pub upload: Option<i64>,
+    /// When they were taken, in UTC.
+    pub taken: String,
+    /// Their partition.
+    pub partition: String,
+    /// What people call it.
+    pub label: String,
+    /// Sequence of the first.
+    pub first: u64,
+    /// Sequence of the last.
+    pub last: u64,
+}
+
+/// A spool that is open.
+#[derive(Clone)]
+pub struct Open {
+    /// The pipeline.
+    pub pipeline: String,
+    /// The destination.
+    pub destination: String,
+    /// The spool.
+    pub spool: Arc<dyn Spool>,
+}
+
+/// Who has spools open.
+#[async_trait]
+pub trait Spools: Send + Sync {
+    /// All that there are.
+    async fn open(&self) -> Result<Vec<Open>, Refused>;
+
+    /// Keeps dead letters of a pipeline; they are on disk when it returns.
+    async fn give_up(&self, pipeline: &str, letters: Vec<DeadLetter>) -> Result<(), StoreError>;
+
+    /// Has whoever drives an upload decide about it; false where nobody drives it.
+    async fn decide(&self, open: &Open, upload: i64, decision: Decision) -> Result<bool, Refused>;
+
+    /// The clock.
+    fn clock(&self) -> &Clock;
+}
+
+/// The spools of a data directory that nobody uses.
+pub struct AtRest<S> {
+    /// The store beside them.
+    pub store: S,
+    /// The clock.
+    pub clock: Clock,
+    open: Vec<Open>,
+}
+
+impl<S> AtRest<S> {
+    /// Opens those in a folder, of which `known` are open already, by pipeline and destination.
+    ///
+    /// # Errors
+    /// Where one cannot be opened.
+    pub async fn new(store: S, folder: &Path, clock: Clock) -> Result<Self, Refused> {
+        let open = open(folder, &[]).await?;
+        for Open { spool, .. } in &open {
+            // What a process left in its hands is in nobody's.
+            spool.recover(clock.millis()).await?;
+        }
+        Ok(Self { store, clock, open })
+    }
+}
+
+/// Opens the spools in a folder, but for those that are open already, by pipeline and destination.
+///
+/// # Errors
+/// Where one cannot be opened.
+pub async fn open(folder: &Path, known: &[(String, String)]) -> Result<Vec<Open>, Refused> {
+    let (folder, known) = (folder.to_owned(), known.to_vec());
+    let opened = tokio::task::spawn_blocking(move || {
+        let mut all = Vec::new();
+        for (pipeline, path) in folders(&folder) {
+            for (destination, path) in folders(&path) {
+                let (path, whose) = (path.join("spool.db"), (pipeline.clone(), destination));
+                if known.contains(&whose) || !path.exists() {
+                    continue;
+                }
+                let spool = Arc::new(SqliteSpool::open(&path, Size::from_mib(1024))?);
+                all.push(Open { pipeline: whose.0, destination: whose.1, spool });
+            }
+        }
+        Ok::<_, StoreError>(all)
+    });
+    let mut all = opened.await.map_err(|error| Refused { what: error.to_string(), hint: None })??;
+    all.sort_by(|one, other| (&one.pipeline, &one.destination).cmp(&(&other.pipeline, &other.destination)));
+    Ok(all)
+}
+
+/// The folders in a folder, by name; none where there is none.
+fn folders(folder: &Path) -> Vec<(String, std::path::PathBuf)> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let named = entries.filter_map(|entry| Some((entry.file_name().into_string().ok()?, entry.path())));
+    named.filter(|(_, path)| path.is_dir()).collect()
+}
+
+#[async_trait]
+impl<S: Store> Spools for AtRest<S> {
+    async fn open(&self) -> Result<Vec<Open>, Refused> {
+        Ok(self.open.clone())
+    }
+
+    async fn give_up(&self, pipeline: &str, letters: Vec<DeadLetter>) -> Result<(), StoreError> {
+        self.store.settle(pipeline, Arc::new(Settled::new(None, letters))).await
+    }
+
+    async fn decide(&self, _: &Open, _: i64, _: Decision) -> Result<bool, Refused> {
+        Ok(false)
+    }
+
+    fn clock(&self) -> &Clock {
+        &self.clock
+    }
+}
+
+impl From<SpoolError> for Refused {
+    fn from(error: SpoolError) -> Self {
+        Self { what: error.to_string(), hint: Some(error.hint().into()) }
+    }
+}
+
+/// Answers.
+///
+/// # Errors
+/// Where there is no such thing, or it cannot be done.
+pub async fn answer(request: SpoolRequest, spools: &impl Spools) -> Result<SpoolAnswer, Refused> {
+    let all = spools.open().await?;
+    let of = |pipeline: Option<String>, destination: Option<String>| {
+        let fits = |open: &&Open| {
+            pipeline.as_ref().is_none_or(|id| *id == open.pipeline)
+                && destination.as_ref().is_none_or(|id| *id == open.destination)
+        };
+        let some: Vec<&Open> = all.iter().filter(fits).collect();
+        match (&pipeline, some.is_empty()) {
+            (Some(pipeline), true) => Err(none(&all, pipeline, destination.as_deref())),
+            _ => Ok(some),
+        }
+    };
+    let one = |pipeline: String, destination: String| of(Some(pipeline), Some(destination)).map(|some| some[0].clone());
+    Ok(match request {
+        SpoolRequest::Status { pipeline, destination } => {
+            let mut documents = Vec::new();
+            for open in of(pipeline, destination)? {
+                documents.push(status(open).await?);
+            }
+            SpoolAnswer::Status(documents)
+        }
+        SpoolRequest::Uploads { pipeline, destination } => {
+            let mut documents = Vec::new();
+            for open in of(pipeline, destination)? {
+                let uploads = open.spool.uploads().await?;
+                documents.extend(uploads.into_iter().map(|upload| document(open, &upload)));
+            }
+            SpoolAnswer::Uploads(documents)
+        }
+        SpoolRequest::Decide { pipeline, destination, upload, decision } => {
+            decide(spools, &one(pipeline, destination)?, upload, decision).await?;
+            SpoolAnswer::Done(1)
+        }
+        SpoolRequest::Records { pipeline, destination, which, after, most } => {
+            let records = one(pipeline, destination)?.spool.records(selection(&which)?, after, most.min(PAGE)).await?;
+            SpoolAnswer::Records(records.into_iter().map(stretch).collect())
+        }
+        SpoolRequest::Retry { pipeline, destination, which } => {
+            let hurried = one(pipeline, destination)?.spool.hurry(selection(&which)?, spools.clock().millis()).await?;
+            SpoolAnswer::Done(hurried)
+        }
+        SpoolRequest::Discard { pipeline, destination, which } => {
+            SpoolAnswer::Done(discard(spools, &one(pipeline, destination)?, selection(&which)?).await?)
+        }
+    })
+}
+
+/// Stretches in one answer at the most.
+const PAGE: u32 = 1000;
+
+/// Stretches that are given up at a time.
+const AT_ONCE: u32 = 100;
+
+/// Why records are given up here.
+const DECIDED: &str = "a person decided so";
+
+/// Has what is read again of a partition, or of all, taken again: its checkpoints are about to be forgotten.
+///
+/// # Errors
+/// Where a spool, or the store, fails.
+pub async fn forget(
+    store: &impl PipelineStore,
+    spools: &impl Spools,
+    pipeline: &str,
+    partition: Option<&str>,
+) -> Result<(), Refused> {
+    let known = store.pipelines().await?;
+    let checkpoints = known.iter().filter(|known| known.id == pipeline).flat_map(|known| &known.checkpoints);
+    let is = |one: &str| partition.is_none_or(|partition| partition == one);
+    let partitions: Vec<&str> =
+        checkpoints.filter(|at| is(&at.partition) || is(&at.label)).map(|at| at.partition.as_str()).collect();
+    for open in spools.open().await?.iter().filter(|open| open.pipeline == pipeline) {
+        match partition {
+            None => open.spool.forget(None).await?,
+            Some(_) => {
+                for partition in &partitions {
+                    open.spool.forget(Some(partition)).await?;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn none(all: &[Open], pipeline: &str, destination: Option<&str>) -> Refused {
+    let asked = destination.map_or_else(|| pipeline.to_owned(), |destination| format!("{pipeline}/{destination}"));
+    let names: Vec<String> = all
+        .iter()
+        .map(|Open { pipeline, destination: of, .. }| {
+            destination.map_or_else(|| pipeline.clone(), |_| format!("{pipeline}/{of}"))
+        })
+        .collect();
+    let hint = nearest(&asked, names.iter().map(String::as_str))
+        .map_or_else(|| "`wharf spool status` shows which there are".to_owned(), |near| format!("did you mean `{near}`?"));
+    Refused { what: format!("{asked} has no spool in this data directory"), hint: Some(hint) }
+}
+
+fn selection(which: &Which) -> Result<Selection, Refused> {
+    let Which { state, batch } = which;
+    let state = match state {
+        None => None,
+        Some(word) => Some(SpoolState::ALL.into_iter().find(|state| state.name() == word).ok_or_else(|| Refused {
+            what: format!("no record is `{word}`"),
+            hint: Some("a record is waiting, executing, uploading, failed or unknown".into()),
+        })?),
+    };
+    Ok(Selection { state, batch: *batch })
+}
+
+async fn status(open: &Open) -> Result<SpoolDocument, Refused> {
+    let status = open.spool.status().await?;
+    let records = SpoolState::ALL.into_iter().map(|state| (state.name().to_owned(), status.of(state)));
+    Ok(SpoolDocument {
+        pipeline: open.pipeline.clone(),
+        destination: open.destination.clone(),
+        records: records.filter(|(_, records)| *records > 0).collect(),
+        batches: status.batches,
+        bytes: status.bytes,
+        oldest: status.oldest.map(rfc3339_of),
+        uploads: status.uploads,
+    })
+}
+
+fn document(open: &Open, upload: &StoredUpload) -> UploadDocument {
+    UploadDocument {
+        pipeline: open.pipeline.clone(),
+        destination: open.destination.clone(),
+        id: upload.id,
+        intent: upload.intent.to_string(),
+        state: upload.state.name().to_owned(),
+        reason: upload.reason.as_deref().map(str::to_owned),
+        records: upload.records.into(),
+        open: upload.open.records(),
+        bytes: upload.bytes,
+        file: upload.file.to_string(),
+        attempt: upload.attempt,
+        failures: upload.failures,
+        created: rfc3339_of(upload.created),
+        sent: upload.sent.map(rfc3339_of),
+        next: rfc3339_of(upload.next),
+        component: upload.digest.to_string(),
+        handle_bytes: upload.handle.as_ref().map(|handle| handle.len() as u64),
+    }
+}
+
+fn stretch(records: SpoolRecords) -> RecordsDocument {
+    let SpoolRecords { row, span, state, attempts, due, upload, taken, partition, label, first, last, reason } = records;
+    RecordsDocument {
+        batch: row,
+        start: span.start,
+        end: span.end,
+        state: state.name().to_owned(),
+        reason,
+        attempts,
+        due: (state == SpoolState::Failed).then(|| rfc3339_of(due)),
+        upload,
+        taken: rfc3339_of(taken),
+        partition: partition.to_string(),
+        label: label.to_string(),
+        first,
+        last,
+    }
+}
+
+fn decided() -> Arc<Reason> {
+    Arc::new(Reason { kind: "abandoned".into(), code: None, message: DECIDED.into(), connector: None })
+}
+
+async fn decide(spools: &impl Spools, open: &Open, id: i64, decision: Decision) -> Result<(), Refused> {
+    let uploads = open.spool.uploads().await?;
+    let Some(upload) = uploads.into_iter().find(|upload| upload.id == id) else {
+        return Err(Refused {
+            what: format!("{}/{} has no upload {id}", open.pipeline, open.destination),
+            hint: Some("`wharf uploads list` shows which there are".into()),
+        });
+    };
+    if matches!(upload.state, UploadState::Settled | UploadState::Released) {
+        return Err(Refused {
+            what: format!("upload {id} is settled"),
+            hint: Some("there is nothing to be decided about it".into()),
+        });
+    }
+    if spools.decide(open, id, decision).await? {
+        return Ok(());
+    }
+    let now = spools.clock().millis();
+    let step = match decision {
+        Decision::Ask => Step {
+            state: Some(if upload.handle.is_some() { UploadState::Working } else { UploadState::Sending }),
+            next: Some(now),
+            failures: Some(0),
+            ..Step::default()
+        },
+        Decision::Resend => {
+            let again = Settling::Failed { due: now, counted: true, reason: DECIDED.into() };
+            Step { outcomes: upload.open.iter().map(|lines| (lines, again.clone())).collect(), ..Step::default() }
+        }
+        Decision::Abandon => {
+            let mut letters = Vec::new();
+            for lines in upload.open.iter() {
+                for part in open.spool.lines(id, lines).await? {
+                    letters.extend(part.letters(open.destination.as_str().into(), decided(), spools.clock().rfc3339().into()));
+                }
+            }
+            spools.give_up(&open.pipeline, letters).await?;
+            let gone = Settling::Discarded(DECIDED.into());
+            Step { outcomes: upload.open.iter().map(|lines| (lines, gone.clone())).collect(), ..Step::default() }
+        }
+    };
+    open.spool.step(id, Step { reason: Some(DECIDED.into()), ..step }, now).await?;
+    Ok(())
+}
+
+async fn discard(spools: &impl Spools, open: &Open, selection: Selection) -> Result<u64, Refused> {
+    let mut discarded = 0;
+    loop {
+        let now: Millis = spools.clock().millis();
+        let parts = open.spool.reserve(selection, AT_ONCE, now).await?;
+        if parts.is_empty() {
+            return Ok(discarded);
+        }
+        let (mut letters, mut settled) = (Vec::new(), Vec::new());
+        for part in &parts {
+            letters.extend(part.letters(open.destination.as_str().into(), decided(), spools.clock().rfc3339().into()));
+            settled.push((part.row, part.span, Settling::Discarded(DECIDED.into())));
+            discarded += u64::from(part.span.len());
+        }
+        if let Err(error) = spools.give_up(&open.pipeline, letters).await {
+            let back = parts.iter().map(|part| (part.row, part.span)).collect();
+            open.spool.give_back(back, now).await?;
+            return Err(error.into());
+        }
+        open.spool.settle(settled, now).await?;
+    }
+}
