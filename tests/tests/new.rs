@@ -69,13 +69,20 @@ impl Crate {
         file
     }
 
+    /// It conforms as it is: nothing failed.
+    fn conforms(&self, component: &Path) {
+        let ran = self.wharf(&["conform", &component.display().to_string(), "--suite", "conform.yaml"]);
+        assert_eq!(ran.code, Some(0), "{}\n{}", ran.stdout, ran.stderr);
+        assert!(ran.stdout.contains(" passed, 0 failed"), "{}", ran.stdout);
+    }
+
     fn inspected(&self, component: &Path) -> Value {
         self.wharf(&["inspect", &component.display().to_string(), "--output", "json"]).json().unwrap()
     }
 }
 
 #[test]
-fn a_new_destination_builds_passes_its_tests_and_runs_without_an_edit() {
+fn a_new_destination_builds_conforms_and_runs_without_an_edit() {
     let new = Crate::new("new-lines", &[]);
     // All that its CI runs: formatting, lints, its own tests, and the component.
     let workflow = fs::read_to_string(new.folder().join(".github/workflows/ci.yml")).unwrap();
@@ -85,6 +92,7 @@ fn a_new_destination_builds_passes_its_tests_and_runs_without_an_edit() {
     assert_eq!(ci.code, Some(0), "{}\n{}", ci.stdout, ci.stderr);
     assert!(ci.stdout.contains("test result: ok. 4 passed"), "{}", ci.stdout);
     let component = new.builds();
+    new.conforms(&component);
     let told = new.inspected(&component);
     assert_eq!((&told["about"]["name"], &told["offers"]), (&json!("new-lines"), &json!(["destination"])));
     let ran = new.wharf(&["run", "pipeline.yaml"]);
@@ -94,11 +102,12 @@ fn a_new_destination_builds_passes_its_tests_and_runs_without_an_edit() {
 }
 
 #[test]
-fn a_new_processor_builds_passes_its_tests_and_runs_without_an_edit() {
+fn a_new_processor_builds_conforms_and_runs_without_an_edit() {
     let sdk = checkout().join("guest-sdk").display().to_string();
     let new = Crate::new("new-trim", &["--kind", "processor", "--sdk", &sdk]);
     new.tests();
     let component = new.builds();
+    new.conforms(&component);
     assert_eq!(new.inspected(&component)["offers"], json!(["processor"]));
     let ran = new.wharf(&["run", "pipeline.yaml"]);
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
@@ -107,11 +116,12 @@ fn a_new_processor_builds_passes_its_tests_and_runs_without_an_edit() {
 }
 
 #[test]
-fn a_new_bulk_destination_builds_passes_its_tests_and_runs_without_an_edit() {
+fn a_new_bulk_destination_builds_conforms_and_runs_without_an_edit() {
     let sdk = checkout().join("guest-sdk").display().to_string();
     let new = Crate::new("new-files", &["--kind", "bulk", "--sdk", &sdk]);
     new.tests();
     let component = new.builds();
+    new.conforms(&component);
     let told = new.inspected(&component);
     assert_eq!((&told["offers"], &told["guarantees"]["reconciles"]), (&json!(["bulk"]), &json!(true)));
     let ran = new.wharf(&["run", "pipeline.yaml", "--once", "--now"]);

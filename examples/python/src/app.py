@@ -16,6 +16,7 @@ DESCRIPTOR = {
         "name": "python-webhook",
         "version": "0.1.0",
         "summary": "Posts each record to a URL.",
+        "author": "the authors of Wharf",
         "description": "An example of a destination in Python, made with componentize-py from the contract alone.",
     },
     "parameters": [
@@ -29,6 +30,8 @@ DESCRIPTOR = {
     "guarantees": {"order": "batch", "redelivery": "repeats"},
     # In Python a record costs microseconds, and a request milliseconds: a batch ends well within the usual limit of time.
     "preferences": {"records": 100},
+    # As many requests as there is time for in one call.
+    "bounds": {"records": 1000},
     "requests": [{"capability": "http", "pattern": "{url}", "reason": "records are posted there"}],
 }
 

@@ -6,6 +6,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    process::{Command, Stdio},
 };
 
 use super::{Trouble, folder};
@@ -106,12 +107,13 @@ pub fn write(into: &Path, kind: Kind, sdk: Option<&Path>) -> Result<Written, Tro
     let file = name.replace('-', "_");
     let component = format!("target/wasm32-wasip2/release/{file}.wasm");
     let path = sdk.as_ref().map_or_else(|| "sdk/guest-sdk".into(), |sdk| sdk.display().to_string());
+    let author = author().unwrap_or_else(|| format!("the authors of {name}"));
     let fill = |template: &str| {
         // The first may name the others.
         let filled = template.replace("{{try}}", kind.trial()).replace("{{notes}}", kind.notes());
         let filled = filled.replace("{{name}}", &name).replace("{{file}}", &file).replace("{{Type}}", &camel(&name));
         let filled = filled.replace("{{summary}}", kind.summary()).replace("{{kind}}", kind.title());
-        filled.replace("{{sdk}}", &format!("{path:?}"))
+        filled.replace("{{sdk}}", &format!("{path:?}")).replace("{{author}}", &author)
     };
     let mut files = vec![
         ("Cargo.toml", fill(include_str!("templates/Cargo.toml.txt"))),
@@ -122,6 +124,7 @@ pub fn write(into: &Path, kind: Kind, sdk: Option<&Path>) -> Result<Written, Tro
         (".gitignore", "/target\n.wharf/\n".to_owned()),
         ("rust-toolchain.toml", TOOLCHAIN.to_owned()),
         ("pipeline.yaml", fill(kind.pipeline())),
+        ("conform.yaml", kind.suite().to_owned()),
         ("records.txt", "one\n  two\nthree\n".to_owned()),
     ];
     if kind != Kind::Processor {
@@ -177,6 +180,15 @@ impl Kind {
         }
     }
 
+    /// What conformance is tried with.
+    fn suite(self) -> &'static str {
+        match self {
+            Self::Write => include_str!("templates/write.conform.yaml"),
+            Self::Bulk => include_str!("templates/bulk.conform.yaml"),
+            Self::Processor => include_str!("templates/processor.conform.yaml"),
+        }
+    }
+
     fn trial(self) -> &'static str {
         match self {
             Self::Write => {
@@ -228,6 +240,17 @@ fn found(sdk: &Path) -> Result<PathBuf, Trouble> {
         format!("{} is not the folder of the crate wharf-sdk", sdk.display()),
         "name `guest-sdk` of a checkout, or leave `--sdk` out: the SDK of this program is written beside the crate then",
     ))
+}
+
+/// Whoever git says that this is, or the system does.
+fn author() -> Option<String> {
+    let git = Command::new("git").args(["config", "user.name"]).stdin(Stdio::null()).output();
+    let git =
+        git.ok().filter(|output| output.status.success()).map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
+    let names = git.into_iter().chain(std::env::var("USER").ok());
+    // It is written between quotes.
+    let plain = |name: String| name.replace(|c: char| c.is_control() || matches!(c, '"' | '\\'), "").trim().to_owned();
+    names.map(plain).find(|name| !name.is_empty())
 }
 
 fn camel(name: &str) -> String {
@@ -330,7 +353,7 @@ mod tests {
             let sdk = Path::new(env!("CARGO_MANIFEST_DIR")).join("../guest-sdk");
             write(&into, kind, Some(&sdk)).unwrap();
             assert!(!into.join("sdk").exists());
-            for name in ["Cargo.toml", "src/lib.rs", "README.md", "ci", "pipeline.yaml"] {
+            for name in ["Cargo.toml", "src/lib.rs", "README.md", "ci", "pipeline.yaml", "conform.yaml"] {
                 let text = fs::read_to_string(into.join(name)).unwrap();
                 assert!(!text.contains("{{") && !text.contains("}}"), "{name}:\n{text}");
             }
