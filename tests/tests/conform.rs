@@ -77,6 +77,15 @@ fn the_processors_conform() {
 }
 
 #[test]
+fn the_bulk_file_connector_conforms() {
+    let cases = conforms("bulk-file");
+    for id in ["W-BULK-014", "W-BULK-018", "W-BULK-019", "W-BULK-020", "W-BULK-022", "W-BULK-023", "W-BULK-024"] {
+        assert_eq!(cases[id].0, "passed", "{id}: {cases:#?}");
+    }
+    assert_eq!(passed(&cases, "W-MANN").len(), 6, "{cases:#?}");
+}
+
+#[test]
 fn every_connector_has_a_suite_file() {
     let own = std::fs::read_to_string(checkout().join("tests/tests/conform.rs")).unwrap();
     let mut connectors = 0;

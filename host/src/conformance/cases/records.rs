@@ -10,289 +10,124 @@ use crate::{
     record::{Batch, BatchBuilder, FailureKind, Fate, NewRecord, Operation, Value},
 };
 
+/// A table of the cases that every kind of component has, by their ids; with one more where what was delivered can be read back.
+macro_rules! of_records {
+    ($about:ident: $one:literal $blank:literal $many:literal $large:literal $keys:literal $operations:literal $metadata:literal $odd_json:literal $not_json:literal $accounted:literal $messages:literal $(read: $read_back:literal)?) => {
+        &[
+            case!(
+                $one,
+                40 Must,
+                of $about,
+                "one record is taken",
+                "take a batch of one like any other",
+                one
+            ),
+            case!(
+                $blank,
+                41 Must,
+                of $about,
+                "an empty payload and an absent one get a verdict, and those beside them are taken",
+                "reject what cannot be taken, with a reason; an absent value is one whose validity bit is 0",
+                blank
+            ),
+            case!(
+                $many,
+                42 Must,
+                of $about,
+                "ten thousand records are taken",
+                "work in pieces within a call, or declare `bounds`",
+                many
+            ),
+            case!(
+                $large,
+                43 Must,
+                of $about,
+                "a payload of 1 MiB gets a verdict",
+                "take it, reject it, or declare `bounds.record-bytes`",
+                large
+            ),
+            case!(
+                $keys,
+                44 Must,
+                of $about,
+                "keys that are absent, empty, double or binary get a verdict",
+                "a key is bytes, may be missing, and is no unique id",
+                keys
+            ),
+            case!(
+                $operations,
+                45 Must,
+                of $about,
+                "each operation gets a verdict",
+                "look at `operations`: create, update, delete, snapshot; reject what has no meaning here",
+                operations
+            ),
+            case!(
+                $metadata,
+                46 Must,
+                of $about,
+                "metadata with odd names, and absent in some records, get a verdict",
+                "a name is any text, and a value is bytes that may be missing",
+                metadata
+            ),
+            case!(
+                $odd_json,
+                47 Must,
+                of $about,
+                "JSON that is deep, has large numbers, NUL, or characters of every plane gets a verdict",
+                "parse without recursion that has no bound, and keep numbers as text",
+                odd_json
+            ),
+            case!(
+                $not_json,
+                48 Must,
+                of $about,
+                "what is said to be JSON and is not gets a verdict",
+                "reject it with a reason; do not unwrap",
+                not_json
+            ),
+            $(case!(
+                $read_back,
+                49 Must,
+                $about,
+                "what was delivered is there, once each, equal and in order",
+                "write each record once, whole, in the order of the batch",
+                read_back
+            ),)?
+            case!(
+                $accounted,
+                60 Must,
+                of $about,
+                "every record stands in exactly one place of the answer, and spans lie within the batch",
+                "count spans from the first record of the batch; name each record once, and none that is not there",
+                accounted
+            ),
+            case!(
+                $messages,
+                61 Should,
+                of $about,
+                "messages say what is wrong, in a line of at most 2,000 bytes",
+                "say what was tried, on what, and what came back; leave the payload out",
+                messages
+            ),
+        ]
+    };
+}
+
 /// The cases of a write destination.
-pub(in super::super) const DESTINATION: &[Case] = &[
-    case!(
-        "W-DEST-001",
-        40 Must,
-        of Destination,
-        "one record is taken",
-        "take a batch of one like any other",
-        one
-    ),
-    case!(
-        "W-DEST-002",
-        41 Must,
-        of Destination,
-        "an empty payload and an absent one get a verdict, and those beside them are taken",
-        "reject what cannot be taken, with a reason; an absent value is one whose validity bit is 0",
-        blank
-    ),
-    case!(
-        "W-DEST-003",
-        42 Must,
-        of Destination,
-        "ten thousand records are taken",
-        "work in pieces within a call, or declare `bounds`",
-        many
-    ),
-    case!(
-        "W-DEST-004",
-        43 Must,
-        of Destination,
-        "a payload of 1 MiB gets a verdict",
-        "take it, reject it, or declare `bounds.record-bytes`",
-        large
-    ),
-    case!(
-        "W-DEST-005",
-        44 Must,
-        of Destination,
-        "keys that are absent, empty, double or binary get a verdict",
-        "a key is bytes, may be missing, and is no unique id",
-        keys
-    ),
-    case!(
-        "W-DEST-006",
-        45 Must,
-        of Destination,
-        "each operation gets a verdict",
-        "look at `operations`: create, update, delete, snapshot; reject what has no meaning here",
-        operations
-    ),
-    case!(
-        "W-DEST-007",
-        46 Must,
-        of Destination,
-        "metadata with odd names, and absent in some records, get a verdict",
-        "a name is any text, and a value is bytes that may be missing",
-        metadata
-    ),
-    case!(
-        "W-DEST-008",
-        47 Must,
-        of Destination,
-        "JSON that is deep, has large numbers, NUL, or characters of every plane gets a verdict",
-        "parse without recursion that has no bound, and keep numbers as text",
-        odd_json
-    ),
-    case!(
-        "W-DEST-009",
-        48 Must,
-        of Destination,
-        "what is said to be JSON and is not gets a verdict",
-        "reject it with a reason; do not unwrap",
-        not_json
-    ),
-    case!(
-        "W-DEST-010",
-        49 Must,
-        Destination,
-        "what was delivered is there, once each, equal and in order",
-        "write each record once, whole, in the order of the batch",
-        read_back
-    ),
-    case!(
-        "W-DEST-011",
-        60 Must,
-        of Destination,
-        "every record stands in exactly one place of the answer, and spans lie within the batch",
-        "count spans from the first record of the batch; name each record once, and none that is not there",
-        accounted
-    ),
-    case!(
-        "W-DEST-012",
-        61 Should,
-        of Destination,
-        "messages say what is wrong, in a line of at most 2,000 bytes",
-        "say what was tried, on what, and what came back; leave the payload out",
-        messages
-    ),
-];
+pub(in super::super) const DESTINATION: &[Case] = of_records!(
+    Destination: "W-DEST-001" "W-DEST-002" "W-DEST-003" "W-DEST-004" "W-DEST-005" "W-DEST-006" "W-DEST-007" "W-DEST-008" "W-DEST-009" "W-DEST-011" "W-DEST-012" read: "W-DEST-010"
+);
 
 /// The cases of a bulk destination.
-pub(in super::super) const BULK: &[Case] = &[
-    case!(
-        "W-BULK-001",
-        40 Must,
-        of Bulk,
-        "one record is taken",
-        "take a batch of one like any other",
-        one
-    ),
-    case!(
-        "W-BULK-002",
-        41 Must,
-        of Bulk,
-        "an empty payload and an absent one get a verdict, and those beside them are taken",
-        "reject what cannot be taken, with a reason; an absent value is one whose validity bit is 0",
-        blank
-    ),
-    case!(
-        "W-BULK-003",
-        42 Must,
-        of Bulk,
-        "ten thousand records are taken",
-        "work in pieces within a call, or declare `bounds`",
-        many
-    ),
-    case!(
-        "W-BULK-004",
-        43 Must,
-        of Bulk,
-        "a payload of 1 MiB gets a verdict",
-        "take it, reject it, or declare `bounds.record-bytes`",
-        large
-    ),
-    case!(
-        "W-BULK-005",
-        44 Must,
-        of Bulk,
-        "keys that are absent, empty, double or binary get a verdict",
-        "a key is bytes, may be missing, and is no unique id",
-        keys
-    ),
-    case!(
-        "W-BULK-006",
-        45 Must,
-        of Bulk,
-        "each operation gets a verdict",
-        "look at `operations`: create, update, delete, snapshot; reject what has no meaning here",
-        operations
-    ),
-    case!(
-        "W-BULK-007",
-        46 Must,
-        of Bulk,
-        "metadata with odd names, and absent in some records, get a verdict",
-        "a name is any text, and a value is bytes that may be missing",
-        metadata
-    ),
-    case!(
-        "W-BULK-008",
-        47 Must,
-        of Bulk,
-        "JSON that is deep, has large numbers, NUL, or characters of every plane gets a verdict",
-        "parse without recursion that has no bound, and keep numbers as text",
-        odd_json
-    ),
-    case!(
-        "W-BULK-009",
-        48 Must,
-        of Bulk,
-        "what is said to be JSON and is not gets a verdict",
-        "reject it with a reason; do not unwrap",
-        not_json
-    ),
-    case!(
-        "W-BULK-011",
-        60 Must,
-        of Bulk,
-        "every record stands in exactly one place of the answer, and spans lie within the batch",
-        "count spans from the first record of the batch; name each record once, and none that is not there",
-        accounted
-    ),
-    case!(
-        "W-BULK-012",
-        61 Should,
-        of Bulk,
-        "messages say what is wrong, in a line of at most 2,000 bytes",
-        "say what was tried, on what, and what came back; leave the payload out",
-        messages
-    ),
-];
+pub(in super::super) const BULK: &[Case] = of_records!(
+    Bulk: "W-BULK-001" "W-BULK-002" "W-BULK-003" "W-BULK-004" "W-BULK-005" "W-BULK-006" "W-BULK-007" "W-BULK-008" "W-BULK-009" "W-BULK-011" "W-BULK-012"
+);
 
 /// The cases of a processor.
-pub(in super::super) const PROCESSOR: &[Case] = &[
-    case!(
-        "W-PROC-001",
-        40 Must,
-        of Processor,
-        "one record is taken",
-        "take a batch of one like any other",
-        one
-    ),
-    case!(
-        "W-PROC-002",
-        41 Must,
-        of Processor,
-        "an empty payload and an absent one get a verdict, and those beside them are taken",
-        "reject what cannot be taken, with a reason; an absent value is one whose validity bit is 0",
-        blank
-    ),
-    case!(
-        "W-PROC-003",
-        42 Must,
-        of Processor,
-        "ten thousand records are taken",
-        "work in pieces within a call, or declare `bounds`",
-        many
-    ),
-    case!(
-        "W-PROC-004",
-        43 Must,
-        of Processor,
-        "a payload of 1 MiB gets a verdict",
-        "take it, reject it, or declare `bounds.record-bytes`",
-        large
-    ),
-    case!(
-        "W-PROC-005",
-        44 Must,
-        of Processor,
-        "keys that are absent, empty, double or binary get a verdict",
-        "a key is bytes, may be missing, and is no unique id",
-        keys
-    ),
-    case!(
-        "W-PROC-006",
-        45 Must,
-        of Processor,
-        "each operation gets a verdict",
-        "look at `operations`: create, update, delete, snapshot; reject what has no meaning here",
-        operations
-    ),
-    case!(
-        "W-PROC-007",
-        46 Must,
-        of Processor,
-        "metadata with odd names, and absent in some records, get a verdict",
-        "a name is any text, and a value is bytes that may be missing",
-        metadata
-    ),
-    case!(
-        "W-PROC-008",
-        47 Must,
-        of Processor,
-        "JSON that is deep, has large numbers, NUL, or characters of every plane gets a verdict",
-        "parse without recursion that has no bound, and keep numbers as text",
-        odd_json
-    ),
-    case!(
-        "W-PROC-009",
-        48 Must,
-        of Processor,
-        "what is said to be JSON and is not gets a verdict",
-        "reject it with a reason; do not unwrap",
-        not_json
-    ),
-    case!(
-        "W-PROC-011",
-        60 Must,
-        of Processor,
-        "every record stands in exactly one place of the answer, and spans lie within the batch",
-        "count spans from the first record of the batch; name each record once, and none that is not there",
-        accounted
-    ),
-    case!(
-        "W-PROC-012",
-        61 Should,
-        of Processor,
-        "messages say what is wrong, in a line of at most 2,000 bytes",
-        "say what was tried, on what, and what came back; leave the payload out",
-        messages
-    ),
-];
+pub(in super::super) const PROCESSOR: &[Case] = of_records!(
+    Processor: "W-PROC-001" "W-PROC-002" "W-PROC-003" "W-PROC-004" "W-PROC-005" "W-PROC-006" "W-PROC-007" "W-PROC-008" "W-PROC-009" "W-PROC-011" "W-PROC-012"
+);
 
 /// Bytes of the longest message that a person reads.
 const MESSAGE: usize = 2_000;
