@@ -252,3 +252,62 @@ fn what_waits_is_given_up_and_sent_again_from_the_dead_letters() {
     );
     assert!(asked(&scratch, &["dead-letters", "list"])["dead_letters"].as_array().unwrap().is_empty());
 }
+
+#[test]
+fn an_upload_stays_with_the_component_that_made_it_when_another_takes_its_place() {
+    let scratch = scripted("{ poll: again=1000;again=1000 }", "{ schedule: realtime }", "");
+    let component = fs::read(component("guest-uploads").unwrap()).unwrap();
+    scratch.write("leads.wasm", &component).unwrap();
+    let file = fs::read_to_string(scratch.path("run.yaml")).unwrap();
+    let line = file.lines().find(|line| line.trim_start().starts_with("component:")).unwrap();
+    scratch.write("run.yaml", file.replace(line, "        component: leads.wasm")).unwrap();
+    let mut host = Host::start(&scratch, "run.yaml").unwrap();
+    host.until(|host| Ok(host.ask(&["uploads", "list"])?["uploads"][0]["state"] == "working")).unwrap();
+    host.signal("TERM").unwrap();
+    host.ended().unwrap();
+    let digest = || {
+        let told = asked(&scratch, &["inspect", "leads.wasm"]);
+        told["digest"].as_str().unwrap().trim_start_matches("sha256:").to_owned()
+    };
+    let first = digest();
+    let upload = &asked(&scratch, &["uploads", "list"])["uploads"][0];
+    assert_eq!(upload["component"], first, "{upload}");
+
+    // The same with a custom section behind it: another digest.
+    scratch.write("leads.wasm", [component.as_slice(), b"\x00\x05\x04more"].concat()).unwrap();
+    let second = digest();
+    assert_ne!(first, second);
+    let copies = || {
+        let copies = fs::read_dir(scratch.path(".wharf/spool/run/leads/components")).unwrap();
+        let mut copies: Vec<_> = copies.map(|copy| copy.unwrap().file_name().into_string().unwrap()).collect();
+        copies.sort();
+        copies
+    };
+    let named = |digest: &str| format!("{digest}.wasm");
+    let ran = asked(&scratch, &["run", "run.yaml", "--once"]);
+    assert_eq!(ran["pipelines"][0]["destinations"][0]["delivered"], 5, "{ran}");
+    let mut both = vec![named(&first), named(&second)];
+    both.sort();
+    assert_eq!(copies(), both);
+    // Nothing is left that it is kept for.
+    asked(&scratch, &["run", "run.yaml", "--once"]);
+    assert_eq!(copies(), [named(&second)]);
+}
+
+#[test]
+fn a_spool_that_is_full_has_the_source_wait_and_says_so() {
+    let scratch = earthquakes("{ schedule: 0 0 1 1 *, spool: { max-bytes: 64KiB } }", "");
+    let mut host = Host::start(&scratch, "earthquakes.yaml").unwrap();
+    host.until(|host| Ok(host.status("earthquakes")?["destinations"][0]["state"] == "waiting")).unwrap();
+    let status = host.status("earthquakes").unwrap();
+    let (destination, read) = (&status["destinations"][0], status["read"].as_u64().unwrap());
+    let why = destination["why"].as_str().unwrap();
+    assert!(why.contains("spool.db would take ") && why.ends_with(" bytes, and may take 64KiB"), "{why}");
+    assert!(read < EVENTS && destination["pending"] == read, "{status}");
+    host.signal("TERM").unwrap();
+    assert_eq!(host.ended().unwrap().code, Some(1));
+    let now = asked(&scratch, &["run", "earthquakes.yaml", "--once", "--now"]);
+    let destination = &now["pipelines"][0]["destinations"][0];
+    assert_eq!((&destination["pending"], &destination["spool"]["pending"]), (&0.into(), &0.into()), "{now}");
+    assert!(sorted(arrived(&scratch).0) == sorted(sent(&scratch)), "what arrived is not what was read, each once");
+}

@@ -1,4 +1,4 @@
-//! The tutorial, followed word for word: its files are written, its commands typed, and what they print is held against the page.
+//! The tutorials, followed word for word: its files are written, its commands typed, and what they print is held against the page.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
@@ -17,9 +17,18 @@ use wharf_tests::{
 
 #[test]
 fn write_a_destination_in_ten_minutes() {
-    let page = fs::read_to_string(checkout().join("docs/write-a-destination.md")).unwrap();
+    followed("docs/write-a-destination.md", "word-count");
+}
+
+#[test]
+fn write_a_bulk_destination() {
+    followed("docs/write-a-bulk-destination.md", "leads");
+}
+
+fn followed(name: &str, folder: &str) {
+    let page = fs::read_to_string(checkout().join(name)).unwrap();
     let scratch = Scratch::new().unwrap();
-    let folder = scratch.path("word-count");
+    let folder = scratch.path(folder);
     fs::create_dir(&folder).unwrap();
     // What the page does not show: the versions that are there offline, and a target folder that is warm.
     fs::copy(checkout().join("Cargo.lock"), folder.join("Cargo.lock")).unwrap();
@@ -37,7 +46,7 @@ fn write_a_destination_in_ten_minutes() {
     assert!(commands.len() > 10, "the page was not read");
     let mut ends = output.split('\u{1}');
     for (index, (line, typed, expected)) in commands.iter().enumerate() {
-        let at = format!("docs/write-a-destination.md:{line}: `{typed}`");
+        let at = format!("{name}:{line}: `{typed}`");
         let Some((printed, code)) = ends.next().and_then(|end| end.rsplit_once('\u{2}')) else {
             panic!("{at} never ended:\n{output}")
         };
