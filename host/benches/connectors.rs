@@ -206,7 +206,7 @@ fn http(folder: &Path, requests: u32, rounds: usize) {
     });
     let client = || {
         let mut curl = Command::new("curl");
-        curl.args(["--silent", "--parallel", "--parallel-max", "16", "--config"]).arg(&asks_file);
+        curl.args(["--silent", "--no-progress-meter", "--parallel", "--parallel-max", "16", "--config"]).arg(&asks_file);
         answered.store(0, Relaxed);
         let began = Instant::now();
         assert!(curl.status().unwrap().success());

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::{
-    client::{Blame, Connection, Error, PIECE, Refusal},
+    client::{BURST, Blame, Connection, Error, Refusal},
     rows::{Row, Rows},
     settings::Mode,
     sql::{copied, element, identifier},
@@ -39,9 +39,9 @@ impl Ahead {
         }
         self.sent.push(at);
         line(rows, row, &mut self.lines);
-        if self.lines.len() >= PIECE {
-            connection.send_copy(&self.lines)?;
-            self.lines.clear();
+        if self.lines.len() >= 2 * BURST {
+            connection.send_copy(&self.lines[..BURST])?;
+            self.lines.drain(..BURST);
         }
         Ok(())
     }
@@ -54,11 +54,8 @@ impl Ahead {
         if sent.is_empty() {
             return Ok((others, Refused::new()));
         }
-        if !lines.is_empty() {
-            connection.send_copy(&lines)?;
-        }
         let mut parts = Parts { waiting: Vec::new(), refused: Refused::new() };
-        match connection.end_copy() {
+        match connection.end_copy(&lines) {
             Ok(()) => connection.query(RELEASE).map(drop)?,
             Err(error) => parts.divide(connection, &sent, error)?,
         }
@@ -242,15 +239,8 @@ fn copy(connection: &mut Connection, table: &Table, rows: &Rows, part: &[usize])
     let mut lines = Vec::new();
     for at in part {
         line(rows, &rows.rows[*at], &mut lines);
-        if lines.len() >= PIECE {
-            connection.send_copy(&lines)?;
-            lines.clear();
-        }
     }
-    if !lines.is_empty() {
-        connection.send_copy(&lines)?;
-    }
-    connection.end_copy()
+    connection.end_copy(&lines)
 }
 
 /// An array of text for each column, and what the statement calls them.
