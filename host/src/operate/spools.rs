@@ -244,7 +244,7 @@ pub struct AtRest<S> {
 }
 
 impl<S> AtRest<S> {
-    /// Opens those in a folder, of which `known` are open already, by pipeline and destination.
+    /// Opens those in a folder.
     ///
     /// # Errors
     /// Where one cannot be opened.
