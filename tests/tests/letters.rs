@@ -399,3 +399,39 @@ fn a_store_that_cannot_be_written_to_is_waited_for_and_nothing_is_lost() {
     let numbers: Vec<u64> = letters(&scratch).iter().map(|letter| letter["sequence"].as_u64().unwrap()).collect();
     assert_eq!(numbers, (0..101).collect::<Vec<_>>());
 }
+
+#[test]
+fn a_destination_is_owed_what_a_full_store_of_dead_letters_left_pending() {
+    let scratch = Scratch::new().unwrap();
+    let file = |destinations: &[(&str, &str)]| {
+        let destination = |(id, more): &(&str, &str)| {
+            format!(
+                "      - {{ id: {id}, component: {}{more} }}\n",
+                wasm(if *id == "d" { "wharf-discard" } else { "guest-faults" })
+            )
+        };
+        let destinations: String = destinations.iter().map(destination).collect();
+        format!(
+            "version: 1\npipelines:\n  - id: numbers\n    source: {{ kind: generator, count: 500, size: 1KiB }}\n    batch: {{ records: 100 }}\n    \
+             dead-letters: {{ window: 0, max-bytes: 64KiB }}\n    destinations:\n{destinations}"
+        )
+    };
+    scratch.write("numbers.yaml", file(&[("d", ""), ("rejects", ", settings: { fault: reject, at: write }")])).unwrap();
+    let (code, summary) = document(&scratch, &["run", "numbers.yaml"]);
+    let read = &summary["pipelines"][0]["read"];
+    assert_eq!((code, &summary["pipelines"][0]["destinations"][1]["pending"]), (Some(1), read), "{summary:#}");
+    let known = document(&scratch, &["checkpoints", "show"]).1;
+    assert_eq!(known["pipelines"][0]["destinations"], json!(["rejects"]), "{known:#}");
+    let (code, again) = document(&scratch, &["run", "numbers.yaml"]);
+    let (read, carried) = (read.as_u64().unwrap(), again["pipelines"][0]["carried"].as_u64().unwrap());
+    assert!(code == Some(1) && read > 0 && (1..=read).contains(&carried), "{again:#}");
+
+    scratch.write("numbers.yaml", file(&[("d", "")])).unwrap();
+    let refused = scratch.run(&["run", "numbers.yaml"]).unwrap();
+    assert_eq!(refused.code, Some(2), "{}", refused.stderr);
+    assert!(
+        refused.stderr.contains("destination rejects of pipeline numbers is not in this file any more"),
+        "{}",
+        refused.stderr
+    );
+}

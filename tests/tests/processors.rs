@@ -171,3 +171,29 @@ pipelines:
     let again = scratch.run(&["run", "orders.yaml", "--output", "json"]).unwrap();
     assert_eq!((again.code, again.json().unwrap()["pipelines"][0]["read"].as_u64()), (Some(0), Some(0)), "{}", again.stderr);
 }
+
+#[test]
+fn records_of_which_more_comes_than_may_at_once_are_processed_in_smaller_parts() {
+    let scratch = Scratch::new().unwrap();
+    let wasm = |package: &str| component(package).unwrap().display().to_string();
+    let items: Vec<u32> = (0..30).collect();
+    let records: String = (0..20).map(|n| format!("{}\n", json!({"id": n, "items": items}))).collect();
+    scratch.write("records.ndjson", records).unwrap();
+    let file = format!(
+        "version: 1
+pipelines:
+  - id: orders
+    source: {{ kind: file, path: records.ndjson, key: /id }}
+    processors: [ {{ id: items, component: {}, settings: {{ pointer: /items }}, limits: {{ records-out: 100 }} }} ]
+    destinations: [ {{ id: all, component: {} }} ]
+",
+        wasm("wharf-explode"),
+        wasm("wharf-discard"),
+    );
+    scratch.write("orders.yaml", file).unwrap();
+    let ran = scratch.run(&["run", "orders.yaml", "--output", "json"]).unwrap();
+    let summary = ran.json().unwrap();
+    let all = &summary["pipelines"][0]["destinations"][0];
+    assert_eq!((ran.code, &all["delivered"], &all["pending"]), (Some(0), &json!(20), &json!(0)), "{}", ran.stderr);
+    assert!(ran.stderr.contains("to be processed in pieces: the processor made 600 records"), "{}", ran.stderr);
+}

@@ -125,6 +125,49 @@ fn standard_input_is_read_to_its_end() {
     assert_eq!((ran.code, account(&ran)), (Some(0), [3, 0, 3, 0, 0]), "{}", ran.stderr);
 }
 
+/// What was taken in cannot be taken in again: whoever is stopped delivers it, or says that it is pending.
+#[test]
+fn an_interrupt_loses_nothing_that_standard_input_gave() {
+    let scratch = scratch("{ kind: stdin, format: lines }", "");
+    let file = fs::read_to_string(scratch.path("pipeline.yaml")).unwrap();
+    scratch.write("pipeline.yaml", file.replace("records: 2", "records: 1000, delay: 1h")).unwrap();
+    let mut child = start(scratch.wharf(&RUN).unwrap().stdin(Stdio::piped()));
+    let mut input = child.stdin.take().unwrap();
+    // Half a line is no record.
+    input.write_all(b"a\nb\nc\nhal").unwrap();
+    // Taken in: nothing is left in the pipe.
+    until(|| rustix::io::ioctl_fionread(&input).unwrap() == 0);
+    interrupt(&child);
+    let ran = Ran::from(child.wait_with_output().unwrap());
+    assert_eq!((ran.code, account(&ran)), (Some(0), [3, 0, 3, 0, 0]), "{}", ran.stderr);
+    assert!(journal(&scratch).contains("[a,b,c]"), "{}", journal(&scratch));
+}
+
+#[test]
+fn what_only_keeps_to_its_rate_is_finished_when_it_is_asked_to_stop() {
+    let scratch = scratch("{ kind: stdin, format: lines }", "");
+    let file = fs::read_to_string(scratch.path("pipeline.yaml")).unwrap();
+    scratch.write("pipeline.yaml", file.replace("on-unknown: hold", "rate: { records: 2 }")).unwrap();
+    let mut child = start(scratch.wharf(&RUN).unwrap().stdin(Stdio::piped()));
+    let mut input = child.stdin.take().unwrap();
+    input.write_all(b"a\nb\nc\nd\ne\nf\n").unwrap();
+    until(|| journal(&scratch).contains("write "));
+    interrupt(&child);
+    let ran = Ran::from(child.wait_with_output().unwrap());
+    assert_eq!((ran.code, account(&ran)), (Some(0), [6, 0, 6, 0, 0]), "{}", ran.stderr);
+}
+
+#[test]
+fn a_best_effort_destination_that_goes_on_gets_all_of_a_source_that_ends() {
+    let scratch = scratch(FILE, "");
+    let file = fs::read_to_string(scratch.path("pipeline.yaml")).unwrap();
+    let other = format!("      - {{ id: other, component: {} }}\n", component("wharf-discard").unwrap().display());
+    scratch.write("pipeline.yaml", file.replace("on-unknown: hold", "best-effort: true") + &other).unwrap();
+    scratch.write("records.txt", "record\n".repeat(8)).unwrap();
+    let ran = scratch.run(&RUN).unwrap();
+    assert_eq!((ran.code, account(&ran)), (Some(0), [8, 0, 8, 0, 0]), "{}", ran.stderr);
+}
+
 #[test]
 fn the_first_interrupt_finishes_what_is_in_flight_and_a_later_run_goes_on_from_there() {
     let scratch = scratch(FILE, "0-2;sleep=300 0-2");

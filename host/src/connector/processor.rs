@@ -48,6 +48,13 @@ pub enum ProcessTrouble {
     Ended(#[from] Ended),
 }
 
+impl ProcessTrouble {
+    /// Whether more came out than may, of more records perhaps than it need have been given at once.
+    pub fn is_too_much(&self) -> bool {
+        matches!(self, Self::Breach(ProcessBreach::Records { .. } | ProcessBreach::Bytes { .. }))
+    }
+}
+
 impl From<ColumnFull> for ProcessTrouble {
     fn from(_: ColumnFull) -> Self {
         Self::Breach(ProcessBreach::Bytes { out: 4 << 30, most: 4 << 30 })

@@ -406,11 +406,23 @@ impl Keeper {
     /// Writes down what is known at the end: what was given up beyond the checkpoints, and how far the source was read. Gives what
     /// went wrong.
     pub async fn finish(mut self, read: BTreeMap<String, u64>) -> Option<PipelineError> {
-        if matches!(self.error, Some(PipelineError::Store(_))) {
-            return self.error;
+        let rereads = self.ledger.rereads();
+        match self.error {
+            // Dead letters have no room, and everything else has.
+            Some(PipelineError::Store(StoreError::DeadLettersFull { .. })) if rereads => {
+                let mut written = self.flush().await;
+                if written.is_ok() && !read.is_empty() {
+                    written = self.writing.write(&Write::ReadTo(read.into_iter().collect())).await;
+                }
+                if let Err(error) = written {
+                    tracing::warn!(pipeline = %self.id, "how far its source was read cannot be noted: {error}");
+                }
+                return self.error;
+            }
+            Some(PipelineError::Store(_)) => return self.error,
+            _ => {}
         }
         self.count_partial();
-        let rereads = self.ledger.rereads();
         let rest = std::mem::replace(&mut self.ledger, Ledger::new(0, rereads, false)).rest();
         let mut written = self.flush().await;
         for rest in rest {

@@ -94,12 +94,15 @@ impl Reader {
         let mut to = BTreeMap::new();
         let mut tolerance = Tolerance::new(self.tolerance.0, self.tolerance.1);
         let (mut exceeded, mut read_before) = (None, Duration::ZERO);
+        let (mut draining, open) = (false, Gate::default());
         let error = loop {
             if exceeded.is_some() {
                 break exceeded;
             }
             let portion = {
                 let Self { source, permits, entrance, ahead, waiting, senders, stop, cancelled, .. } = &mut self;
+                // What was taken in comes through whoever has paused it: else nobody would ever know of it.
+                let (entrance, until) = if draining { (&open, Stopping::Now) } else { (&*entrance, Stopping::Finish) };
                 let mut next = pin!(next(source, permits, entrance, ahead));
                 // What is read waits for more only as long as nobody has to wait for that. There may be room once reports are heard.
                 let mut again = !waiting.is_empty();
@@ -117,10 +120,18 @@ impl Reader {
                 tokio::select! {
                     biased;
                     // The senders outlive this task.
-                    _stop = stop.wait_for(|stop| *stop != Stopping::No) => break None,
+                    _stop = stop.wait_for(|stop| *stop >= until) => None,
                     _cancel = cancelled.wait_for(|cancelled| *cancelled) => break None,
-                    portion = next => portion,
+                    portion = next => Some(portion),
                 }
+            };
+            let Some(portion) = portion else {
+                if draining || self.source.rereads() || *self.stop.borrow() == Stopping::Now {
+                    break None;
+                }
+                self.source.drain();
+                draining = true;
+                continue;
             };
             let portion = match portion {
                 Ok(Some(portion)) => portion,

@@ -517,10 +517,10 @@ impl Course {
     async fn still_owed(&self, before: &[String], counts: &Counts) -> Result<(), StoreError> {
         let (store, id) = (&self.means.store, &self.planned.id);
         let checkpoints = store.checkpoints(id).await?;
-        let mut owed = Vec::new();
+        let left = counts.destinations.iter().filter(|destination| destination.pending > 0);
+        let mut owed: Vec<String> = left.map(|destination| destination.id.to_string()).collect();
         if checkpoints.iter().any(|checkpoint| checkpoint.next < checkpoint.read_to) {
-            let left = counts.destinations.iter().filter(|destination| destination.pending > 0);
-            owed.extend(left.map(|destination| destination.id.to_string()).chain(before.iter().cloned()));
+            owed.extend(before.iter().cloned());
         }
         store.keep_destinations(id, owed).await
     }

@@ -223,7 +223,9 @@ impl Directories {
     pub fn apart_from(&self, kept: &[Kept]) -> Result<(), (usize, DirectoryError)> {
         let mounts = Mounts::read().unwrap_or_default();
         for Kept { path, what, readable } in kept {
-            let kept = mounts.parts(&mounts::real(path));
+            let real = mounts::real(path);
+            // What is mounted below a folder that may be read is no part of what that folder holds itself.
+            let kept = if *readable { vec![mounts.own(&real)] } else { mounts.parts(&real) };
             let any = |granted: &Granted, wrong: fn(&Part, &Part) -> bool| {
                 granted.parts.iter().any(|part| kept.iter().any(|kept| wrong(part, kept)))
             };

@@ -91,7 +91,8 @@ impl Mounts {
         parts.chain([self.own(real)]).collect()
     }
 
-    fn own(&self, real: &Path) -> Part {
+    /// What a real path shows itself.
+    pub fn own(&self, real: &Path) -> Part {
         match self.mount(real) {
             Some(mount) => {
                 let inside = real.strip_prefix(&mount.at).unwrap_or(Path::new(""));

@@ -50,6 +50,9 @@ pub trait Source: Send {
 
     /// Whether a later run can read again what this one read and did not settle.
     fn rereads(&self) -> bool;
+
+    /// Nothing more is taken in: from here on [`Source::read`] gives what was taken in already and cannot be taken in again, and then ends.
+    fn drain(&mut self) {}
 }
 
 /// What one call of [`Source::read`] brings: the records of a stretch of one partition.

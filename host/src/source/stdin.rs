@@ -2,7 +2,11 @@
 
 use std::{
     io::{self, Read},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -18,6 +22,10 @@ use crate::clock::Clock;
 /// How many chunks may be on their way.
 const CHUNKS: usize = 2;
 
+/// How long what was read takes to come to be handed over: whoever has nothing by then waits for input. It passes on the system's own clock, whatever the
+/// source goes by.
+const HANDING_OVER: Duration = Duration::from_millis(50);
+
 /// Reads a stream to its end on a thread of its own.
 ///
 /// The stream cannot be read again, so that its partition, `stdin-<run>`, is this run's alone. A thread that waits for input stays
@@ -29,6 +37,8 @@ pub struct StdinSource {
     chunks: mpsc::Receiver<io::Result<Vec<u8>>>,
     /// Chunks go back to be filled again.
     emptied: mpsc::Sender<Vec<u8>>,
+    /// Whether nothing more is to be taken in.
+    draining: Arc<AtomicBool>,
     records: Records,
     pace: Pace,
     clock: Clock,
@@ -39,6 +49,8 @@ pub struct StdinSource {
 enum State {
     Open,
     Ended,
+    /// It goes on, and is read no further.
+    Drained,
     Failed(io::ErrorKind, String),
 }
 
@@ -54,20 +66,38 @@ impl StdinSource {
         let (filled, chunks) = mpsc::channel(CHUNKS);
         let (emptied, returned) = mpsc::channel(CHUNKS + 2);
         let size = reading.chunk_bytes.max(1);
+        let draining = Arc::new(AtomicBool::new(false));
+        let enough = draining.clone();
         std::thread::Builder::new()
             .name("stdin".to_owned())
-            .spawn(move || pump(input, size, &filled, returned))
+            .spawn(move || pump(input, size, &filled, returned, &enough))
             .map_err(|cause| SourceError::Io { what: "cannot start a thread to read", path: "stdin".to_owned(), cause })?;
         Ok(Self {
             pipeline: pipeline.to_owned(),
             partition: format!("stdin-{run}").into(),
             chunks,
             emptied,
+            draining,
             records: Records::new(reading, "stdin".into()),
             pace: Pace::new(reading.rate),
             clock,
             state: State::Open,
         })
+    }
+
+    /// Takes in what the thread that reads has handed over.
+    fn take(&mut self, chunk: Option<io::Result<Vec<u8>>>) {
+        match chunk {
+            Some(Ok(chunk)) => {
+                self.records.window.extend(&chunk);
+                // The thread may have ended; then nobody wants it back.
+                let _unwanted = self.emptied.try_send(chunk);
+            }
+            Some(Err(error)) => self.state = State::Failed(error.kind(), error.to_string()),
+            // The thread that was told to read no more did not see the end.
+            None if self.draining.load(Relaxed) => self.state = State::Drained,
+            None => self.state = State::Ended,
+        }
     }
 
     fn cut(&mut self) -> Option<Portion> {
@@ -97,12 +127,20 @@ impl Source for StdinSource {
             }
             match &self.state {
                 State::Open => {}
-                State::Ended => return Ok(self.cut()),
+                State::Ended | State::Drained => return Ok(self.cut()),
                 State::Failed(kind, reason) => {
                     let cause = io::Error::new(*kind, reason.clone());
                     let failed = SourceError::Io { what: "cannot read", path: "stdin".to_owned(), cause };
                     return self.cut().map(Some).ok_or(failed);
                 }
+            }
+            if self.draining.load(Relaxed) {
+                match tokio::time::timeout(HANDING_OVER, self.chunks.recv()).await {
+                    Ok(chunk) => self.take(chunk),
+                    // The rest of a line that was begun never comes.
+                    Err(_nothing) => self.state = State::Drained,
+                }
+                continue;
             }
             // With a portion begun, for no longer than it may wait.
             let chunk = match self.records.due() {
@@ -113,26 +151,28 @@ impl Source for StdinSource {
                     () = self.clock.sleep(due.saturating_sub(now)) => continue,
                 },
             };
-            match chunk {
-                Some(Ok(chunk)) => {
-                    self.records.window.extend(&chunk);
-                    // The thread may have ended; then nobody wants it back.
-                    let _unwanted = self.emptied.try_send(chunk);
-                }
-                Some(Err(error)) => self.state = State::Failed(error.kind(), error.to_string()),
-                None => self.state = State::Ended,
-            }
+            self.take(chunk);
         }
     }
 
     fn rereads(&self) -> bool {
         false
     }
+
+    fn drain(&mut self) {
+        self.draining.store(true, Relaxed);
+    }
 }
 
 /// Hands chunks over until the input ends or nobody wants them.
-fn pump(mut input: impl Read, size: usize, filled: &mpsc::Sender<io::Result<Vec<u8>>>, mut returned: mpsc::Receiver<Vec<u8>>) {
-    loop {
+fn pump(
+    mut input: impl Read,
+    size: usize,
+    filled: &mpsc::Sender<io::Result<Vec<u8>>>,
+    mut returned: mpsc::Receiver<Vec<u8>>,
+    enough: &AtomicBool,
+) {
+    while !enough.load(Relaxed) {
         let mut chunk = returned.try_recv().unwrap_or_default();
         chunk.resize(size, 0);
         let read = loop {

@@ -71,7 +71,8 @@ impl DataDir {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(unusable)?;
         // A folder of somebody's is not to be closed to others, nor hidden from git.
         let is_empty = fs::read_dir(path).map_err(unusable)?.next().is_none();
-        if !is_empty && !path.join(LOCK).exists() {
+        // A copy may lack the lock, which holds nothing.
+        if !is_empty && !path.join(LOCK).exists() && !Self::store_in(path).exists() {
             return Err(DataDirError::Foreign { path: path.to_owned() });
         }
         fs::set_permissions(path, fs::Permissions::from_mode(0o700)).map_err(unusable)?;
@@ -96,9 +97,12 @@ impl DataDir {
 
     /// The same for a directory that was opened before; nothing is made where there is none.
     pub fn existing(path: &Path) -> Result<Self, DataDirError> {
-        match path.join(LOCK).exists() || path.read_dir().is_ok_and(|mut entries| entries.next().is_some()) {
-            true => Self::open(path),
-            false => Err(DataDirError::Missing { path: path.to_owned() }),
+        match path.read_dir().map(|mut entries| entries.next().is_some()) {
+            Ok(true) => Self::open(path),
+            Err(cause) if cause.kind() == io::ErrorKind::PermissionDenied => {
+                Err(DataDirError::Unusable { path: path.to_owned(), cause })
+            }
+            Ok(false) | Err(_) => Err(DataDirError::Missing { path: path.to_owned() }),
         }
     }
 
@@ -162,6 +166,13 @@ mod tests {
         DataDir::existing(&path).unwrap();
         std::fs::write(parent.path().join("notes"), "mine").unwrap();
         assert!(matches!(DataDir::existing(parent.path()), Err(DataDirError::Foreign { .. })));
+    }
+
+    #[test]
+    fn a_copy_that_lacks_its_lock_is_opened() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(DataDir::store_in(folder.path()), "").unwrap();
+        assert_eq!(DataDir::open(folder.path()).unwrap().path(), folder.path());
     }
 
     #[test]

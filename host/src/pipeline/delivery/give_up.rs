@@ -56,9 +56,16 @@ impl Lane {
 
     pub(super) fn let_go_of_what_nobody_waits_for(&mut self) {
         let before = *self.inlet.let_go.borrow_and_update();
-        if before > 0 {
+        // Once all others are done, whoever goes on and holds nobody up may finish.
+        if before > 0 && !(before == u64::MAX && self.goes_on()) {
             self.miss_before(before);
         }
+    }
+
+    /// Whether something can be handed over now.
+    fn goes_on(&self) -> bool {
+        let now = self.clock.elapsed();
+        !self.cut_off && self.outlet.gate.is_open() && self.rest <= now && self.queue.is_ready(now)
     }
 
     /// Gives up all that is left of the portions before this one.

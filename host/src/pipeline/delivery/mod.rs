@@ -140,6 +140,10 @@ pub(super) struct Lane {
     queue: Queue,
     /// The moment before which nothing is sent.
     rest: Duration,
+    /// Whether the last call was ended since others waited for it.
+    cut_off: bool,
+    /// The same, where nothing but the rate has it so.
+    paced: Duration,
     suspicion: Suspicion,
     /// When those who ended an instance are judged, where no other record comes before.
     judged_at: Option<Duration>,
@@ -177,6 +181,8 @@ impl Lane {
             dealt: Cuts::default(),
             queue,
             rest: Duration::ZERO,
+            cut_off: false,
+            paced: Duration::ZERO,
             suspicion: Suspicion::default(),
             judged_at: None,
             last: None,

@@ -95,6 +95,11 @@ impl Queue {
         self.waiting.is_empty()
     }
 
+    /// Whether something is left, and nothing of it waits for a moment.
+    pub fn is_ready(&self, now: Duration) -> bool {
+        !self.waiting.is_empty() && self.waiting.iter().all(|waiting| waiting.ready <= now)
+    }
+
     /// Takes out all that is left of the portions before this one.
     pub fn take_before(&mut self, portion: u64) -> Vec<(u64, Part)> {
         let past = self.waiting.partition_point(|waiting| waiting.portion < portion);

@@ -121,7 +121,9 @@ impl Lane {
                 Next::Empty => None,
             },
         };
-        let waits = until.is_some() || shut;
+        // What only keeps to its rate is on its way: whoever asks it to stop says how long that may take.
+        let paced = self.rest > now && self.rest == self.paced;
+        let waits = shut || (until.is_some() && !paced);
         if waits && *self.inlet.stop.borrow() != Stopping::No {
             return Err(Left::Asked);
         }

@@ -64,9 +64,11 @@ impl Lane {
         let Some(answer) = answer else {
             // Whatever became of it: the instance is gone with the call.
             self.session = None;
+            self.cut_off = true;
             self.queue.put(number, Part { sent: part.sent + 1, ..part }, Duration::ZERO);
             return if *self.inlet.stop.borrow() == Stopping::No { Ok(()) } else { Err(Left::Asked) };
         };
+        self.cut_off = false;
         self.weigh(number, part, answer)?;
         if let Some(error) = self.exceeded.take() {
             return Err(error.into());
@@ -113,6 +115,7 @@ impl Lane {
             Ok(()) => Some(first),
             Err(wait) => {
                 self.rest = now + wait;
+                self.paced = self.rest;
                 self.queue.put(number, first, Duration::ZERO);
                 None
             }

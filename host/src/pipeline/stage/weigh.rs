@@ -198,6 +198,14 @@ impl Stage {
     ) -> Result<(), ProcessorError> {
         let policy = self.steps[at].step.on_unknown;
         self.steps[at].session = None;
+        if trouble.is_too_much()
+            && let Some(halves) = part.halves()
+        {
+            // Of fewer records less comes out.
+            self.tells_in_pieces(at, trouble);
+            task.put_back(halves);
+            return Ok(());
+        }
         if policy == OnUnknown::DeadLetter {
             match part.halves() {
                 Some(halves) => {
