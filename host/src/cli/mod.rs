@@ -322,7 +322,7 @@ pub fn main() -> ExitCode {
     // A thread that waits for standard input would keep the process for ever.
     runtime.shutdown_background();
     match done {
-        Ok(code) => ExitCode::from(code),
+        Ok(code) => ExitCode::from(report::exit(code)),
         Err(refusal) => ExitCode::from(refusal.print(output)),
     }
 }

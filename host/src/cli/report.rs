@@ -1,6 +1,13 @@
 //! What is printed when nothing runs, and when everything has run.
 
-use std::{io::Write, path::Path, sync::Arc};
+use std::{
+    io::{ErrorKind, Write},
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+};
 
 use serde_json::{Value, json};
 
@@ -104,14 +111,35 @@ impl From<Vec<PlanError>> for Refusal {
     }
 }
 
-/// Prints lines on standard output. Whoever closed it does not want them.
+/// Whether something that was to be printed is not.
+static UNWRITTEN: AtomicBool = AtomicBool::new(false);
+
+/// Notes what came of writing to standard output, and says where it failed. Whoever closed it does not want the rest.
+fn written(done: std::io::Result<()>) {
+    match done {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            UNWRITTEN.store(true, Relaxed);
+            let told = Told { what: format!("cannot write to standard output: {error}"), hint: None, place: None };
+            let _closed = told.print(std::io::stderr());
+        }
+        _ => {}
+    }
+}
+
+/// The exit code where all that was to be printed was: what is cut short is no success.
+pub fn exit(code: u8) -> u8 {
+    if UNWRITTEN.load(Relaxed) && code == SETTLED { STOPPED } else { code }
+}
+
+/// Prints lines on standard output.
 pub fn print_text(text: &str) {
-    let _closed = std::io::stdout().write_all(text.as_bytes());
+    let mut to = std::io::stdout().lock();
+    written(to.write_all(text.as_bytes()).and_then(|()| to.flush()));
 }
 
 /// Prints a document on standard output. Whoever closed it does not want it.
 pub fn print(document: &Value) {
-    let _closed = writeln!(std::io::stdout(), "{document:#}");
+    print_text(&format!("{document:#}\n"));
 }
 
 /// Prints what came of a run, and gives the exit code.
@@ -119,7 +147,8 @@ pub fn finished(reports: &[Report], store: &Path, asked: bool, output: Output) -
     match output {
         Output::Json => print(&json(reports)),
         Output::Text => {
-            let _closed = text(reports, std::io::stdout().lock());
+            let mut to = std::io::stdout().lock();
+            written(text(reports, &mut to).and_then(|()| to.flush()));
         }
     }
     ended(reports, store, asked)

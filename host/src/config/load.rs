@@ -174,6 +174,12 @@ fn check(file: &File) -> Result<(), ConfigError> {
             return Err(ConfigError::new(what).with_hint(hint).with_place(place.clone()));
         }
     }
+    let mut stdin = file.pipelines.iter().filter(|pipeline| matches!(pipeline.source.value, Source::Stdin(_)));
+    if let (Some(first), Some(second)) = (stdin.next(), stdin.next()) {
+        return Err(ConfigError::new(format!("the pipeline `{}` reads standard input, and so does `{}`", second.id, first.id))
+            .with_hint("there is one, and each line of it would reach one of the two: give one pipeline both destinations")
+            .with_place(second.source.place.clone()));
+    }
     for At { value: pipeline, .. } in &file.pipelines {
         let again = match &pipeline.source.value {
             Source::Stdin(_) => Some(("stdin", "standard input cannot be read again; leave `exact-batches` out, or read a file")),

@@ -189,11 +189,16 @@ impl Progress {
         // What is settled is read first: it is never more than what was read by then.
         let destinations: Vec<_> = self.destinations.iter().map(DestinationProgress::counts).collect();
         let (read, carried) = (self.read.load(Relaxed), self.carried.load(Relaxed));
-        let with_pending = |counts: DestinationCounts| DestinationCounts {
-            pending: (read + carried)
-                .saturating_sub(counts.delivered + counts.filtered + counts.dead_lettered + counts.elsewhere),
-            oldest: earlier(self.processing.get(), counts.oldest),
-            ..counts
+        let with_pending = |counts: DestinationCounts| {
+            let settled = counts.delivered + counts.filtered + counts.dead_lettered + counts.elsewhere;
+            let pending = (read + carried).saturating_sub(settled);
+            DestinationCounts {
+                pending,
+                // Of several that a processor made of one, each may be unknown.
+                unknown: counts.unknown.min(pending),
+                oldest: earlier(self.processing.get(), counts.oldest),
+                ..counts
+            }
         };
         let stalled = self.stalled.lock().unwrap_or_else(PoisonError::into_inner).clone();
         Counts { read, carried, stalled, destinations: destinations.into_iter().map(with_pending).collect() }

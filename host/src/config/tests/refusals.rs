@@ -53,6 +53,11 @@ fn a_wrong_file_is_refused_with_the_line_and_what_to_do() {
             "p.yaml:5:20: `exact-batches` with `kind: dead-letters`\ndead letters may be removed before they are read again; leave `exact-batches` out",
         ),
         (source("{ kind: dead-letters, of: q }"), "p.yaml:4:39: there is no pipeline `q`\nname another pipeline of this file"),
+        (
+            source("{ kind: stdin, format: lines }")
+                + "  - { id: q, source: { kind: stdin, format: lines }, destinations: [ { id: d, component: d.wasm } ] }\n",
+            "p.yaml:8:22: the pipeline `q` reads standard input, and so does `p`\nthere is one, and each line of it would reach one of the two: give one pipeline both destinations",
+        ),
         (source("{ kind: stdin }"), "p.yaml:4:13: missing key `format` in a stdin source"),
         (source("{ kind: generator }"), "p.yaml:4:13: missing key `count` in a generator source"),
         (bent("id: d", "limits: {}"), "p.yaml:6:9: missing key `id` in a destination"),
