@@ -17,8 +17,10 @@ impl Lane {
         let window = self.inlet.portions.max_capacity();
         let mut more = true;
         let ended = loop {
-            let result = match self.take_in(&mut more, window) {
-                // Of what it took in there may be nothing to do, and then nothing else would tell.
+            let taken = self.take_in(&mut more, window);
+            // Nobody may have waited for what it took in, and of what is left there may be nothing to do: nothing else would tell.
+            self.let_go_of_what_nobody_waits_for();
+            let result = match taken {
                 Ok(()) => match self.report(&dealt, false).await {
                     Ok(()) => self.step(&mut more, window).await,
                     Err(_gone) => return Ok(()),
