@@ -1,7 +1,7 @@
 //! A bulk destination that keeps the contract but for the fault that its setting `fault` names: the cases of conformance have to find it.
 //!
 //! It posts the lines of an upload to an HTTP server. The far side's job is a file in `/kept`, named by the intent, with how often it was polled: it is
-//! at its end at the second poll, and `stats` tells the outcomes. What it says of itself stands in [`SLOT`], which tests write over in the component's
+//! at its end at the second poll, and `stats` tells the outcomes. What it says of itself stands in its `SLOT`, which tests write over in the component's
 //! file. Each fault stands in the code where it happens, as `self.has("name")`.
 #![cfg(target_arch = "wasm32")]
 #![allow(clippy::panic, clippy::expect_used, reason = "what is not as it should be ends in a trap, which a case finds")]

@@ -1,6 +1,6 @@
 //! A processor that keeps the contract but for the fault that its setting `fault` names: the cases of conformance have to find it.
 //!
-//! It passes on records whose payload is a JSON object on one line, and fails the others. What it says of itself stands in [`SLOT`], which tests write
+//! It passes on records whose payload is a JSON object on one line, and fails the others. What it says of itself stands in its `SLOT`, which tests write
 //! over in the component's file. Each fault stands in the code where it happens, as `self.has("name")`.
 #![cfg(target_arch = "wasm32")]
 #![allow(clippy::panic, reason = "what is not as it should be ends in a trap, which a case finds")]

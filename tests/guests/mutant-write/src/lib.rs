@@ -1,7 +1,7 @@
 //! A write destination that keeps the contract but for the fault that its setting `fault` names: the cases of conformance have to find it.
 //!
 //! It posts records as lines to an HTTP server, over a connection for each write, and keeps in `/kept` which it delivered. What it says of
-//! itself stands in [`SLOT`], which tests write over in the component's file. Each fault stands in the code where it happens, as `self.has("name")`.
+//! itself stands in its `SLOT`, which tests write over in the component's file. Each fault stands in the code where it happens, as `self.has("name")`.
 #![cfg(target_arch = "wasm32")]
 #![allow(clippy::panic, clippy::expect_used, reason = "what is not as it should be ends in a trap, which a case finds")]
 
