@@ -20,6 +20,7 @@ mod retry;
 mod schedule;
 mod spooled;
 mod stage;
+mod together;
 mod tolerance;
 mod writing;
 
@@ -60,6 +61,7 @@ use self::{
     ledger::Ledger,
     reader::{Ahead, Reader},
     stage::{Around, Stage},
+    together::together,
     writing::Writing,
 };
 use crate::{
@@ -344,7 +346,7 @@ impl Pipeline {
             }
             keeper.finish(read.unwrap_or_default()).await
         };
-        let (error, ()) = tokio::join!(keeping, reading);
+        let (error, ()) = together(keeping, reading).await;
         Ended { counts: progress.raw(), error, rereads }
     }
 }
