@@ -63,7 +63,7 @@ impl Lane {
     }
 
     /// Whether something can be handed over now.
-    fn goes_on(&self) -> bool {
+    pub(super) fn goes_on(&self) -> bool {
         let now = self.clock.elapsed();
         !self.cut_off && self.outlet.gate.is_open() && self.rest <= now && self.queue.is_ready(now)
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{DestinationError, Lane, Left};
+use super::{DestinationError, Lane, Left, run::Stepped};
 use crate::pipeline::gate::Pause;
 
 impl Lane {
@@ -32,12 +32,12 @@ impl Lane {
     }
 
     /// The gate is shut and nothing more comes: this run ends here, and a best-effort destination misses what is left.
-    pub(super) fn end_paused(&mut self, pause: &Pause) -> Result<bool, Left> {
+    pub(super) fn end_paused(&mut self, pause: &Pause) -> Result<Stepped, Left> {
         let done = self.accounts.is_empty() && pause.by_hand;
         if !done && !self.outlet.delivery.best_effort {
             return Err(Left::Destination(DestinationError::Paused { why: pause.why.clone() }));
         }
         self.miss_before(u64::MAX);
-        Ok(false)
+        Ok(Stepped::Done)
     }
 }

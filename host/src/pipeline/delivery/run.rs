@@ -11,6 +11,16 @@ use super::{
 };
 use crate::pipeline::{Stopping, gate::State};
 
+/// What a step came to.
+pub(super) enum Stepped {
+    /// Something was sent, or waited for.
+    On,
+    /// A portion came.
+    Took,
+    /// All is done.
+    Done,
+}
+
 impl Lane {
     /// Deals with portions until there are no more, tells the connector what is settled, and closes the session.
     pub async fn run(mut self, dealt: mpsc::Sender<(usize, Dealt)>) -> LaneEnded {
@@ -18,8 +28,10 @@ impl Lane {
         let mut more = true;
         let ended = loop {
             let taken = self.take_in(&mut more, window);
-            // Nobody may have waited for what it took in, and of what is left there may be nothing to do: nothing else would tell.
-            self.let_go_of_what_nobody_waits_for();
+            // Nobody may wait for what it took in, and then nothing else would tell. Whoever can hand it over does, and is asked behind that.
+            if !self.goes_on() {
+                self.let_go_of_what_nobody_waits_for();
+            }
             let result = match taken {
                 Ok(()) => match self.report(&dealt, false).await {
                     Ok(()) => self.step(&mut more, window).await,
@@ -27,14 +39,17 @@ impl Lane {
                 },
                 Err(left) => Err(left),
             };
-            self.let_go_of_what_nobody_waits_for();
+            // What has only just come is tried first.
+            if !matches!(result, Ok(Stepped::Took)) {
+                self.let_go_of_what_nobody_waits_for();
+            }
             // Also where it failed: what was given up before is not lost by that.
             if self.report(&dealt, false).await.is_err() {
                 return Ok(());
             }
             match result {
-                Ok(true) => {}
-                Ok(false) => break Ok(()),
+                Ok(Stepped::On | Stepped::Took) => {}
+                Ok(Stepped::Done) => break Ok(()),
                 Err(Left::Destination(error)) if self.outlet.delivery.best_effort => self.pause(&error, Some(PAUSE)),
                 Err(left) => break Err(left),
             }
@@ -68,8 +83,8 @@ impl Lane {
         ended
     }
 
-    /// Sends something, or waits until there is something to do. False where all is done.
-    async fn step(&mut self, more: &mut bool, window: usize) -> Result<bool, Left> {
+    /// Sends something, or waits until there is something to do.
+    async fn step(&mut self, more: &mut bool, window: usize) -> Result<Stepped, Left> {
         if *self.inlet.stop.borrow() == Stopping::Now {
             return Err(Left::Asked);
         }
@@ -98,7 +113,7 @@ impl Lane {
                 Next::Part(number, part) => {
                     self.counts().pause(None);
                     self.send(number, part).await?;
-                    return Ok(true);
+                    return Ok(Stepped::On);
                 }
                 Next::At(moment) => Some(moment),
                 Next::Empty if self.accounts.iter().any(Account::has_suspects) => {
@@ -107,16 +122,16 @@ impl Lane {
                     if !*more || self.accounts.len() >= window || judged <= now {
                         self.judged_at = None;
                         self.judge()?;
-                        return Ok(true);
+                        return Ok(Stepped::On);
                     }
                     Some(judged)
                 }
-                Next::Empty if !*more => return Ok(false),
+                Next::Empty if !*more => return Ok(Stepped::Done),
                 // One asks for all.
                 Next::Empty if self.which.lane == 0 && !self.outlet.is_reached() => {
                     if self.rest <= now {
                         self.reach_ahead().await?;
-                        return Ok(true);
+                        return Ok(Stepped::On);
                     }
                     Some(self.rest)
                 }
@@ -152,10 +167,10 @@ impl Lane {
                 None
             }
         };
-        if let Some(handed) = come {
-            self.take(handed)?;
+        match come {
+            Some(handed) => self.take(handed).map(|()| Stepped::Took),
+            None => Ok(Stepped::On),
         }
-        Ok(true)
     }
 
     /// No other record can be asked: those who ended an instance are to blame if the connector works otherwise.
