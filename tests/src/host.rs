@@ -55,6 +55,14 @@ impl<'a> Host<'a> {
         Ok(())
     }
 
+    /// The most memory that it had so far, in bytes.
+    ///
+    /// # Errors
+    /// Where it has ended.
+    pub fn peak_memory(&self) -> Result<u64> {
+        peak_memory(self.child.id())
+    }
+
     /// Runs a command beside it, which must succeed, and gives the document that it prints.
     ///
     /// # Errors
@@ -123,4 +131,15 @@ impl Drop for Host<'_> {
         let _ended = self.child.kill();
         let _reaped = self.child.wait();
     }
+}
+
+/// The most memory that a process had so far, in bytes.
+///
+/// # Errors
+/// Where it has ended.
+pub fn peak_memory(process: u32) -> Result<u64> {
+    let status = fs::read_to_string(format!("/proc/{process}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("it has ended")?;
+    let kibibytes: u64 = line.trim().trim_end_matches(" kB").parse()?;
+    Ok(kibibytes << 10)
 }

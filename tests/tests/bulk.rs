@@ -11,10 +11,16 @@ use std::{
 };
 
 use serde_json::Value;
-use wharf_tests::{Scratch, checkout, component, host::Host, long};
+use wharf_tests::{
+    Scratch, checkout, component,
+    host::{Host, peak_memory},
+    long,
+};
 
 /// Records in the example.
 const EVENTS: u64 = 1707;
+
+const MILLION: u64 = 1_000_000;
 
 /// A folder with the earthquakes and a pipeline that has them uploaded as files.
 fn earthquakes(bulk: &str, source: &str) -> Scratch {
@@ -310,4 +316,47 @@ fn a_spool_that_is_full_has_the_source_wait_and_says_so() {
     let destination = &now["pipelines"][0]["destinations"][0];
     assert_eq!((&destination["pending"], &destination["spool"]["pending"]), (&0.into(), &0.into()), "{now}");
     assert!(sorted(arrived(&scratch).0) == sorted(sent(&scratch)), "what arrived is not what was read, each once");
+}
+
+#[test]
+fn a_million_records_go_into_the_spool_and_out_again_in_little_memory() {
+    let scratch = Scratch::new().unwrap();
+    fs::create_dir(scratch.path("out")).unwrap();
+    let file = format!(
+        "version: 1
+pipelines:
+  - id: million
+    source: {{ kind: generator, count: 1000000, size: 250 }}
+    destinations:
+      - id: files
+        component: {}
+        grants: {{ directories: [ {{ host: out, guest: /out, access: read-write }} ] }}
+        bulk: {{ schedule: 0 0 1 1 * }}
+",
+        component("wharf-bulk-file").unwrap().display()
+    );
+    scratch.write("million.yaml", file).unwrap();
+    // All of it goes in, and then all of it out.
+    let mut host = Host::start(&scratch, "million.yaml").unwrap();
+    host.until(|host| Ok(host.status("million")?["destinations"][0]["pending"] == MILLION)).unwrap();
+    let taking = host.peak_memory().unwrap();
+    host.signal("TERM").unwrap();
+    let ended = host.ended().unwrap();
+    assert_eq!(ended.json().unwrap()["pipelines"][0]["destinations"][0]["pending"], MILLION, "{}", ended.stderr);
+
+    let out = fs::File::create(scratch.path("stdout")).unwrap();
+    let mut wharf = scratch.wharf(&["run", "million.yaml", "--once", "--now", "--output", "json"]).unwrap();
+    let mut host = wharf.stdout(out).stderr(Stdio::null()).spawn().unwrap();
+    let mut giving = 0;
+    while host.try_wait().unwrap().is_none() {
+        giving = peak_memory(host.id()).unwrap_or(giving);
+        thread::sleep(Duration::from_millis(20));
+    }
+    let summary: Value = serde_json::from_slice(&fs::read(scratch.path("stdout")).unwrap()).unwrap();
+    let destination = &summary["pipelines"][0]["destinations"][0];
+    assert_eq!((&destination["delivered"], &destination["spool"]["before"]), (&MILLION.into(), &MILLION.into()), "{destination}");
+    assert_eq!(arrived(&scratch).0.len() as u64, MILLION);
+    for most in [taking, giving] {
+        assert!(most > 0 && most <= 200 << 20, "it took {} MiB", most >> 20);
+    }
 }
