@@ -2,10 +2,10 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
-use std::{collections::BTreeMap, process::Command};
+use std::{collections::BTreeMap, path::Path, process::Command};
 
 use serde_json::Value;
-use wharf_tests::{Scratch, checkout, component, postgres::Postgres, program};
+use wharf_tests::{Scratch, checkout, component, postgres::Postgres, program, python};
 
 /// Runs the command; gives its exit code, standard output and standard error.
 fn conform(arguments: &[&str]) -> (i32, String, String) {
@@ -28,8 +28,13 @@ fn conforms(name: &str) -> BTreeMap<String, (String, String)> {
 
 /// The same with variables of the environment.
 fn conforms_with(name: &str, variables: &[(&str, &str)]) -> BTreeMap<String, (String, String)> {
-    let component = component(&format!("wharf-{name}")).unwrap();
     let suite = checkout().join(format!("connectors/{name}/conform.yaml"));
+    holds(&component(&format!("wharf-{name}")).unwrap(), &suite, variables)
+}
+
+/// Holds a component to a suite file.
+fn holds(component: &Path, suite: &Path, variables: &[(&str, &str)]) -> BTreeMap<String, (String, String)> {
+    let name = component.display();
     let arguments = [component.to_str().unwrap(), "--suite", suite.to_str().unwrap(), "--output", "json"];
     let (code, out, err) = conform_with(&arguments, variables);
     let report: Value = serde_json::from_str(&out).unwrap_or_else(|error| panic!("{error}: {out}{err}"));
@@ -104,6 +109,18 @@ fn the_http_connector_conforms() {
     assert_eq!(passed(&cases, "W-FAIL").len(), 8, "{cases:#?}");
     assert_eq!(passed(&cases, "W-DEST").len(), 13, "{cases:#?}");
     assert_eq!(passed(&cases, "W-MANN").len(), 6, "{cases:#?}");
+}
+
+#[test]
+fn the_example_in_python_conforms_over_http() {
+    let component = python::component(|_, text| text).unwrap();
+    let cases = holds(&component, &checkout().join("examples/python/conform.yaml"), &[]);
+    assert_eq!(passed(&cases, "W-FAIL").len(), 8, "{cases:#?}");
+    assert_eq!(passed(&cases, "W-DEST").len(), 13, "{cases:#?}");
+    assert_eq!(passed(&cases, "W-MANN").len(), 6, "{cases:#?}");
+    // What it does not promise is not held against it, and nothing else is passed over.
+    let skipped = cases.iter().filter(|(_, (outcome, _))| outcome == "skipped").map(|(id, _)| &**id);
+    assert!(skipped.clone().all(|id| id.starts_with("W-REDO") || id == "W-SESS-003"), "{:?}", skipped.collect::<Vec<_>>());
 }
 
 #[test]

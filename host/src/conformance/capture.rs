@@ -84,6 +84,7 @@ fn split(body: &[u8]) -> Vec<Vec<u8>> {
 async fn listen(listener: TcpListener, kept: Arc<Mutex<Kept>>) {
     while let Ok((near, _)) = listener.accept().await {
         let kept = kept.clone();
+        let _slower = near.set_nodelay(true);
         tokio::spawn(async move {
             let service = service_fn(|request| answer(request, &kept));
             // A connection that breaks off is what some cases are about.

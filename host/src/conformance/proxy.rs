@@ -74,6 +74,8 @@ async fn listen(listener: TcpListener, to: Arc<str>, manner: watch::Receiver<Man
         let (to, manner) = (to.clone(), manner.clone());
         tokio::spawn(async move {
             let Ok(far) = TcpStream::connect(&*to).await else { return };
+            // What it passes on waits for nothing: a component is not to be judged by what stands in front of its far side.
+            let (_near, _far) = (near.set_nodelay(true), far.set_nodelay(true));
             let ((near_out, near_in), (far_out, far_in)) = (near.into_split(), far.into_split());
             let mut gone = manner.clone();
             tokio::select! {

@@ -87,6 +87,19 @@ async fn a_request_goes_to_what_is_granted_and_nowhere_else() {
 }
 
 #[tokio::test]
+async fn a_component_that_gives_back_what_it_takes_sends_as_many_requests_as_it_likes() {
+    let server = Server::start().await;
+    let trial = trial();
+    let requests: Vec<String> =
+        (0..200).map(|number| format!("{}/{number} method=POST body=100 connect=5000", server.url())).collect();
+    let mut caller = caller(json!([server.url()]));
+    caller["limits"]["handles"] = json!(30);
+    let answers = called(&trial, &caller, &requests).await;
+    assert!(answers.iter().all(|answer| answer == "200 content-length=5 bytes=5"), "{answers:?}");
+    server.closed().await;
+}
+
+#[tokio::test]
 async fn no_spelling_of_an_address_gets_around_the_grants() {
     let server = Server::start().await;
     let port = server.address.port();

@@ -14,6 +14,7 @@ mod body;
 mod connect;
 mod credentials;
 mod errors;
+mod handover;
 mod headers;
 mod hooks;
 mod pool;
@@ -40,6 +41,7 @@ pub(super) use self::hooks::Hooks;
 /// Puts the host's own in place of what the library has, which has to be linked already.
 pub fn add_to_linker(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
     errors::add_to_linker(linker)?;
+    handover::add_to_linker(linker)?;
     timely::add_to_linker(linker)
 }
 
