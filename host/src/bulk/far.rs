@@ -66,8 +66,19 @@ pub trait BulkFar: Send + Sync + 'static {
     /// The far side refused the credentials: whatever the host fetched for it is fetched anew before it is handed out again.
     fn renew(&self) {}
 
-    /// Has lines made of records.
-    async fn transform(&self, batch: &Batch, action: u32, attempt: u32) -> Result<Transformed, CallTrouble>;
+    /// Whether it speaks a version of the far side's interface.
+    fn speaks(&self, _version: &str) -> bool {
+        true
+    }
+
+    /// Has lines made of records that came for a version of the far side's interface.
+    async fn transform(
+        &self,
+        batch: &Batch,
+        version: Option<&str>,
+        action: u32,
+        attempt: u32,
+    ) -> Result<Transformed, CallTrouble>;
 
     /// Hands over a staged file.
     async fn upload(&self, request: &UploadRequest, context: &UploadContext, file: Staged) -> Result<Uploaded, CallTrouble>;
@@ -112,10 +123,9 @@ impl Component {
     /// One call in an instance of its own, on a thread of its own.
     async fn call<R: Send + 'static, F: Future<Output = Result<R, CallTrouble>> + Send>(
         &self,
-        context: Option<&UploadContext>,
+        opening: Opening,
         call: impl FnOnce(Called) -> F + Send + 'static,
     ) -> Result<R, CallTrouble> {
-        let opening = context.map_or_else(|| self.opening.clone(), |context| self.opening.for_upload(context));
         let connector = self.connector.clone();
         let called = thread::spawn(async move {
             let session = connector.open_bulk(&opening).await?;
@@ -172,9 +182,19 @@ impl BulkFar for Component {
         self.opening.grants.tokens.refused();
     }
 
-    async fn transform(&self, batch: &Batch, action: u32, attempt: u32) -> Result<Transformed, CallTrouble> {
+    fn speaks(&self, version: &str) -> bool {
+        self.connector.descriptor.version(version).is_some()
+    }
+
+    async fn transform(
+        &self,
+        batch: &Batch,
+        version: Option<&str>,
+        action: u32,
+        attempt: u32,
+    ) -> Result<Transformed, CallTrouble> {
         let batch = batch.clone();
-        self.call(None, async move |mut called| {
+        self.call(self.opening.for_version(version), async move |mut called| {
             let answer = called.0.transform(&batch, action, attempt).await;
             called.done(answer).await
         })
@@ -183,7 +203,7 @@ impl BulkFar for Component {
 
     async fn upload(&self, request: &UploadRequest, context: &UploadContext, file: Staged) -> Result<Uploaded, CallTrouble> {
         let request = request.clone();
-        self.call(Some(context), async move |mut called| {
+        self.call(self.opening.for_upload(context), async move |mut called| {
             let answer = called.0.upload(&request, file).await;
             called.done(answer).await
         })
@@ -199,7 +219,7 @@ impl BulkFar for Component {
         file: Staged,
     ) -> Result<UploadStatus, CallTrouble> {
         let (handle, working) = (handle.clone(), working.clone());
-        self.call(Some(context), async move |mut called| {
+        self.call(self.opening.for_upload(context), async move |mut called| {
             let answer = called.0.poll(&handle, &working, records, file).await;
             called.done(answer).await
         })
@@ -215,7 +235,7 @@ impl BulkFar for Component {
         file: Staged,
     ) -> Result<Vec<Run>, CallTrouble> {
         let (handle, working) = (handle.clone(), working.clone());
-        self.call(Some(context), async move |mut called| {
+        self.call(self.opening.for_upload(context), async move |mut called| {
             let answer = called.0.stats(&handle, &working, records, file).await;
             called.done(answer).await
         })
@@ -224,7 +244,7 @@ impl BulkFar for Component {
 
     async fn reconcile(&self, request: &UploadRequest, context: &UploadContext, file: Staged) -> Result<Found, CallTrouble> {
         let request = request.clone();
-        self.call(Some(context), async move |mut called| {
+        self.call(self.opening.for_upload(context), async move |mut called| {
             let answer = called.0.reconcile(&request, file).await;
             called.done(answer).await
         })
@@ -233,7 +253,7 @@ impl BulkFar for Component {
 
     async fn release(&self, handle: &Handle, context: &UploadContext) -> Result<(), CallTrouble> {
         let handle = handle.clone();
-        self.call(Some(context), async move |mut called| {
+        self.call(self.opening.for_upload(context), async move |mut called| {
             let answer = called.0.release(&handle).await;
             called.done(answer).await
         })

@@ -309,5 +309,10 @@ fn request(upload: &StoredUpload) -> UploadRequest {
 
 fn context(upload: &StoredUpload) -> UploadContext {
     let at = |millis: u64| Arc::from(clock::rfc3339_of(millis));
-    UploadContext { created_at: at(upload.created), first_attempt_at: upload.sent.map(at), part: upload.part }
+    UploadContext {
+        created_at: at(upload.created),
+        first_attempt_at: upload.sent.map(at),
+        part: upload.part,
+        version: upload.version.clone(),
+    }
 }

@@ -46,15 +46,26 @@ impl BulkFar for Shaped {
         self.component.renew();
     }
 
-    async fn transform(&self, batch: &Batch, action: u32, attempt: u32) -> Result<Transformed, CallTrouble> {
+    fn speaks(&self, version: &str) -> bool {
+        self.component.speaks(version)
+    }
+
+    async fn transform(
+        &self,
+        batch: &Batch,
+        version: Option<&str>,
+        action: u32,
+        attempt: u32,
+    ) -> Result<Transformed, CallTrouble> {
         let shaped = shape(batch, &self.format);
         if shaped.verdicts.is_empty() {
-            return self.component.transform(&shaped.batch, action, attempt).await;
+            return self.component.transform(&shaped.batch, version, action, attempt).await;
         }
         // Some cannot be brought into the shape: the others go by themselves, and what comes back stands where it belongs.
         let (mut lines, mut verdicts) = (ColumnParts { offsets: vec![0], ..ColumnParts::default() }, shaped.verdicts.clone());
         for records in shaped.shaped() {
-            let made = self.component.transform(&shaped.batch.slice(records.start..records.end), action, attempt).await?;
+            let part = shaped.batch.slice(records.start..records.end);
+            let made = self.component.transform(&part, version, action, attempt).await?;
             for line in made.lines().iter() {
                 lines.data.extend_from_slice(line.unwrap_or_default());
                 lines.offsets.push(lines.data.len() as u32);

@@ -114,6 +114,13 @@ impl Shared {
         failures: u32,
         draft: &mut Draft,
     ) -> Result<Option<Duration>, BulkError> {
+        if let Some(version) = part.version.as_deref().filter(|version| !self.current().speaks(version)) {
+            let message =
+                format!("records came for the version `{version}` of the far side, which {} does not speak", self.title());
+            draft.back.push((part.row, part.span));
+            let failure = Failure { kind: FailureKind::Fatal, message, code: None, retry_after: None };
+            return Ok(Some(self.not_made(&failure, failures)));
+        }
         let mut todo = vec![part];
         while let Some(part) = todo.pop() {
             if draft.is_full {
@@ -121,7 +128,7 @@ impl Shared {
                 continue;
             }
             let attempt = part.attempts.saturating_add(1);
-            match self.current().transform(&part.records, self.action, attempt).await {
+            match self.current().transform(&part.records, part.version.as_deref(), self.action, attempt).await {
                 Ok(made) => self.place(part, made, bounds, draft).await?,
                 Err(CallTrouble::Call(BulkTrouble::Failed(failure))) if failure.kind == FailureKind::Rejected => {
                     let settling = self.settling(&Fate::Failed(failure), &part, &mut draft.letters);

@@ -14,7 +14,7 @@ use crate::{
     connector::{
         Connector,
         binary::Outline,
-        descriptor::{Descriptor, Kind, Order, Redelivery, Rules},
+        descriptor::{Descriptor, FarVersion, Kind, Order, Redelivery, Rules},
     },
 };
 
@@ -146,7 +146,16 @@ fn text(connector: &Connector) -> String {
         line(2, &format!("{} ({}{default}) {}", action.name, action.delivery.as_deref().unwrap_or("write"), action.summary));
     }
     if !versions.is_empty() {
-        let names: Vec<_> = versions.iter().map(|version| version.name.as_str()).collect();
+        let named = |version: &FarVersion| {
+            let default = descriptor.default_version.as_ref() == Some(&version.name);
+            let notes = [
+                default.then(|| "default".to_owned()),
+                version.deprecated.as_ref().map(|date| format!("deprecated from {date}")),
+            ];
+            let notes: Vec<_> = notes.into_iter().flatten().collect();
+            if notes.is_empty() { version.name.clone() } else { format!("{} ({})", version.name, notes.join(", ")) }
+        };
+        let names: Vec<_> = versions.iter().map(named).collect();
         line(0, "");
         line(0, &format!("versions of the far side: {}", names.join(", ")));
     }

@@ -314,13 +314,15 @@ fn stood(spools: &[SpoolDocument]) -> String {
 
 fn lines(records: &[RecordsDocument]) -> String {
     let row = |records: &RecordsDocument| {
-        let RecordsDocument { batch, start, end, state, attempts, due, upload, label, first, last, reason, .. } = records;
+        let RecordsDocument { batch, start, end, state, attempts, due, upload, version, label, first, last, reason, .. } =
+            records;
         let upload = upload.map(|upload| format!("upload {upload}"));
         let place = upload.or_else(|| due.clone()).unwrap_or_default();
         let sequences = if first == last { first.to_string() } else { format!("{first} to {last}") };
         let reason = reason.as_deref().map(line).unwrap_or_default();
         let (batch, attempts) = (format!("{batch}: {start} to {}", end - 1), format!("{attempts} failed"));
-        [batch, state.clone(), attempts, place, format!("{} {sequences}", line(label)), reason]
+        let version = version.as_deref().map(|version| format!(" for {}", line(version))).unwrap_or_default();
+        [batch, state.clone(), attempts, place, format!("{} {sequences}{version}", line(label)), reason]
     };
     let rows: Vec<_> = records.iter().map(row).collect();
     if rows.is_empty() { "no records\n".into() } else { columns(&rows) }

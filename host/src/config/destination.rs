@@ -27,6 +27,11 @@ pub struct Destination {
     #[serde(deserialize_with = "bounded::component")]
     #[schemars(with = "String")]
     pub component: At<PathBuf>,
+    /// The version of the far side's interface that the component speaks, one of those that it lists. What is in the spool keeps the one it
+    /// came with. Default: what the connector says.
+    #[serde(default)]
+    #[schemars(with = "String")]
+    pub api_version: Option<At<String>>,
     /// What the component is told, by the names of the parameters that it declares.
     #[serde(default)]
     pub settings: Settings,

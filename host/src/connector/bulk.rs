@@ -39,14 +39,23 @@ pub struct UploadContext {
     pub first_attempt_at: Option<Arc<str>>,
     /// Number of the file within one firing of the schedule, from 0.
     pub part: u32,
+    /// The version of the far side's interface that its records came for.
+    pub version: Option<Arc<str>>,
 }
 
 impl Opening {
+    /// The same for records that came for a version of the far side's interface.
+    #[must_use]
+    pub fn for_version(&self, version: Option<&str>) -> Self {
+        Self { scope: self.scope.for_version(version), ..self.clone() }
+    }
+
     /// The same for a call that is about one upload.
     #[must_use]
     pub fn for_upload(&self, context: &UploadContext) -> Self {
-        let UploadContext { created_at, first_attempt_at, part } = context;
-        let scope = self.scope.with([("created-at", created_at.to_string()), ("part", part.to_string())]);
+        let UploadContext { created_at, first_attempt_at, part, version } = context;
+        let scope = self.scope.for_version(version.as_deref());
+        let scope = scope.with([("created-at", created_at.to_string()), ("part", part.to_string())]);
         let scope = match first_attempt_at {
             Some(at) => scope.with([("first-attempt-at", at.to_string())]),
             None => scope,

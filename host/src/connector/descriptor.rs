@@ -9,6 +9,7 @@
 
 use std::{collections::HashSet, fmt, time::Duration};
 
+use chrono::NaiveDate;
 use semver::Version;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -235,6 +236,13 @@ pub struct FarVersion {
     pub deprecated: Option<String>,
 }
 
+impl FarVersion {
+    /// The day from which on it should not be used, where there is one.
+    pub fn deprecated_from(&self) -> Option<NaiveDate> {
+        self.deprecated.as_deref()?.parse().ok()
+    }
+}
+
 /// What a connector promises.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -360,6 +368,11 @@ impl Descriptor {
         format!("{} {}", self.about.name, self.about.version)
     }
 
+    /// A version of the far side's interface, by its name.
+    pub fn version(&self, name: &str) -> Option<&FarVersion> {
+        self.versions.iter().find(|version| version.name == name)
+    }
+
     /// The first thing that makes no sense.
     fn fault(&self) -> Option<String> {
         let Self { parameters, actions, versions, requests, .. } = self;
@@ -404,6 +417,18 @@ impl Descriptor {
         let action = named(&self.default_action);
         if !action.is_empty() && !self.actions.iter().any(|known| known.name == action) {
             return Some(format!("default-action {action:?} is no action"));
+        }
+        let mut known = HashSet::new();
+        for (index, FarVersion { name, deprecated }) in versions.iter().enumerate() {
+            if name.is_empty() || !harmless(name) {
+                return Some(format!("versions[{index}].name is {name:?}"));
+            }
+            if !known.insert(name) {
+                return Some(format!("the version {name} stands there twice"));
+            }
+            if let Some(date) = deprecated.as_deref().filter(|date| date.parse::<NaiveDate>().is_err()) {
+                return Some(format!("the version {name} is deprecated from {date:?}, which is no date such as 2027-01-31"));
+            }
         }
         let version = named(&self.default_version);
         if !version.is_empty() && !self.versions.iter().any(|known| known.name == version) {
@@ -479,6 +504,13 @@ mod tests {
             ),
             (format!(r#"{{"format":1,{about},"parameters":[{{"name":"x","rules":{{"pattern":"("}}}}]}}"#), "the pattern of x"),
             (format!(r#"{{"format":1,{about},"default-action":"y"}}"#), r#"default-action "y" is no action"#),
+            (format!(r#"{{"format":1,{about},"default-version":"y"}}"#), r#"default-version "y" is no version"#),
+            (format!(r#"{{"format":1,{about},"versions":[{{"name":"a\u001bb"}}]}}"#), r#"versions[0].name is "a\u{1b}b""#),
+            (format!(r#"{{"format":1,{about},"versions":[{{"name":"y"}},{{"name":"y"}}]}}"#), "the version y stands there twice"),
+            (
+                format!(r#"{{"format":1,{about},"versions":[{{"name":"y","deprecated":"soon"}}]}}"#),
+                r#"the version y is deprecated from "soon", which is no date such as 2027-01-31"#,
+            ),
             (format!(r#"{{"format":1,{about},"bounds":{{"records":0}}}}"#), "a bound of 0 admits no record"),
         ];
         for (document, expected) in cases {

@@ -197,6 +197,8 @@ pub struct RecordsDocument {
     pub upload: Option<i64>,
     /// When they were taken, in UTC.
     pub taken: String,
+    /// The version of the far side's interface that they came for.
+    pub version: Option<String>,
     /// Their partition.
     pub partition: String,
     /// What people call it.
@@ -466,7 +468,8 @@ fn document(open: &Open, upload: &StoredUpload) -> UploadDocument {
 }
 
 fn stretch(records: SpoolRecords) -> RecordsDocument {
-    let SpoolRecords { row, span, state, attempts, due, upload, taken, partition, label, first, last, reason } = records;
+    let SpoolRecords { row, span, state, attempts, due, upload, taken, version, partition, label, .. } = records;
+    let SpoolRecords { first, last, reason, .. } = records;
     RecordsDocument {
         batch: row,
         start: span.start,
@@ -477,6 +480,7 @@ fn stretch(records: SpoolRecords) -> RecordsDocument {
         due: (state == SpoolState::Failed).then(|| rfc3339_of(due)),
         upload,
         taken: rfc3339_of(taken),
+        version: version.map(|version| version.to_string()),
         partition: partition.to_string(),
         label: label.to_string(),
         first,

@@ -49,7 +49,7 @@ pub async fn alone(
     let part = if of.noun == "processor" { Part::Processor(id.into()) } else { Part::Destination(id.into()) };
     let named = Named { part, of, scope: Scope::new(whose) };
     let opening = planner.opening(&named, connector, &mut Vec::new()).await;
-    let scope = planner.scope(&whose, true, connector);
+    let scope = planner.scope(&whose, true, connector, connector.descriptor.default_version.as_deref());
     let Planner { errors, remarks, .. } = planner;
     match opening {
         Some(opening) => Ok(Alone { opening: Opening { scope, ..opening }, remarks }),

@@ -6,7 +6,7 @@ use thiserror::Error;
 
 use super::tokens::ProviderError;
 use crate::{
-    config::{ConfigError, NotASchedule, Place},
+    config::{ConfigError, NotASchedule, Place, nearest},
     connector::{LoadError, OpenError, settings::Problem},
     record::format::TemplateError,
     sandbox::{DirectoryError, HttpError, output::printable},
@@ -139,6 +139,20 @@ pub enum PlanError {
         connector: String,
         /// What is wrong with it.
         cause: NotASchedule,
+    },
+    /// A version of the far side's interface is named that the connector does not list.
+    #[error("{part}: {connector} does not speak the version `{}` of its far side", printable(named, false))]
+    Version {
+        /// Whose.
+        part: Part,
+        /// Where it is named.
+        place: Place,
+        /// Name and version of the connector.
+        connector: String,
+        /// The one that is named.
+        named: String,
+        /// Those that it lists.
+        listed: Vec<String>,
     },
     /// Records are to stay in order, and the connector keeps none.
     #[error("{part}: {connector} keeps no order among records, and the pipeline asks for it")]
@@ -284,6 +298,13 @@ impl PlanError {
             Self::NoFiles { .. } => Some("leave out the block `bulk`, or name a component that takes files".into()),
             Self::NotForFiles { .. } => Some("leave it out; the block `bulk` says how files are made and uploaded".into()),
             Self::Schedule { .. } => Some("say `bulk: { schedule: … }` in the destination, and tell the connector's author".into()),
+            Self::Version { listed, .. } if listed.is_empty() => {
+                Some("leave out `api-version`: this connector lists no versions".into())
+            }
+            Self::Version { named, listed, .. } => Some(match nearest(named, listed.iter().map(String::as_str)) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("it lists {}", listed.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")),
+            }),
             Self::Unordered { .. } => Some("say `ordered: false` in the destination where the order does not matter".into()),
             Self::Delays { .. } => Some("make `max-delay` at least as long as `min-delay`; what is left out has its default".into()),
             Self::Keyless { .. } => Some(
@@ -319,6 +340,7 @@ impl PlanError {
             | Self::NoFiles { place, .. }
             | Self::NotForFiles { place, .. }
             | Self::Schedule { place, .. }
+            | Self::Version { place, .. }
             | Self::Unordered { place, .. }
             | Self::Delays { place, .. }
             | Self::Keyless { place, .. }

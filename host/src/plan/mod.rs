@@ -16,6 +16,7 @@ mod grants;
 mod remedy;
 mod tokens;
 mod uploads;
+mod version;
 
 pub use alone::{Alone, alone};
 pub use error::{Part, PlanError};
@@ -301,12 +302,14 @@ impl Planner<'_> {
         // A processor may give records keys.
         let may_be_keyed = keyed || !pipeline.processors.is_empty() || !given.value.processors.is_empty();
         self.errors.extend(delivery::refused(given, &connector, may_be_keyed));
-        let uploads = uploads::planned(given, &connector, &mut self.errors);
+        let version = version::chosen(given, &connector, &mut self.errors);
+        self.remarks.extend(version::deprecated(&id, version.as_deref(), &connector, self.loader.clock().millis()));
+        let uploads = uploads::planned(given, &connector, version.as_ref(), &mut self.errors);
         let mut opening = self.opening(&named, &connector, before).await?;
         if self.errors.len() > errors {
             return None;
         }
-        opening.scope = self.scope(&whose, delivery::is_ordered(given, &connector), &connector);
+        opening.scope = self.scope(&whose, delivery::is_ordered(given, &connector), &connector, version.as_deref());
         let delivery = delivery::planned(&given.value, format?, pipeline, &connector, keyed);
         Some(Destination { id: id.into(), connector, opening, delivery, processors: Vec::new(), uploads })
     }
@@ -333,7 +336,7 @@ impl Planner<'_> {
             self.errors.extend(delivery::contradiction(&named.part, &processor.place, &handling));
             let Some(connector) = self.connector(&named).await else { continue };
             let Some(mut opening) = self.opening(&named, &connector, before).await else { continue };
-            opening.scope = self.scope(&whose, true, &connector);
+            opening.scope = self.scope(&whose, true, &connector, connector.descriptor.default_version.as_deref());
             let when = processor.when.as_ref().map(condition);
             processors.push(Processor { id: id.into(), connector, opening, when, handling });
         }
@@ -410,9 +413,7 @@ impl Planner<'_> {
     }
 
     /// Whom instances work for: pipeline, destination and processor by name, and all else that `context` answers.
-    fn scope(&self, whose: &[(&str, &str)], ordered: bool, connector: &Connector) -> Scope {
-        // The far side's version that the connector speaks where nothing else is asked of it.
-        let version = connector.descriptor.default_version.as_deref();
+    fn scope(&self, whose: &[(&str, &str)], ordered: bool, connector: &Connector, version: Option<&str>) -> Scope {
         let title = connector.title();
         let mut context = whose.to_vec();
         context.extend([

@@ -19,6 +19,7 @@ pub(super) fn takes_files(given: &config::Destination, connector: &Connector) ->
 pub(super) fn planned(
     given: &At<config::Destination>,
     connector: &Connector,
+    version: Option<&Arc<str>>,
     errors: &mut Vec<PlanError>,
 ) -> Option<Arc<Uploads>> {
     let At { value: destination, place } = given;
@@ -58,7 +59,7 @@ pub(super) fn planned(
         },
     };
     let zone = keys.time_zone.unwrap_or_default();
-    let version = connector.descriptor.default_version.as_deref().map(Arc::from);
+    let version = version.cloned();
     let timetable = Timetable { schedule, zone };
     let action = action.map_or(0, |(index, _)| index);
     (errors.len() == before).then(|| Arc::new(Uploads { action, version, timetable, keys }))

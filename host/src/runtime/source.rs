@@ -2,7 +2,7 @@
 
 use std::{num::NonZeroU64, path::Path};
 
-use super::{StartError, feed::Feed, life::Means};
+use super::{StartError, feed::Feed, life::Means, uploads::unspoken};
 use crate::{
     config::{self, At, PathOrGlob},
     operate::{destinations, sources},
@@ -38,6 +38,7 @@ pub async fn recognised(
         }
     }
     remarks.extend(destinations::left_behind(store, &all, idle).await?);
+    remarks.extend(unspoken(pipelines, data_dir).await?);
     Ok(remarks)
 }
 

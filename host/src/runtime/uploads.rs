@@ -4,7 +4,7 @@
 
 use std::{
     collections::HashMap,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering::SeqCst},
@@ -29,11 +29,15 @@ use crate::{
     },
     pipeline::{Destination, DestinationError, Gate, Outlet, PipelineError, Policy, Spooled, Stopping, Timetable, Uploads},
     plan::{PlannedPipeline, Until},
+    sandbox::output::printable,
     store::{
-        DeadLetter, Kept, Settled, SqliteStore, Store, StoreError,
+        DataDir, DeadLetter, Kept, Settled, SqliteStore, Store, StoreError,
         spool::{Millis, Spool, SpoolError, SqliteSpool, UploadState},
     },
 };
+
+/// The spool itself, in the folder of its destination.
+const SPOOL: &str = "spool.db";
 
 /// The shortest time between two moments at which files are made.
 const LEAST: Duration = Duration::from_secs(1);
@@ -215,7 +219,7 @@ impl Uploading {
         again: bool,
     ) -> Result<Self, BulkError> {
         let folder = means.spools.join(&**pipeline).join(&*destination.id);
-        let (path, most) = (folder.join("spool.db"), uploads.keys.uploads.spool.max_bytes);
+        let (path, most) = (folder.join(SPOOL), uploads.keys.uploads.spool.max_bytes);
         let opened = tokio::task::spawn_blocking(move || SqliteSpool::open(&path, most)).await;
         let spool = opened.map_err(|error| BulkError::Ended(error.to_string()))?.map_err(SpoolError::from)?;
         spool.recover(means.clock.millis()).await?;
@@ -449,6 +453,41 @@ impl Uploading {
         self.spool.look();
         asked
     }
+}
+
+/// Tells, in words, what waits in spools for a version of its far side that the component does not speak any more. A host may be at work on them.
+///
+/// # Errors
+/// Where a spool cannot be read.
+pub(super) async fn unspoken(pipelines: &[PlannedPipeline], data_dir: &Path) -> Result<Vec<String>, StoreError> {
+    let mut remarks = Vec::new();
+    for pipeline in pipelines {
+        for destination in pipeline.destinations.iter().filter(|destination| destination.uploads.is_some()) {
+            let path = DataDir::spools_in(data_dir).join(&*pipeline.id).join(&*destination.id).join(SPOOL);
+            let looked = tokio::task::spawn_blocking({
+                let path = path.clone();
+                move || SqliteSpool::versions(&path)
+            });
+            let ended = |error: tokio::task::JoinError| StoreError::Engine {
+                doing: "read",
+                path: path.display().to_string(),
+                cause: error.to_string(),
+                passes: false,
+            };
+            let (descriptor, of) = (&destination.connector.descriptor, format!("{}/{}", pipeline.id, destination.id));
+            for (version, records) in looked.await.map_err(ended)?? {
+                if descriptor.version(&version).is_none() {
+                    let (title, version) = (descriptor.title(), printable(&version, false).into_owned());
+                    remarks.push(format!(
+                        "{of}: {records} records in the spool came for the version `{version}` of the far side, which {title} does not \
+                         speak: they wait until `component` names one that does; `wharf spool records {of}` shows them, and \
+                         `wharf spool discard {of} --batch NUMBER` gives them up"
+                    ));
+                }
+            }
+        }
+    }
+    Ok(remarks)
 }
 
 fn millis(duration: Duration) -> Millis {

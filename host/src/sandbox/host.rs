@@ -71,6 +71,17 @@ impl Scope {
         Self { values: Arc::new(all), ..self.clone() }
     }
 
+    /// The same with another version of the far side's interface, or none.
+    #[must_use]
+    pub fn for_version(&self, version: Option<&str>) -> Self {
+        let mut all = BTreeMap::clone(&self.values);
+        match version {
+            Some(version) => all.insert("api-version".to_owned(), version.to_owned()),
+            None => all.remove("api-version"),
+        };
+        Self { values: Arc::new(all), ..self.clone() }
+    }
+
     /// Takes secrets out of what a connector says.
     pub fn redactor(&self) -> &Redactor {
         &self.redactor

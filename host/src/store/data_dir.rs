@@ -128,7 +128,12 @@ impl DataDir {
 
     /// The folder of the spools.
     pub fn spools(&self) -> PathBuf {
-        self.path.join("spool")
+        Self::spools_in(&self.path)
+    }
+
+    /// The folder of the spools in a directory of this path.
+    pub fn spools_in(path: &Path) -> PathBuf {
+        path.join("spool")
     }
 
     /// The folder of the connectors' state.

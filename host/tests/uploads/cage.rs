@@ -58,7 +58,8 @@ impl Cage {
     }
 
     pub async fn open(&self) -> BulkSession {
-        let context = UploadContext { created_at: "2026-01-01T00:00:00.000Z".into(), first_attempt_at: None, part: 2 };
+        let context =
+            UploadContext { created_at: "2026-01-01T00:00:00.000Z".into(), first_attempt_at: None, part: 2, version: None };
         self.connector.open_bulk(&self.opening().for_upload(&context)).await.unwrap()
     }
 

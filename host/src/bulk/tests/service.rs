@@ -218,7 +218,7 @@ impl BulkFar for Fake {
         false
     }
 
-    async fn transform(&self, batch: &Batch, _: u32, _: u32) -> Result<Transformed, CallTrouble> {
+    async fn transform(&self, batch: &Batch, _: Option<&str>, _: u32, _: u32) -> Result<Transformed, CallTrouble> {
         if let Some(trouble) = self.service().trouble(Call::Transform) {
             // What ends an instance for no reason of a record's would cost the record.
             return Err(if matches!(trouble, CallTrouble::Call(BulkTrouble::Ended(_))) {

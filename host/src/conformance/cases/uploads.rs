@@ -157,7 +157,8 @@ async fn file(rig: &Rig) -> Result<File, Stop> {
 /// A session in a new instance.
 async fn session(rig: &Rig) -> Result<Box<BulkSession>, Stop> {
     let created_at = "2026-01-01T00:00:00.000Z";
-    let context = UploadContext { created_at: created_at.into(), first_attempt_at: Some(created_at.into()), part: 0 };
+    let context =
+        UploadContext { created_at: created_at.into(), first_attempt_at: Some(created_at.into()), part: 0, version: None };
     match rig.open_with(About::Bulk, &rig.opening()?.for_upload(&context)).await? {
         Life::Bulk(session) => Ok(session),
         Life::Write(_) | Life::Process(_) => Err(skipped("it is no bulk destination")),

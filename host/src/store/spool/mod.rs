@@ -339,6 +339,8 @@ pub struct SpoolRecords {
     pub upload: Option<i64>,
     /// When they were taken.
     pub taken: Millis,
+    /// The version of the far side's interface that they came for.
+    pub version: Option<Arc<str>>,
     /// Their partition.
     pub partition: Arc<str>,
     /// What people call it.

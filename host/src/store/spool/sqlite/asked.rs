@@ -77,7 +77,7 @@ pub(super) fn records(
         if !kept.holds(span) {
             return Err(Fault::Misused(format!("batch {row} has no records {span}")));
         }
-        let Part { taken, label, records, .. } = kept.part(span, attempts);
+        let Part { taken, version, label, records, .. } = kept.part(span, attempts);
         let sequences = records.sequences();
         let (first, last) = (sequences.first().copied().unwrap_or_default(), sequences.last().copied().unwrap_or_default());
         let reason = transaction
@@ -89,7 +89,21 @@ pub(super) fn records(
             Err(error) => return Err(error.into()),
         };
         let partition = records.partition().clone();
-        found.push(SpoolRecords { row, span, state, attempts, due, upload, taken, partition, label, first, last, reason });
+        found.push(SpoolRecords {
+            row,
+            span,
+            state,
+            attempts,
+            due,
+            upload,
+            taken,
+            version,
+            partition,
+            label,
+            first,
+            last,
+            reason,
+        });
     }
     Ok(found)
 }

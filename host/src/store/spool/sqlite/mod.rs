@@ -5,6 +5,7 @@
 
 mod asked;
 mod claim;
+mod look;
 mod schema;
 mod spans;
 #[cfg(test)]
