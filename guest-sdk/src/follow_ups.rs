@@ -7,13 +7,16 @@ use crate::{Failure, Span, column::ColumnBuilder, sys};
 pub enum On {
     /// Its cause was delivered.
     Succeeded,
-    /// Its cause failed.
+    /// Its cause failed for now, the first time after it was added.
     Failed,
     /// Its cause was given up.
     Discarded,
 }
 
 /// New records for another action of the same destination, one for each cause. They are kept only if the call returns a receipt.
+///
+/// In `write` and `transform` causes are records of the batch, in the other calls lines of the file. A cause makes one record of an action at the most, however
+/// often it is added: what is added last holds until the cause comes to that.
 ///
 /// ```
 /// # use wharf_sdk::{Batch, Failure, Receipt};

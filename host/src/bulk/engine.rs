@@ -62,6 +62,7 @@ impl fmt::Debug for Engine {
 
 /// What all uploads share.
 pub(super) struct Shared {
+    pub(super) pipeline: Arc<str>,
     pub(super) destination: Arc<str>,
     pub(super) action: u32,
     /// The component at hand, and then those that have uploads which are not settled.
@@ -77,6 +78,8 @@ pub(super) struct Shared {
 
 /// What an engine works with.
 pub struct Parts {
+    /// The pipeline's id.
+    pub pipeline: Arc<str>,
     /// The destination's id.
     pub destination: Arc<str>,
     /// Index of the action.
@@ -102,10 +105,10 @@ pub struct Parts {
 impl Engine {
     /// For what was left by the one before. Of several engines on one spool all are made before any runs.
     pub fn new(parts: Parts) -> Self {
-        let Parts { destination, action, far, earlier, spool, staging, letters, policy, clock, gate } = parts;
+        let Parts { pipeline, destination, action, far, earlier, spool, staging, letters, policy, clock, gate } = parts;
         let fars = std::iter::once(far).chain(earlier).collect();
         let stopping = watch::Sender::new(false);
-        let shared = Shared { destination, action, fars, spool, staging, letters, policy, clock, gate, stopping };
+        let shared = Shared { pipeline, destination, action, fars, spool, staging, letters, policy, clock, gate, stopping };
         Self { shared: shared.into(), stand: watch::Sender::default() }
     }
 

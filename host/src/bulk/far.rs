@@ -7,7 +7,9 @@ use thiserror::Error;
 
 use crate::{
     connector::{BulkSession, BulkTrouble, Connector, OpenError, Opening, UploadContext, descriptor::Order},
-    record::{Batch, Failure, FailureKind, Found, Handle, Run, SpanSet, Transformed, UploadRequest, UploadStatus, Uploaded},
+    record::{
+        Batch, Failure, FailureKind, FollowUps, Found, Handle, Run, SpanSet, Transformed, UploadRequest, UploadStatus, Uploaded,
+    },
     sandbox::{Staged, thread},
 };
 
@@ -48,6 +50,21 @@ impl From<OpenError> for CallTrouble {
     }
 }
 
+/// What a call answered, and what it added.
+#[derive(Clone, Debug)]
+pub struct Told<R> {
+    /// The answer.
+    pub answer: R,
+    /// Follow-ups of the records that it was about.
+    pub follow_ups: Vec<FollowUps>,
+}
+
+impl<R> From<R> for Told<R> {
+    fn from(answer: R) -> Self {
+        Self { answer, follow_ups: Vec::new() }
+    }
+}
+
 /// Calls of one bulk destination, each in an instance of its own.
 #[async_trait]
 pub trait BulkFar: Send + Sync + 'static {
@@ -78,10 +95,11 @@ pub trait BulkFar: Send + Sync + 'static {
         version: Option<&str>,
         action: u32,
         attempt: u32,
-    ) -> Result<Transformed, CallTrouble>;
+    ) -> Result<Told<Transformed>, CallTrouble>;
 
     /// Hands over a staged file.
-    async fn upload(&self, request: &UploadRequest, context: &UploadContext, file: Staged) -> Result<Uploaded, CallTrouble>;
+    async fn upload(&self, request: &UploadRequest, context: &UploadContext, file: Staged)
+    -> Result<Told<Uploaded>, CallTrouble>;
 
     /// Asks how far an upload is.
     async fn poll(
@@ -91,7 +109,7 @@ pub trait BulkFar: Send + Sync + 'static {
         working: &SpanSet,
         records: u32,
         file: Staged,
-    ) -> Result<UploadStatus, CallTrouble>;
+    ) -> Result<Told<UploadStatus>, CallTrouble>;
 
     /// Asks what became of its records.
     async fn stats(
@@ -101,10 +119,11 @@ pub trait BulkFar: Send + Sync + 'static {
         working: &SpanSet,
         records: u32,
         file: Staged,
-    ) -> Result<Vec<Run>, CallTrouble>;
+    ) -> Result<Told<Vec<Run>>, CallTrouble>;
 
     /// Asks whether it took effect.
-    async fn reconcile(&self, request: &UploadRequest, context: &UploadContext, file: Staged) -> Result<Found, CallTrouble>;
+    async fn reconcile(&self, request: &UploadRequest, context: &UploadContext, file: Staged)
+    -> Result<Told<Found>, CallTrouble>;
 
     /// Tells that nobody will ask for it again.
     async fn release(&self, handle: &Handle, context: &UploadContext) -> Result<(), CallTrouble>;
@@ -144,14 +163,15 @@ struct Called(BulkSession);
 
 impl Called {
     /// The session is closed in good order; how that comes out says nothing of the call.
-    async fn done<R, T: Into<BulkTrouble>>(self, answer: Result<R, T>) -> Result<R, CallTrouble> {
+    async fn done<R, T: Into<BulkTrouble>>(mut self, answer: Result<R, T>) -> Result<Told<R>, CallTrouble> {
+        let follow_ups = self.0.take_follow_ups();
         if answer.is_ok()
             && let Err(cause) =
                 self.0.close().await.map_err(|ended| ended.to_string()).and_then(|closed| closed.map_err(|f| f.to_string()))
         {
             tracing::debug!("close: {cause}");
         }
-        answer.map_err(|trouble| CallTrouble::Call(trouble.into()))
+        answer.map(|answer| Told { answer, follow_ups }).map_err(|trouble| CallTrouble::Call(trouble.into()))
     }
 }
 
@@ -192,7 +212,7 @@ impl BulkFar for Component {
         version: Option<&str>,
         action: u32,
         attempt: u32,
-    ) -> Result<Transformed, CallTrouble> {
+    ) -> Result<Told<Transformed>, CallTrouble> {
         let batch = batch.clone();
         self.call(self.opening.for_version(version), async move |mut called| {
             let answer = called.0.transform(&batch, action, attempt).await;
@@ -201,7 +221,12 @@ impl BulkFar for Component {
         .await
     }
 
-    async fn upload(&self, request: &UploadRequest, context: &UploadContext, file: Staged) -> Result<Uploaded, CallTrouble> {
+    async fn upload(
+        &self,
+        request: &UploadRequest,
+        context: &UploadContext,
+        file: Staged,
+    ) -> Result<Told<Uploaded>, CallTrouble> {
         let request = request.clone();
         self.call(self.opening.for_upload(context), async move |mut called| {
             let answer = called.0.upload(&request, file).await;
@@ -217,7 +242,7 @@ impl BulkFar for Component {
         working: &SpanSet,
         records: u32,
         file: Staged,
-    ) -> Result<UploadStatus, CallTrouble> {
+    ) -> Result<Told<UploadStatus>, CallTrouble> {
         let (handle, working) = (handle.clone(), working.clone());
         self.call(self.opening.for_upload(context), async move |mut called| {
             let answer = called.0.poll(&handle, &working, records, file).await;
@@ -233,7 +258,7 @@ impl BulkFar for Component {
         working: &SpanSet,
         records: u32,
         file: Staged,
-    ) -> Result<Vec<Run>, CallTrouble> {
+    ) -> Result<Told<Vec<Run>>, CallTrouble> {
         let (handle, working) = (handle.clone(), working.clone());
         self.call(self.opening.for_upload(context), async move |mut called| {
             let answer = called.0.stats(&handle, &working, records, file).await;
@@ -242,7 +267,12 @@ impl BulkFar for Component {
         .await
     }
 
-    async fn reconcile(&self, request: &UploadRequest, context: &UploadContext, file: Staged) -> Result<Found, CallTrouble> {
+    async fn reconcile(
+        &self,
+        request: &UploadRequest,
+        context: &UploadContext,
+        file: Staged,
+    ) -> Result<Told<Found>, CallTrouble> {
         let request = request.clone();
         self.call(self.opening.for_upload(context), async move |mut called| {
             let answer = called.0.reconcile(&request, file).await;
@@ -255,7 +285,7 @@ impl BulkFar for Component {
         let handle = handle.clone();
         self.call(self.opening.for_upload(context), async move |mut called| {
             let answer = called.0.release(&handle).await;
-            called.done(answer).await
+            called.done(answer).await.map(|told| told.answer)
         })
         .await
     }

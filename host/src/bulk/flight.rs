@@ -2,13 +2,18 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{BulkError, CallTrouble, OnLost, OnUndecidable, engine::Shared, far::BulkFar, outcome::Why};
+use super::{
+    BulkError, CallTrouble, OnLost, OnUndecidable,
+    engine::Shared,
+    far::{BulkFar, Told},
+    outcome::Why,
+};
 use crate::{
     clock,
     connector::{BulkTrouble, UploadContext},
     record::{Failure, FailureKind, Fate, Found, Run, UploadRequest, UploadStatus, Uploaded},
     sandbox::Staged,
-    store::spool::{Settling, Step, StoredUpload, UploadState},
+    store::spool::{Causes, Settling, Step, StoredUpload, UploadState},
 };
 
 /// What a call that brought no answer means for the upload.
@@ -71,9 +76,10 @@ impl Shared {
         // The intent stands in the spool since it was staged; from here on it may be known at the far side.
         let sending = Step { state: Some(UploadState::Sending), sends: true, ..Step::default() };
         let upload = self.spool.step(upload.id, sending, self.now()).await?;
-        let hitch = match far.upload(&request(&upload), &context(&upload), file).await {
+        let uploaded = far.upload(&request(&upload), &context(&upload), file).await.map_err(Hitch::from);
+        let hitch = match self.hear(&upload, uploaded).await? {
             Ok(uploaded) => return self.answered(upload, uploaded).await,
-            Err(trouble) => Hitch::from(trouble),
+            Err(hitch) => hitch,
         };
         let failure = match hitch {
             Hitch::Unclear(why) => return self.later(&upload, None, &why, None).await,
@@ -90,7 +96,8 @@ impl Shared {
         let Some(file) = self.lend(&upload).await else {
             return self.hold(&upload, "whether it took effect cannot be asked: its staged file is gone").await;
         };
-        match far.reconcile(&request(&upload), &context(&upload), file).await.map_err(Hitch::from) {
+        let found = far.reconcile(&request(&upload), &context(&upload), file).await.map_err(Hitch::from);
+        match self.hear(&upload, found).await? {
             Ok(Found::Absent) => {
                 let again = Step { state: Some(UploadState::Staged), next: Some(self.now()), ..Step::default() };
                 Ok(self.spool.step(upload.id, again, self.now()).await?)
@@ -137,7 +144,8 @@ impl Shared {
         let Some(file) = self.lend(&upload).await else {
             return self.hold(&upload, "its staged file is gone").await;
         };
-        match far.poll(&handle, &context(&upload), &upload.open, upload.records, file).await.map_err(Hitch::from) {
+        let status = far.poll(&handle, &context(&upload), &upload.open, upload.records, file).await.map_err(Hitch::from);
+        match self.hear(&upload, status).await? {
             Ok(UploadStatus::Working { done, again_in, handle }) => {
                 tracing::debug!(destination = &*self.destination, upload = &*upload.intent, done, "the far side works on it");
                 *pace = Pace { polls: pace.polls.saturating_add(1), denied: false };
@@ -164,10 +172,22 @@ impl Shared {
         let Some(file) = self.lend(&upload).await else {
             return self.hold(&upload, "its staged file is gone").await;
         };
-        match far.stats(&handle, &context(&upload), &upload.open, upload.records, file).await.map_err(Hitch::from) {
+        let runs = far.stats(&handle, &context(&upload), &upload.open, upload.records, file).await.map_err(Hitch::from);
+        match self.hear(&upload, runs).await? {
             Ok(runs) => self.settled(&upload, &runs).await,
             Err(Hitch::Said(failure)) if failure.kind == FailureKind::Rejected => self.lost(upload, &failure.to_string()).await,
             Err(hitch) => self.ask_again(&upload, hitch, pace).await,
+        }
+    }
+
+    /// Keeps the follow-ups that a call added, before what it answered is noted: what it answered may be what they follow.
+    async fn hear<R>(&self, upload: &StoredUpload, told: Result<Told<R>, Hitch>) -> Result<Result<R, Hitch>, BulkError> {
+        match told {
+            Ok(Told { answer, follow_ups }) => {
+                self.promise(Causes::Upload(upload.id), follow_ups).await?;
+                Ok(Ok(answer))
+            }
+            Err(hitch) => Ok(Err(hitch)),
         }
     }
 

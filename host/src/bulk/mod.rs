@@ -35,7 +35,7 @@ use thiserror::Error;
 use crate::store::{DeadLetter, StoreError, spool::SpoolError};
 
 pub use engine::{Engine, Order, Parts, Resolve, Stand};
-pub use far::{BulkFar, CallTrouble, Component, FileBounds};
+pub use far::{BulkFar, CallTrouble, Component, FileBounds, Told};
 pub use intake::Intake;
 pub use policy::{BulkPolicy, OnLost, OnUndecidable};
 pub use shaped::Shaped;

@@ -5,10 +5,10 @@ use std::{sync::Arc, time::Duration};
 use super::{BulkError, engine::Shared};
 use crate::{
     config::{OnUnknown, Then},
-    record::{Failure, FailureKind, Fate, Run, Span},
+    record::{Failure, FailureKind, Fate, FollowUps, Run, Span},
     store::{
         DeadLetter, Reason,
-        spool::{Part, Settling, StoredUpload},
+        spool::{Causes, Part, Promise, Settling, StoredUpload},
     },
 };
 
@@ -120,6 +120,15 @@ impl Shared {
         let at = self.clock.rfc3339().into();
         letters.extend(part.letters(self.destination.clone(), reason.into(), at));
         Settling::Discarded(format!("{}: {}", why.kind, why.message).into())
+    }
+
+    /// Keeps follow-ups beside their causes.
+    pub(super) async fn promise(&self, causes: Causes, follow_ups: Vec<FollowUps>) -> Result<(), BulkError> {
+        if follow_ups.is_empty() {
+            return Ok(());
+        }
+        let (pipeline, max_depth) = (self.pipeline.clone(), self.policy.follow_up_depth);
+        Ok(self.spool.promise(Promise { causes, follow_ups, pipeline, max_depth }).await?)
     }
 
     pub(super) async fn give_up(&self, letters: Vec<DeadLetter>) -> Result<(), BulkError> {

@@ -38,6 +38,8 @@ pub struct BulkPolicy {
     pub retry: Policy,
     /// When a call that failed as a whole is tried again.
     pub outage: Policy,
+    /// How many follow-ups there may be in a row, each the cause of the next.
+    pub follow_up_depth: u32,
     /// How long a far side that asks for patience is given it, at the least.
     pub throttle_least: Duration,
     /// The same at the most.
@@ -63,6 +65,7 @@ impl Default for BulkPolicy {
             on_unknown: OnUnknown::default(),
             retry: Policy { max_attempts: Some(72), ..Policy::RECORD },
             outage: Policy::OUTAGE,
+            follow_up_depth: 8,
             throttle_least: Duration::from_millis(100),
             throttle_most: Duration::from_secs(3600),
             pause: Duration::from_secs(300),
@@ -73,8 +76,15 @@ impl Default for BulkPolicy {
 impl BulkPolicy {
     /// What a pipeline file says.
     pub fn of(uploads: &UploadKeys, delivery: &Delivery) -> Self {
-        let UploadKeys { max_uploads, upload_max_age, on_lost, on_undecidable, poll: Poll { min_delay, max_delay }, .. } =
-            *uploads;
+        let UploadKeys {
+            max_uploads,
+            upload_max_age,
+            on_lost,
+            on_undecidable,
+            poll: Poll { min_delay, max_delay },
+            follow_up_depth,
+            ..
+        } = *uploads;
         let Delivery { ordered, retry, outage, throttle: (throttle_least, throttle_most), on_unknown, most, .. } = *delivery;
         let usual = Self::default();
         Self {
@@ -90,6 +100,7 @@ impl BulkPolicy {
             on_unknown,
             retry,
             outage,
+            follow_up_depth,
             throttle_least,
             throttle_most,
             ..usual

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::{BulkFar, CallTrouble, Component, FileBounds};
+use super::{BulkFar, CallTrouble, Component, FileBounds, Told};
 use crate::{
     connector::UploadContext,
     record::{
@@ -56,16 +56,19 @@ impl BulkFar for Shaped {
         version: Option<&str>,
         action: u32,
         attempt: u32,
-    ) -> Result<Transformed, CallTrouble> {
+    ) -> Result<Told<Transformed>, CallTrouble> {
         let shaped = shape(batch, &self.format);
         if shaped.verdicts.is_empty() {
             return self.component.transform(&shaped.batch, version, action, attempt).await;
         }
         // Some cannot be brought into the shape: the others go by themselves, and what comes back stands where it belongs.
+        let mut follow_ups = Vec::new();
         let (mut lines, mut verdicts) = (ColumnParts { offsets: vec![0], ..ColumnParts::default() }, shaped.verdicts.clone());
         for records in shaped.shaped() {
             let part = shaped.batch.slice(records.start..records.end);
-            let made = self.component.transform(&part, version, action, attempt).await?;
+            let told = self.component.transform(&part, version, action, attempt).await?;
+            follow_ups.extend(told.follow_ups.into_iter().map(|added| added.from(records.start)));
+            let made = told.answer;
             for line in made.lines().iter() {
                 lines.data.extend_from_slice(line.unwrap_or_default());
                 lines.offsets.push(lines.data.len() as u32);
@@ -78,10 +81,16 @@ impl BulkFar for Shaped {
             verdicts.extend(failed);
         }
         verdicts.sort_by_key(|verdict| verdict.records);
-        Ok(Transformed::verify(batch.count(), lines, verdicts).map_err(crate::connector::BulkTrouble::from)?)
+        let answer = Transformed::verify(batch.count(), lines, verdicts).map_err(crate::connector::BulkTrouble::from)?;
+        Ok(Told { answer, follow_ups })
     }
 
-    async fn upload(&self, request: &UploadRequest, context: &UploadContext, file: Staged) -> Result<Uploaded, CallTrouble> {
+    async fn upload(
+        &self,
+        request: &UploadRequest,
+        context: &UploadContext,
+        file: Staged,
+    ) -> Result<Told<Uploaded>, CallTrouble> {
         self.component.upload(request, context, file).await
     }
 
@@ -92,7 +101,7 @@ impl BulkFar for Shaped {
         working: &SpanSet,
         records: u32,
         file: Staged,
-    ) -> Result<UploadStatus, CallTrouble> {
+    ) -> Result<Told<UploadStatus>, CallTrouble> {
         self.component.poll(handle, context, working, records, file).await
     }
 
@@ -103,11 +112,16 @@ impl BulkFar for Shaped {
         working: &SpanSet,
         records: u32,
         file: Staged,
-    ) -> Result<Vec<Run>, CallTrouble> {
+    ) -> Result<Told<Vec<Run>>, CallTrouble> {
         self.component.stats(handle, context, working, records, file).await
     }
 
-    async fn reconcile(&self, request: &UploadRequest, context: &UploadContext, file: Staged) -> Result<Found, CallTrouble> {
+    async fn reconcile(
+        &self,
+        request: &UploadRequest,
+        context: &UploadContext,
+        file: Staged,
+    ) -> Result<Told<Found>, CallTrouble> {
         self.component.reconcile(request, context, file).await
     }
 

@@ -2,14 +2,14 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{BulkError, CallTrouble, FileBounds, engine::Shared, outcome::Why, staging::Writing};
+use super::{BulkError, CallTrouble, FileBounds, engine::Shared, far::Told, outcome::Why, staging::Writing};
 use crate::{
     connector::BulkTrouble,
     record::{Failure, FailureKind, Fate, Span, Transformed},
     sandbox::Ended,
     store::{
         DeadLetter,
-        spool::{Claim, ClaimOrder, NewUpload, Part, Settling, Step, StoredUpload},
+        spool::{Causes, Claim, ClaimOrder, NewUpload, Part, Settling, Step, StoredUpload},
     },
 };
 
@@ -129,7 +129,12 @@ impl Shared {
             }
             let attempt = part.attempts.saturating_add(1);
             match self.current().transform(&part.records, part.version.as_deref(), self.action, attempt).await {
-                Ok(made) => self.place(part, made, bounds, draft).await?,
+                Ok(Told { answer, follow_ups }) => {
+                    // They are counted from the first of the part.
+                    let follow_ups = follow_ups.into_iter().map(|added| added.from(part.span.start)).collect();
+                    self.promise(Causes::Batch(part.row), follow_ups).await?;
+                    self.place(part, answer, bounds, draft).await?;
+                }
                 Err(CallTrouble::Call(BulkTrouble::Failed(failure))) if failure.kind == FailureKind::Rejected => {
                     let settling = self.settling(&Fate::Failed(failure), &part, &mut draft.letters);
                     draft.settled.push((part.row, part.span, settling));

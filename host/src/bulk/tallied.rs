@@ -12,8 +12,8 @@ use crate::{
     pipeline::Spooled,
     record::Span,
     store::spool::{
-        Backlog, Claim, Incoming, Millis, NewUpload, Part, Selection, Settling, Spool, SpoolError, SpoolRecords, SpoolState,
-        SpoolStatus, Step, StoredUpload, Taken, Transition,
+        Backlog, Born, Claim, Incoming, Millis, NewUpload, Part, Promise, Selection, Settling, Spool, SpoolError, SpoolRecords,
+        SpoolState, SpoolStatus, Step, StoredUpload, Taken, Transition,
     },
 };
 
@@ -62,8 +62,19 @@ impl Tallied {
         Ok(())
     }
 
+    /// Counts what was born, and has whoever waits look for it.
+    fn births(&self) {
+        let Born { records, cut } = self.spool.born();
+        let before = self.counts.follow_ups.fetch_max(records, Relaxed);
+        self.counts.cut.fetch_max(cut, Relaxed);
+        if before < records {
+            self.changed.notify_one();
+        }
+    }
+
     fn settled<'a>(&self, settled: impl IntoIterator<Item = (Span, &'a Settling)>) {
         let add = |counter: &AtomicU64, records: u64| counter.fetch_add(records, Relaxed);
+        self.births();
         for (span, settling) in settled {
             let records = u64::from(span.len());
             match settling {
@@ -119,6 +130,14 @@ impl Spool for Tallied {
         let id = self.spool.stage(upload, settled.clone(), now).await?;
         self.settled(settled.iter().map(|(_, span, settling)| (*span, settling)));
         Ok(id)
+    }
+
+    async fn promise(&self, promise: Promise) -> Result<(), SpoolError> {
+        self.spool.promise(promise).await
+    }
+
+    fn born(&self) -> Born {
+        self.spool.born()
     }
 
     async fn settle(&self, settled: Vec<(i64, Span, Settling)>, now: Millis) -> Result<(), SpoolError> {

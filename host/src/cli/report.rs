@@ -268,8 +268,10 @@ fn json(reports: &[Report]) -> Value {
                         "metrics": used.usage.figures().all(),
                         "usage": usage(used),
                     });
-                    if let Some(SpoolCounts { before, known, open }) = destination.spool {
+                    if let Some(SpoolCounts { before, known, follow_ups, cut, open }) = destination.spool {
+                        told["follow_ups"] = follow_ups.into();
                         told["spool"] = json!({"before": before, "known": known, "pending": open});
+                        told["follow_ups_cut"] = cut.into();
                     }
                     told
                 })

@@ -43,6 +43,8 @@ pub struct UploadKeys {
     pub on_undecidable: OnUndecidable,
     /// The bounds of the time between two polls.
     pub poll: Poll,
+    /// How many follow-ups there may be in a row.
+    pub follow_up_depth: u32,
     /// The spool.
     pub spool: SpoolKeys,
 }
@@ -55,6 +57,7 @@ impl Default for UploadKeys {
             on_lost: OnLost::default(),
             on_undecidable: OnUndecidable::default(),
             poll: Poll::default(),
+            follow_up_depth: follow_up_depth(),
             spool: SpoolKeys::default(),
         }
     }
@@ -96,6 +99,10 @@ struct Written {
     /// The bounds of the time between two questions how far an upload is.
     #[serde(default)]
     poll: Poll,
+    /// How many follow-ups there may be in a row, each the cause of the next; those beyond it do not come to be, and are counted.
+    #[serde(default = "follow_up_depth", deserialize_with = "depth")]
+    #[schemars(range(min = 1, max = 100))]
+    follow_up_depth: u32,
     /// The queue in front of the destination.
     #[serde(default)]
     spool: SpoolKeys,
@@ -113,8 +120,8 @@ impl Written {
             return Err(Refusal::new(format!("`poll` has a `min-delay` of {min_delay} and a `max-delay` of {longest}"))
                 .with_hint("make `max-delay` at least as long as `min-delay`; what is left out has its default"));
         }
-        let Self { max_uploads, upload_max_age, on_lost, on_undecidable, spool, .. } = self;
-        let uploads = UploadKeys { max_uploads, upload_max_age, on_lost, on_undecidable, poll, spool };
+        let Self { max_uploads, upload_max_age, on_lost, on_undecidable, follow_up_depth, spool, .. } = self;
+        let uploads = UploadKeys { max_uploads, upload_max_age, on_lost, on_undecidable, poll, follow_up_depth, spool };
         Ok(Bulk { schedule, time_zone, max_records, max_bytes, max_delay, uploads })
     }
 }
@@ -199,6 +206,10 @@ const fn max_uploads() -> u32 {
     4
 }
 
+const fn follow_up_depth() -> u32 {
+    8
+}
+
 const fn upload_max_age() -> Interval {
     Interval::from_secs(86_400)
 }
@@ -221,6 +232,10 @@ fn delay<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Interval>,
 
 fn uploads<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
     within(deserializer, 1..=64)
+}
+
+fn depth<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    within(deserializer, 1..=100)
 }
 
 fn age<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Interval, D::Error> {

@@ -57,6 +57,13 @@ pub struct Limits {
     /// The most bytes of records that a processor may make of one batch; never fewer than went in.
     #[serde(deserialize_with = "bytes_out")]
     pub bytes_out: Size,
+    /// The most follow-ups that one call may add.
+    #[serde(deserialize_with = "records_out")]
+    #[schemars(range(min = 1, max = 10_000_000))]
+    pub follow_ups: u32,
+    /// The most bytes of the keys and payloads of follow-ups that one call may add.
+    #[serde(deserialize_with = "bytes_out")]
+    pub follow_up_bytes: Size,
     /// The longest that each call may take.
     pub time: Times,
     /// The most bytes kept of one line of standard output or error; the rest of the line is dropped.
@@ -92,6 +99,8 @@ impl Default for Limits {
             fuel_per_record: 100_000_000,
             records_out: 100_000,
             bytes_out: Size::from_mib(64),
+            follow_ups: 100_000,
+            follow_up_bytes: Size::from_mib(8),
             time: Times::default(),
             output: Size::from_kib(64),
             log_lines: 100,

@@ -6,7 +6,7 @@ use thiserror::Error;
 
 use super::{Connector, OpenError, Opening, Room, Standing, v0_1};
 use crate::{
-    record::{Batch, Failure, Found, Run, SpanSet, Transformed, UploadBreach, UploadRequest, UploadStatus, Uploaded},
+    record::{Batch, Failure, FollowUps, Found, Run, SpanSet, Transformed, UploadBreach, UploadRequest, UploadStatus, Uploaded},
     sandbox::{Ended, Host, Staged},
 };
 
@@ -71,7 +71,8 @@ impl Connector {
     /// Where the component is no bulk destination, too; [`Outline::offers`](super::binary::Outline::offers) tells before.
     pub async fn open_bulk(&self, opening: &Opening) -> Result<BulkSession, OpenError> {
         let Opening { settings, grants, limits, scope, usage } = opening;
-        let host = Host::new(scope.clone(), limits, grants, usage.clone(), &self.clock)?;
+        let mut host = Host::new(scope.clone(), limits, grants, usage.clone(), &self.clock)?;
+        host.actions = self.actions();
         let standing = Standing { engine: &self.engine, host, limits: limits.clone() };
         let inner = v0_1::BulkSession::open(&self.component, standing, settings).await?;
         Ok(BulkSession { inner, title: self.title().into() })
@@ -119,6 +120,11 @@ impl BulkSession {
     /// Tells that nobody will ask for an upload again. Best effort.
     pub async fn release(&mut self, handle: &[u8]) -> Result<(), Ended> {
         self.inner.release(handle).await
+    }
+
+    /// The follow-ups that the last call added; none where it failed.
+    pub fn take_follow_ups(&mut self) -> Vec<FollowUps> {
+        self.inner.take_follow_ups()
     }
 
     /// Brings the session to an end, and its instance with it.

@@ -11,6 +11,10 @@ pub struct Spooled {
     pub before: AtomicU64,
     /// Taken.
     pub taken: AtomicU64,
+    /// Born of what became of others.
+    pub follow_ups: AtomicU64,
+    /// Follow-ups that did not come to be, since their causes lie as deep as may be.
+    pub cut: AtomicU64,
     /// Known from an earlier run, and not taken a second time.
     pub known: AtomicU64,
     /// Delivered.
@@ -25,7 +29,7 @@ pub struct Spooled {
     pub retries: AtomicU64,
 }
 
-/// What stands beside the counts of a destination that has a spool: read + carried + before = delivered + filtered + dead-lettered + elsewhere +
+/// What stands beside the counts of a destination that has a spool: read + carried + before + follow-ups = delivered + filtered + dead-lettered + elsewhere +
 /// known + pending. Where processors make several of one record, what was made is counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SpoolCounts {
@@ -33,6 +37,10 @@ pub struct SpoolCounts {
     pub before: u64,
     /// Records that had been taken before, by a run that ended before it could acknowledge them.
     pub known: u64,
+    /// Records that were born of what became of others.
+    pub follow_ups: u64,
+    /// Follow-ups that did not come to be, since their causes lie as deep as may be.
+    pub cut: u64,
     /// Records that are in it now.
     pub open: u64,
 }
@@ -41,7 +49,8 @@ impl Spooled {
     /// Records that have reached no end.
     pub fn open(&self) -> u64 {
         let ended = self.succeeded.load(Relaxed) + self.discarded.load(Relaxed);
-        (self.before.load(Relaxed) + self.taken.load(Relaxed)).saturating_sub(ended)
+        let came = [&self.before, &self.taken, &self.follow_ups].map(|counter| counter.load(Relaxed));
+        came.into_iter().sum::<u64>().saturating_sub(ended)
     }
 
     /// What a destination comes to, of which so far it was counted what went into the spool.
@@ -54,6 +63,12 @@ impl Spooled {
         counts.dead_lettered += of(&self.discarded);
         counts.unknown += of(&self.unknown);
         counts.retries += of(&self.retries);
-        counts.spool = Some(SpoolCounts { before: of(&self.before), known: of(&self.known), open });
+        counts.spool = Some(SpoolCounts {
+            before: of(&self.before),
+            known: of(&self.known),
+            follow_ups: of(&self.follow_ups),
+            cut: of(&self.cut),
+            open,
+        });
     }
 }

@@ -7,6 +7,7 @@ mod batch;
 mod builder;
 mod column;
 mod condition;
+mod follow_ups;
 pub mod format;
 pub(crate) mod json;
 pub mod opencdc;
@@ -22,6 +23,9 @@ pub use batch::{Batch, ContentTypes, MOST_METADATA, Operation};
 pub use builder::{BatchBuilder, NewRecord, NoRoom, Shape, Value};
 pub use column::{Column, ColumnBuilder, ColumnFault, ColumnFull, ColumnParts};
 pub use condition::{Chooser, Condition, Looked, Test};
+pub use follow_ups::{
+    FOLLOW_UP, FollowUpBounds, FollowUpFault, FollowUpIntake, FollowUps, GivenFollowUps, On, named as follow_up_of,
+};
 pub use pointer::{Pointer, PointerError};
 pub use processed::{Change, Derived, NAME, Passage, Passed, ProcessBounds, ProcessBreach, Processed, Selection};
 pub use receipt::{Breach, Failure, FailureKind, Fate, Outcome, Receipt, Run, Verdict};

@@ -356,6 +356,7 @@ impl Uploading {
         let folder = self.folder.join("staged").join(action.to_string());
         let staging = tokio::task::spawn_blocking(move || Staging::open(&folder)).await;
         Ok(Parts {
+            pipeline: self.pipeline.clone(),
             destination: id.clone(),
             action,
             far: far(connector.clone()),

@@ -29,7 +29,7 @@ use super::{
 use crate::{
     clock::{Clock, Deadline},
     config::{Limits, Size},
-    record::{Batch, SpanSet},
+    record::{Batch, FollowUpBounds, FollowUpIntake, FollowUps, SpanSet},
 };
 
 /// Bytes that the host itself needs for a header's name and value, beside what these have.
@@ -152,6 +152,12 @@ pub struct Host {
     pub in_hand: Option<InHand>,
     /// The file of the upload that a call is about, and only then.
     pub staged: Option<Staged>,
+    /// The actions that follow-ups can be for, by index.
+    pub actions: Arc<[Arc<str>]>,
+    /// Takes follow-ups, while a call is about records whose outcome they may follow.
+    pub follow_ups: Option<FollowUpIntake>,
+    /// How many of them a call may add.
+    follow_up_bounds: FollowUpBounds,
     /// What its destination used and tried so far.
     pub usage: Arc<Usage>,
     /// The longest message of the log, in bytes.
@@ -210,6 +216,9 @@ impl Host {
             scope,
             in_hand: None,
             staged: None,
+            actions: Arc::default(),
+            follow_ups: None,
+            follow_up_bounds: FollowUpBounds { records: limits.follow_ups, bytes: limits.follow_up_bytes.bytes() },
             usage,
             line_limit,
             state: grants.state.clone(),
@@ -223,6 +232,16 @@ impl Host {
 }
 
 impl Host {
+    /// The call that begins is about so many records, whose outcome follow-ups may follow.
+    pub fn begin_follow_ups(&mut self, records: u32) {
+        self.follow_ups = Some(FollowUpIntake::new(records, self.follow_up_bounds));
+    }
+
+    /// What was added while a call was under way.
+    pub fn take_follow_ups(&mut self) -> Vec<FollowUps> {
+        self.follow_ups.take().map(FollowUpIntake::taken).unwrap_or_default()
+    }
+
     /// Its files, for a linker.
     pub fn files(&mut self) -> Layer<'_> {
         let wasi = WasiFilesystemCtxView { ctx: &mut self.filesystem, table: &mut self.table };

@@ -13,7 +13,7 @@
 //! | state | [`state`] | `not-granted` |
 //! | tokens | [`tokens`] | `not-granted` |
 //! | the staged file of an upload | [`staged`] | `no upload is in hand` |
-//! | follow-ups | the contract's own interface | `not granted` |
+//! | follow-ups | the contract's own interface | for actions of its own alone, in calls about records that come to an end |
 //! | clocks, randomness | [`host`], [`timely`] | ordinary; random bytes a call are bounded |
 //! | log, metrics | [`log`], [`figures`] | within a rate, and so many names |
 //! | standard output and error | [`output`] | lines of the log; environment, arguments and standard input are empty |

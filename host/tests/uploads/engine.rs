@@ -31,8 +31,8 @@ impl Letters for Kept {
 }
 
 /// What came of four records.
-struct Came {
-    spool: SqliteSpool,
+pub struct Came {
+    pub spool: SqliteSpool,
     letters: Vec<(u64, String)>,
     stand: Stand,
     /// How long it took, in its own time.
@@ -40,7 +40,7 @@ struct Came {
 }
 
 /// Runs until what was taken is settled, or held.
-async fn run(cage: &Cage, policy: BulkPolicy, resolve: Option<Resolve>) -> Came {
+pub async fn run(cage: &Cage, policy: BulkPolicy, resolve: Option<Resolve>) -> Came {
     let folder = tempfile::tempdir().unwrap();
     let time = VirtualClock::new();
     let spool = SqliteSpool::open(&folder.path().join("spool.db"), Size::from_mib(8)).unwrap();
@@ -48,6 +48,7 @@ async fn run(cage: &Cage, policy: BulkPolicy, resolve: Option<Resolve>) -> Came 
     spool.take(vec![incoming], 0).await.unwrap();
     let letters = Arc::new(Kept::default());
     let engine = Engine::new(Parts {
+        pipeline: "p".into(),
         destination: "leads".into(),
         action: 0,
         far: Arc::new(Component { connector: cage.connector.clone(), opening: cage.opening() }),

@@ -5,4 +5,5 @@
 mod cage;
 mod calls;
 mod engine;
+mod follow_ups;
 mod hostile;

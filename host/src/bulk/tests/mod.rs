@@ -19,7 +19,7 @@ use crate::{
     config::{OnUnknown, Size, Then},
     pipeline::{Gate, Policy},
     record::{Batch, BatchBuilder},
-    store::spool::{Incoming, Spool, SpoolState, SqliteSpool},
+    store::spool::{Claim, ClaimOrder, Incoming, Spool, SpoolState, SqliteSpool},
 };
 use service::{Fake, Service};
 
@@ -99,6 +99,7 @@ impl World {
         spool.recover(clock.millis()).await.unwrap();
         self.fake.service().spool = Some(Arc::new(spool.clone()));
         let engine = Engine::new(Parts {
+            pipeline: "p".into(),
             destination: "leads".into(),
             action: 0,
             far: Arc::new(self.fake.clone()),
@@ -205,6 +206,7 @@ async fn one_case(seed: u64) {
         assert!(left > 0, "it comes to no end: {status:?} {:?}", life.spool.uploads().await);
     };
     life.close().await;
+    let told = what_followed(&world).await;
     let (service, letters) = (world.fake.service(), world.letters.0.lock().unwrap());
     let mut applied: BTreeMap<u64, u32> = BTreeMap::new();
     service.applied.iter().for_each(|sequence| *applied.entry(*sequence).or_default() += 1);
@@ -231,6 +233,40 @@ async fn one_case(seed: u64) {
         }
     }
     assert_eq!(world.staged(), 0, "no file is left");
+    for sequence in 0..total {
+        // No call about one that ends every instance ever came back; and what nobody knows has come to no end.
+        let poison = matches!(kind(sequence), Kind::Poison);
+        let word = match (applied.contains_key(&sequence), letters.contains_key(&sequence)) {
+            (true, _) => Some("succeeded"),
+            (_, true) if !poison => Some("discarded"),
+            _ => None,
+        };
+        let told: Vec<&str> = told.get(&sequence).into_iter().flatten().map(|told| told.split(' ').next().unwrap()).collect();
+        assert_eq!(told, word.into_iter().collect::<Vec<_>>(), "{sequence}");
+    }
+}
+
+/// What was told of each record by its end; that it failed was told at the most once.
+async fn what_followed(world: &World) -> BTreeMap<u64, Vec<String>> {
+    let life = world.live().await;
+    let claim = |action| Claim { action, now: u64::MAX, records: u32::MAX, bytes: u64::MAX, order: ClaimOrder::Any };
+    let mut told: BTreeMap<u64, Vec<String>> = BTreeMap::new();
+    for part in life.spool.claim(claim(1)).await.unwrap() {
+        assert_eq!((&**part.records.partition(), &*part.label), ("follow-up/action-1/p", "follow-up/action-1/file"));
+        for (sequence, word) in part.records.sequences().iter().zip(part.records.after().iter()) {
+            told.entry(*sequence).or_default().push(String::from_utf8(word.unwrap().to_vec()).unwrap());
+        }
+    }
+    let mut failed: Vec<u64> = Vec::new();
+    for part in life.spool.claim(claim(2)).await.unwrap() {
+        failed.extend(part.records.sequences());
+    }
+    let times = failed.len();
+    failed.sort_unstable();
+    failed.dedup();
+    assert_eq!(failed.len(), times, "one of a cause");
+    life.close().await;
+    told
 }
 
 #[test]

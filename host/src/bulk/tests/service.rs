@@ -8,12 +8,12 @@ use std::{
 
 use async_trait::async_trait;
 
-use super::super::{BulkFar, CallTrouble, FileBounds};
+use super::super::{BulkFar, CallTrouble, FileBounds, Told};
 use crate::{
     connector::{BulkTrouble, UploadContext},
     record::{
-        Batch, ColumnParts, Failure, FailureKind, Fate, Found, Handle, Outcome, Receipt, Run, Span, SpanSet, Transformed,
-        UploadBreach, UploadRequest, UploadStatus, Uploaded, Verdict,
+        Batch, ColumnParts, Failure, FailureKind, Fate, FollowUpBounds, FollowUpIntake, Found, GivenFollowUps, Handle, On,
+        Outcome, Receipt, Run, Span, SpanSet, Transformed, UploadBreach, UploadRequest, UploadStatus, Uploaded, Verdict,
     },
     sandbox::{Call, Ended, Staged, instance::Reason},
     store::spool::{Spool, UploadState},
@@ -145,6 +145,23 @@ impl Service {
     }
 }
 
+/// An answer about so many records, with what follows each of them: whatever becomes of it, it is told of once by action 1, and that it failed for
+/// now by action 2.
+fn followed<R>(answer: R, count: u32, call: Call) -> Told<R> {
+    let mut intake = FollowUpIntake::new(count, FollowUpBounds { records: u32::MAX, bytes: u64::MAX });
+    for (on, action) in [(On::Succeeded, 1), (On::Discarded, 1), (On::Failed, 2)] {
+        let column = |text: &str| ColumnParts {
+            offsets: (0..=count).map(|at| at * text.len() as u32).collect(),
+            data: text.repeat(count as usize).into_bytes(),
+            validity: None,
+        };
+        let (keys, payloads) = (column("k"), column(&format!("{} {}", on.name(), call.name())));
+        let given = GivenFollowUps { on: on.name().into(), causes: vec![Span::new(0, count)], keys, payloads };
+        intake.add((action, format!("action-{action}").into()), given).unwrap();
+    }
+    Told { answer, follow_ups: intake.taken() }
+}
+
 /// What can be said of some records, in the contract's words.
 fn receipt(fates: &[Fate], of: &SpanSet) -> Receipt {
     let mut receipt = Receipt::default();
@@ -218,7 +235,7 @@ impl BulkFar for Fake {
         false
     }
 
-    async fn transform(&self, batch: &Batch, _: Option<&str>, _: u32, _: u32) -> Result<Transformed, CallTrouble> {
+    async fn transform(&self, batch: &Batch, _: Option<&str>, _: u32, _: u32) -> Result<Told<Transformed>, CallTrouble> {
         if let Some(trouble) = self.service().trouble(Call::Transform) {
             // What ends an instance for no reason of a record's would cost the record.
             return Err(if matches!(trouble, CallTrouble::Call(BulkTrouble::Ended(_))) {
@@ -243,10 +260,15 @@ impl BulkFar for Fake {
             }
             lines.offsets.push(lines.data.len() as u32);
         }
-        Ok(Transformed::verify(batch.count(), lines, verdicts).unwrap())
+        Ok(followed(Transformed::verify(batch.count(), lines, verdicts).unwrap(), batch.count(), Call::Transform))
     }
 
-    async fn upload(&self, request: &UploadRequest, context: &UploadContext, file: Staged) -> Result<Uploaded, CallTrouble> {
+    async fn upload(
+        &self,
+        request: &UploadRequest,
+        context: &UploadContext,
+        file: Staged,
+    ) -> Result<Told<Uploaded>, CallTrouble> {
         let text = text(&file).await;
         let spool = self.service().spool.clone().unwrap();
         let stored = spool.uploads().await.unwrap();
@@ -274,7 +296,9 @@ impl BulkFar for Fake {
                 _ => ended(Call::Upload),
             });
         }
-        Ok(service.uploaded(&request.intent))
+        let uploaded = service.uploaded(&request.intent);
+        // Not each adds some: what an earlier one added holds.
+        Ok(if service.random.bool() { followed(uploaded, request.records, Call::Upload) } else { uploaded.into() })
     }
 
     async fn poll(
@@ -284,7 +308,7 @@ impl BulkFar for Fake {
         working: &SpanSet,
         records: u32,
         _: Staged,
-    ) -> Result<UploadStatus, CallTrouble> {
+    ) -> Result<Told<UploadStatus>, CallTrouble> {
         self.known(handle, working);
         {
             let mut service = self.service();
@@ -298,16 +322,16 @@ impl BulkFar for Fake {
             let job = service.jobs.get_mut(std::str::from_utf8(handle).unwrap()).unwrap();
             if job.polls > 0 {
                 job.polls -= 1;
-                return Ok(UploadStatus::working(Some(0.5), again, None).unwrap());
+                return Ok(UploadStatus::working(Some(0.5), again, None).unwrap().into());
             }
             if job.fails {
-                return Ok(UploadStatus::Failed(failure(FailureKind::Transient).into()));
+                return Ok(UploadStatus::Failed(failure(FailureKind::Transient).into()).into());
             }
             if job.asks_stats {
-                return Ok(UploadStatus::AskStats(None));
+                return Ok(UploadStatus::AskStats(None).into());
             }
         }
-        Ok(UploadStatus::Settled(self.runs(handle, working, records)))
+        Ok(followed(UploadStatus::Settled(self.runs(handle, working, records)), records, Call::Poll))
     }
 
     async fn stats(
@@ -317,15 +341,15 @@ impl BulkFar for Fake {
         working: &SpanSet,
         records: u32,
         _: Staged,
-    ) -> Result<Vec<Run>, CallTrouble> {
+    ) -> Result<Told<Vec<Run>>, CallTrouble> {
         self.known(handle, working);
         if let Some(trouble) = self.service().trouble(Call::Stats) {
             return Err(trouble);
         }
-        Ok(self.runs(handle, working, records))
+        Ok(self.runs(handle, working, records).into())
     }
 
-    async fn reconcile(&self, request: &UploadRequest, _: &UploadContext, file: Staged) -> Result<Found, CallTrouble> {
+    async fn reconcile(&self, request: &UploadRequest, _: &UploadContext, file: Staged) -> Result<Told<Found>, CallTrouble> {
         let text = text(&file).await;
         let mut service = self.service();
         if let Some(trouble) = service.trouble(Call::Reconcile) {
@@ -333,12 +357,13 @@ impl BulkFar for Fake {
         }
         assert!(service.files.get(&*request.intent).is_none_or(|known| *known == text));
         if !service.tells && service.random.u32(0..3) == 0 {
-            return Ok(Found::CannotTell);
+            return Ok(Found::CannotTell.into());
         }
         Ok(match service.jobs.contains_key(&*request.intent) {
             true => Found::Present(service.uploaded(&request.intent)),
             false => Found::Absent,
-        })
+        }
+        .into())
     }
 
     async fn release(&self, handle: &Handle, _: &UploadContext) -> Result<(), CallTrouble> {

@@ -11,8 +11,8 @@ use super::{
 };
 use crate::{
     connector::{BulkTrouble, Loading, OpenError, Room, Standing},
-    record::{Batch, ColumnParts, Failure, Found, Run, SpanSet, Transformed, UploadRequest, UploadStatus, Uploaded},
-    sandbox::{Call, Ended, InHand, Instance, Redactor, Staged},
+    record::{Batch, ColumnParts, Failure, FollowUps, Found, Run, SpanSet, Transformed, UploadRequest, UploadStatus, Uploaded},
+    sandbox::{Call, Ended, Host, InHand, Instance, Redactor, Staged},
 };
 
 /// An open session in an instance of its own.
@@ -22,6 +22,7 @@ pub struct BulkSession {
     session: ResourceAny,
     room: Room,
     redactor: Redactor,
+    follow_ups: Vec<FollowUps>,
 }
 
 impl BulkSession {
@@ -38,7 +39,7 @@ impl BulkSession {
         match opened {
             Ok(session) => {
                 let room = Room { most, usual: instance.memory_left() };
-                Ok(Self { instance, exports, session, room, redactor })
+                Ok(Self { instance, exports, session, room, redactor, follow_ups: Vec::new() })
             }
             Err(failure) => Err(OpenError::Failed(failed(failure, &redactor))),
         }
@@ -49,6 +50,7 @@ impl BulkSession {
         if let Some(host) = self.instance.host() {
             // Clones share the columns. Nothing is delivered here, so that no progress can be reported.
             host.in_hand = Some(InHand { batch: batch.clone(), progress: None });
+            host.begin_follow_ups(batch.count());
         }
         let (offsets, validity) = (batch.after().offsets(), batch.after().validity());
         let mut part = part(batch, attempt, &offsets, validity.as_deref());
@@ -58,6 +60,7 @@ impl BulkSession {
         let answer =
             self.instance.call(Call::Transform, count, async |store| guest.call_transform(store, session, part).await).await;
         self.instance.take_in_hand();
+        self.followed(matches!(answer, Ok(Ok(_))));
         let guest::Transformed { lines, verdicts } = answer?.map_err(|failure| self.failed(failure))?;
         let guest::Column { offsets, data, validity } = lines;
         let verdicts = verdicts.into_iter().map(|verdict| translated_verdict(verdict, &self.redactor)).collect();
@@ -66,12 +69,14 @@ impl BulkSession {
 
     /// Hands over a staged file.
     pub async fn upload(&mut self, request: &UploadRequest, file: Staged) -> Result<Uploaded, BulkTrouble> {
-        self.lend(file);
+        self.lend(file, request.records);
         let guest = self.exports.wharf_connector_bulk().session();
         let (session, asked) = (self.session, asked(request));
         let answer =
             self.instance.call(Call::Upload, request.records, async |store| guest.call_upload(store, session, asked).await);
-        let answer = answer.await?.map_err(|failure| self.failed(failure))?;
+        let answer = answer.await;
+        self.followed(matches!(answer, Ok(Ok(_))));
+        let answer = answer?.map_err(|failure| self.failed(failure))?;
         self.uploaded(request.records, answer)
     }
 
@@ -83,11 +88,12 @@ impl BulkSession {
         records: u32,
         file: Staged,
     ) -> Result<UploadStatus, BulkTrouble> {
-        self.lend(file);
+        self.lend(file, records);
         let guest = self.exports.wharf_connector_bulk().session();
         let session = self.session;
-        let answer = self.instance.call(Call::Poll, records, async |store| guest.call_poll(store, session, handle).await).await?;
-        Ok(match answer.map_err(|failure| self.failed(failure))? {
+        let answer = self.instance.call(Call::Poll, records, async |store| guest.call_poll(store, session, handle).await).await;
+        self.followed(matches!(answer, Ok(Ok(_))));
+        Ok(match answer?.map_err(|failure| self.failed(failure))? {
             guest::UploadStatus::Working(guest::Waiting { done, again_in_ms, handle }) => {
                 let again_in = again_in_ms.map(|ms| Duration::from_millis(ms.into()));
                 UploadStatus::working(done, again_in, handle)?
@@ -101,22 +107,24 @@ impl BulkSession {
 
     /// Asks what became of the records of an upload that were worked on.
     pub async fn stats(&mut self, handle: &[u8], working: &SpanSet, records: u32, file: Staged) -> Result<Vec<Run>, BulkTrouble> {
-        self.lend(file);
+        self.lend(file, records);
         let guest = self.exports.wharf_connector_bulk().session();
         let session = self.session;
-        let answer =
-            self.instance.call(Call::Stats, records, async |store| guest.call_stats(store, session, handle).await).await?;
-        self.settled(answer.map_err(|failure| self.failed(failure))?, working, records)
+        let answer = self.instance.call(Call::Stats, records, async |store| guest.call_stats(store, session, handle).await).await;
+        self.followed(matches!(answer, Ok(Ok(_))));
+        self.settled(answer?.map_err(|failure| self.failed(failure))?, working, records)
     }
 
     /// Asks whether an upload took effect.
     pub async fn reconcile(&mut self, request: &UploadRequest, file: Staged) -> Result<Found, BulkTrouble> {
-        self.lend(file);
+        self.lend(file, request.records);
         let guest = self.exports.wharf_connector_bulk().session();
         let (session, asked) = (self.session, asked(request));
         let answer =
             self.instance.call(Call::Reconcile, request.records, async |store| guest.call_reconcile(store, session, asked).await);
-        Ok(match answer.await?.map_err(|failure| self.failed(failure))? {
+        let answer = answer.await;
+        self.followed(matches!(answer, Ok(Ok(_))));
+        Ok(match answer?.map_err(|failure| self.failed(failure))? {
             guest::Found::Absent => Found::Absent,
             guest::Found::Present(uploaded) => Found::Present(self.uploaded(request.records, uploaded)?),
             guest::Found::CannotTell => Found::CannotTell,
@@ -143,11 +151,23 @@ impl BulkSession {
         self.room
     }
 
-    /// For the next call alone.
-    fn lend(&mut self, file: Staged) {
+    /// The follow-ups that the last call added; none where it failed.
+    pub fn take_follow_ups(&mut self) -> Vec<FollowUps> {
+        std::mem::take(&mut self.follow_ups)
+    }
+
+    /// For the next call alone, which is about so many records.
+    fn lend(&mut self, file: Staged, records: u32) {
         if let Some(host) = self.instance.host() {
             host.staged = Some(file);
+            host.begin_follow_ups(records);
         }
+    }
+
+    /// Takes what the call added, where it is kept.
+    fn followed(&mut self, kept: bool) {
+        let follow_ups = self.instance.host().map(Host::take_follow_ups).unwrap_or_default();
+        self.follow_ups = if kept { follow_ups } else { Vec::new() };
     }
 
     fn uploaded(&self, records: u32, uploaded: guest::Uploaded) -> Result<Uploaded, BulkTrouble> {

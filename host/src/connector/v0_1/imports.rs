@@ -7,7 +7,8 @@ use super::bindings::wharf::connector::{
     types::{self, ColumnResult as Column, Span},
 };
 use crate::{
-    record,
+    config::nearest,
+    record::{self, ColumnParts, FollowUpFault, GivenFollowUps},
     sandbox::{Event, Figure, Host, InHand, State, StateRefusal, TokenError, output::printable},
 };
 
@@ -97,14 +98,26 @@ impl follow_ups::Host for Host {
     fn add(
         &mut self,
         action: String,
-        _on: String,
-        _causes: Vec<Span>,
-        _keys: Column,
-        _payloads: Column,
+        on: String,
+        causes: Vec<Span>,
+        keys: Column,
+        payloads: Column,
     ) -> wasmtime::Result<Result<(), String>> {
         self.in_time()?;
-        Host::refused(self, "follow-ups", &action);
-        Ok(Err("not granted: this host takes no follow-ups".into()))
+        let Some(intake) = &mut self.follow_ups else {
+            Host::refused(self, "follow-ups", &action);
+            return Ok(Err("not granted: follow-ups are taken while a call is about records of a destination".into()));
+        };
+        let known = (0..).zip(&*self.actions).find(|(_, name)| ***name == *action);
+        let Some((index, name)) = known else {
+            let name = cut(&action, 200).to_owned();
+            let near = nearest(&name, self.actions.iter().map(|action| &**action)).map(str::to_owned);
+            return Ok(Err(FollowUpFault::Action { name, near }.to_string()));
+        };
+        let causes = causes.into_iter().map(|span| record::Span::new(span.start, span.end)).collect();
+        let column = |column: Column| ColumnParts { offsets: column.offsets, data: column.data, validity: column.validity };
+        let given = GivenFollowUps { on, causes, keys: column(keys), payloads: column(payloads) };
+        Ok(intake.add((index, name.clone()), given).map_err(|fault| fault.to_string()))
     }
 }
 

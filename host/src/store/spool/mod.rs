@@ -17,7 +17,7 @@ use thiserror::Error;
 use super::{DeadLetter, Reason, StoreError};
 use crate::{
     config::Size,
-    record::{Batch, Damaged, Handle, Record, Span, SpanSet},
+    record::{Batch, Damaged, FollowUps, Handle, Record, Span, SpanSet},
 };
 
 pub use sqlite::SqliteSpool;
@@ -217,6 +217,37 @@ pub enum Settling {
     Discarded(Arc<str>),
     /// The connector did not say.
     Unknown(Arc<str>),
+}
+
+/// Follow-ups that a call added: each is born once its cause comes to what it is to follow.
+#[derive(Clone, Debug)]
+pub struct Promise {
+    /// What the call counts as its records.
+    pub causes: Causes,
+    /// What it added.
+    pub follow_ups: Vec<FollowUps>,
+    /// The pipeline, which is a part of each record's key.
+    pub pipeline: Arc<str>,
+    /// How many follow-ups there may be in a row, each the cause of the next.
+    pub max_depth: u32,
+}
+
+/// What a call that added follow-ups counts as its records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Causes {
+    /// The records of the batch with this number.
+    Batch(i64),
+    /// The lines of the upload with this number.
+    Upload(i64),
+}
+
+/// Follow-ups since the spool was opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Born {
+    /// Records that were born, and are in the spool since.
+    pub records: u64,
+    /// Those that were cut, since their causes lie as deep as may be.
+    pub cut: u64,
 }
 
 /// A new upload: its file is on disk.
@@ -422,6 +453,14 @@ pub trait Spool: Send + Sync {
 
     /// Keeps an upload of records that are executing, and notes what became of others of which no line could be made.
     async fn stage(&self, upload: NewUpload, settled: Vec<(i64, Span, Settling)>, now: Millis) -> Result<i64, SpoolError>;
+
+    /// Keeps follow-ups beside their causes. Whatever notes the outcome of these puts what follows into the spool with it, also where that is full.
+    ///
+    /// Of one cause, action and outcome the last that was added holds. A cause makes one record of an action at the most.
+    async fn promise(&self, promise: Promise) -> Result<(), SpoolError>;
+
+    /// What was born so far, since it was opened.
+    fn born(&self) -> Born;
 
     /// Notes what became of records that are executing or unknown.
     async fn settle(&self, settled: Vec<(i64, Span, Settling)>, now: Millis) -> Result<(), SpoolError>;

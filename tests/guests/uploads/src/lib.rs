@@ -7,6 +7,7 @@
 //! | call | word | what it does |
 //! | --- | --- | --- |
 //! | any | `fail=KIND`, `trap`, `loop`, `sleep=MILLISECONDS`, `memory=MIB` | fails, ends, or takes too much |
+//! | any | `follow=ACTION/ON/0-2,3-4`, and behind it `/keys`, `/absent`, `/BYTES` | adds follow-ups, one key short, without payloads, or each so large |
 //! | `transform` | `2-4=KIND`, `newline=3`, `absent=3`, `without=3`, `more` | fails these; a line break; no value; one line less; one more |
 //! | `upload`, `reconcile` | `2-4`, `2-4=KIND`, `~2-4` | these are delivered; failed, `warned`, `untried`; worked on |
 //! | `upload`, `reconcile` | `handle=BYTES`, `no-handle` | a handle of that size; none |
@@ -30,7 +31,7 @@ use exports::wharf::connector::{
     connector::{Guest as Connector, Problem},
 };
 use wharf::connector::{
-    context, staged,
+    context, follow_ups, staged,
     types::{Column, FailureKind, Outcome, Settings, Span, Verdict},
 };
 
@@ -55,7 +56,11 @@ impl Connector for Scripted {
         let parameters: Vec<String> = calls.iter().map(|call| format!(r#"{{"name": "{call}", "default": ""}}"#)).collect();
         let parameters = parameters.join(", ");
         let about = r#"{"name": "guest-uploads", "version": "0.1.0"}"#;
-        format!(r#"{{"format": 1, "about": {about}, "parameters": [{parameters}], "guarantees": {{"reconciles": true}}}}"#)
+        let actions = ["load", "tell", "tidy"].map(|name| format!(r#"{{"name": "{name}", "delivery": "bulk"}}"#)).join(", ");
+        let guarantees = r#"{"reconciles": true}"#;
+        format!(
+            r#"{{"format": 1, "about": {about}, "parameters": [{parameters}], "actions": [{actions}], "guarantees": {guarantees}}}"#
+        )
     }
 
     fn check(_: Settings) -> Vec<Problem> {
@@ -231,8 +236,31 @@ fn harm(word: &str) -> Result<(), Failure> {
             std::hint::black_box(vec![1_u8; number::<usize>(mib) << 20]);
             Ok(())
         }
+        Some(("follow", what)) => follow(what),
         _ => Ok(()),
     }
+}
+
+/// Adds follow-ups; what the host says to that fails the call.
+fn follow(what: &str) -> Result<(), Failure> {
+    let parts: Vec<&str> = what.split('/').collect();
+    let causes: Vec<Span> = parts[2].split(',').filter(|part| !part.is_empty()).map(|part| span(part, 0)).collect();
+    let how = parts.get(3).copied().unwrap_or_default();
+    let each = causes.iter().flat_map(|span| span.start..span.end.min(span.start + 10));
+    let payload = |cause| match how.parse() {
+        Ok(bytes) => Some(vec![b'x'; bytes]),
+        Err(_) if how == "absent" => None,
+        Err(_) => Some(format!("{}: {} {cause}", parts[0], parts[1]).into_bytes()),
+    };
+    let payloads: Vec<_> = each.map(payload).collect();
+    let keys = payloads.len() - usize::from(how == "keys");
+    let keys = column(vec![None; keys]);
+    follow_ups::add(parts[0], parts[1], &causes, &keys, &column(payloads)).map_err(|message| Failure {
+        kind: FailureKind::Fatal,
+        message,
+        code: None,
+        retry_after_ms: None,
+    })
 }
 
 /// Notes that an upload took effect.

@@ -21,7 +21,7 @@ pub(super) struct Kept {
     version: Option<Arc<str>>,
     label: Arc<str>,
     taken: Millis,
-    batch: Batch,
+    pub(super) batch: Batch,
 }
 
 impl Kept {

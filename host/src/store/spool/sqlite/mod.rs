@@ -5,6 +5,7 @@
 
 mod asked;
 mod claim;
+mod follow_ups;
 mod look;
 mod schema;
 mod spans;
@@ -15,7 +16,10 @@ mod uploads;
 use std::{
     fmt, fs,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     time::Duration,
 };
 
@@ -23,12 +27,13 @@ use async_trait::async_trait;
 use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
 
 use self::{
+    follow_ups::Births,
     schema::FORMAT,
     spans::{Note, Stretch},
 };
 use super::{
-    Backlog, Claim, Incoming, Millis, NewUpload, Part, Selection, Settling, Spool, SpoolError, SpoolRecords, SpoolState,
-    SpoolStatus, Step, StoredUpload, Taken, Transition,
+    Backlog, Born, Claim, Incoming, Millis, NewUpload, Part, Promise, Selection, Settling, Spool, SpoolError, SpoolRecords,
+    SpoolState, SpoolStatus, Step, StoredUpload, Taken, Transition,
 };
 use crate::{
     config::Size,
@@ -54,6 +59,7 @@ pub struct SqliteSpool {
     connection: Arc<Mutex<Connection>>,
     path: Arc<Path>,
     most: Size,
+    born: Arc<(AtomicU64, AtomicU64)>,
 }
 
 impl fmt::Debug for SqliteSpool {
@@ -107,7 +113,13 @@ impl SqliteSpool {
             0..FORMAT => schema::migrate(&mut connection, found).map_err(|cause| failed("migrate", cause))?,
             found => return Err(StoreError::Format { path: name, found, known: FORMAT }),
         }
-        Ok(Self { connection: Arc::new(Mutex::new(connection)), path: path.into(), most })
+        Ok(Self { connection: Arc::new(Mutex::new(connection)), path: path.into(), most, born: Arc::default() })
+    }
+
+    /// Counts what was born, once that is on disk.
+    fn bore(&self, born: Born) {
+        self.born.0.fetch_add(born.records, Relaxed);
+        self.born.1.fetch_add(born.cut, Relaxed);
     }
 
     /// Runs one transaction, off the executor's threads.
@@ -209,20 +221,34 @@ impl Spool for SqliteSpool {
     }
 
     async fn stage(&self, upload: NewUpload, settled: Vec<(i64, Span, Settling)>, now: Millis) -> Result<i64, SpoolError> {
-        self.on("write to", move |transaction| {
+        let staged = self.on("write to", move |transaction| {
             let id = uploads::stage(transaction, &upload, now)?;
-            settle(transaction, &settled, now)?;
-            Ok(id)
-        })
-        .await
+            Ok((id, settle(transaction, &settled, now)?))
+        });
+        let (id, born) = staged.await?;
+        self.bore(born);
+        Ok(id)
+    }
+
+    async fn promise(&self, promise: Promise) -> Result<(), SpoolError> {
+        self.on("write to", move |transaction| follow_ups::promise(transaction, &promise)).await
+    }
+
+    fn born(&self) -> Born {
+        let (records, cut) = &*self.born;
+        Born { records: records.load(Relaxed), cut: cut.load(Relaxed) }
     }
 
     async fn settle(&self, settled: Vec<(i64, Span, Settling)>, now: Millis) -> Result<(), SpoolError> {
-        self.on("write to", move |transaction| settle(transaction, &settled, now)).await
+        let born = self.on("write to", move |transaction| settle(transaction, &settled, now)).await?;
+        self.bore(born);
+        Ok(())
     }
 
     async fn step(&self, upload: i64, step: Step, now: Millis) -> Result<StoredUpload, SpoolError> {
-        self.on("write to", move |transaction| uploads::step(transaction, upload, &step, now)).await
+        let (stored, born) = self.on("write to", move |transaction| uploads::step(transaction, upload, &step, now)).await?;
+        self.bore(born);
+        Ok(stored)
     }
 
     async fn uploads(&self) -> Result<Vec<StoredUpload>, SpoolError> {
@@ -294,12 +320,28 @@ fn take(transaction: &Transaction<'_>, incoming: &Incoming, now: Millis, taken: 
     if records == 0 {
         return Ok(());
     }
-    let mut raw = Vec::with_capacity(new.bytes() + new.count() as usize * 16);
-    new.store(&mut raw);
+    insert(transaction, &New { action: *action, version: version.as_deref(), label, depth: 0 }, &new, now)
+}
+
+/// What a new batch is for.
+struct New<'a> {
+    action: u32,
+    version: Option<&'a str>,
+    label: &'a str,
+    depth: u32,
+}
+
+/// Puts records into the spool; they wait.
+fn insert(transaction: &Transaction<'_>, new: &New<'_>, batch: &Batch, now: Millis) -> Result<(), Fault> {
+    let (New { action, version, label, depth }, records) = (new, batch.count());
+    let mut raw = Vec::with_capacity(batch.bytes() + records as usize * 16);
+    batch.store(&mut raw);
     let data = packed(&raw).map_err(|cause| Fault::Misused(format!("a batch cannot be compressed: {cause}")))?;
     transaction
-        .prepare_cached("INSERT INTO batches (action, version, label, count, taken, raw, data) VALUES (?, ?, ?, ?, ?, ?, ?)")?
-        .execute(params![action, version.as_deref(), &**label, records, now as i64, raw.len() as i64, data])?;
+        .prepare_cached(
+            "INSERT INTO batches (action, version, label, count, taken, raw, data, depth) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        )?
+        .execute(params![action, version, label, records, now as i64, raw.len() as i64, data, depth])?;
     let row = transaction.last_insert_rowid();
     let span = Span::new(0, records);
     let stretch = Stretch { span, state: SpoolState::Waiting, attempts: 0, due: 0, upload: None };
@@ -357,8 +399,11 @@ fn given_back(transaction: &Transaction<'_>, row: i64, span: Span, now: Millis) 
     })
 }
 
-fn settle(transaction: &Transaction<'_>, settled: &[(i64, Span, Settling)], now: Millis) -> Result<(), Fault> {
+/// Notes what became of records. Gives what was born of that.
+fn settle(transaction: &Transaction<'_>, settled: &[(i64, Span, Settling)], now: Millis) -> Result<Born, Fault> {
+    let mut births = Births::default();
     for (row, span, settling) in settled {
+        births.add(transaction, *row, *span, settling)?;
         let reason = match settling {
             Settling::Succeeded(remark) => remark.as_deref(),
             Settling::Failed { reason, .. } | Settling::Discarded(reason) | Settling::Unknown(reason) => Some(&**reason),
@@ -367,7 +412,7 @@ fn settle(transaction: &Transaction<'_>, settled: &[(i64, Span, Settling)], now:
             (!was.state.is_final() && was.state != SpoolState::Uploading).then(|| was.settled(settling))
         })?;
     }
-    Ok(())
+    births.bear(transaction, now)
 }
 
 fn sizes(transaction: &Transaction<'_>) -> rusqlite::Result<(u64, u64)> {

@@ -5,7 +5,7 @@
 use rusqlite::Connection;
 
 /// The number of the format below.
-pub(super) const FORMAT: i64 = 1;
+pub(super) const FORMAT: i64 = 2;
 
 /// Format 1. The spans of a batch lie side by side from its first record to its last; no two neighbours are alike. A batch goes with the last
 /// of its records that reaches an end, and its spans with it; how many there were stays in `totals`.
@@ -103,12 +103,59 @@ const FORMAT_1: &str = "
     CREATE INDEX transitions_by_time ON transitions (at);
 ";
 
+/// Format 2 has follow-ups: what is to be born of records goes with their batch, and so does what is known to have been.
+const FORMAT_2: &str = "
+    ALTER TABLE batches ADD COLUMN depth INTEGER NOT NULL DEFAULT 0; -- follow-ups of follow-ups of …
+    CREATE TABLE promises (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        batch INTEGER NOT NULL REFERENCES batches (id), -- of the causes
+        start INTEGER NOT NULL,
+        end INTEGER NOT NULL,
+        outcome INTEGER NOT NULL, -- succeeded, failed, discarded
+        action INTEGER NOT NULL,
+        name TEXT NOT NULL,
+        pipeline TEXT NOT NULL,
+        most INTEGER NOT NULL, -- follow-ups in a row
+        raw INTEGER NOT NULL,
+        data BLOB NOT NULL -- zstd, a record for each cause
+    );
+    CREATE INDEX promises_by_cause ON promises (batch, outcome, start);
+    CREATE TABLE followed (
+        batch INTEGER NOT NULL REFERENCES batches (id), -- of the causes
+        action INTEGER NOT NULL,
+        start INTEGER NOT NULL,
+        end INTEGER NOT NULL,
+        PRIMARY KEY (batch, action, start)
+    ) WITHOUT ROWID;
+    CREATE TRIGGER cause_gone AFTER DELETE ON batches BEGIN
+        DELETE FROM promises WHERE batch = old.id;
+        DELETE FROM followed WHERE batch = old.id;
+    END;
+    CREATE TABLE moved (
+        one INTEGER NOT NULL PRIMARY KEY CHECK (one = 1),
+        id INTEGER NOT NULL -- of the last that was owed by the store beside it, and is here
+    ) WITHOUT ROWID;
+    INSERT INTO moved VALUES (1, 0);
+";
+
 /// Brings a spool that has the format `from` to the one above; 0 is one that has nothing yet.
 pub(super) fn migrate(connection: &mut Connection, from: i64) -> rusqlite::Result<()> {
     let transaction = connection.transaction()?;
     if from < 1 {
         transaction.execute_batch(FORMAT_1)?;
     }
+    if from < 2 {
+        transaction.execute_batch(FORMAT_2)?;
+    }
     transaction.pragma_update(None, "user_version", FORMAT)?;
+    transaction.commit()
+}
+
+/// A spool of the first format, to be brought to this.
+#[cfg(test)]
+pub(super) fn first(connection: &mut Connection) -> rusqlite::Result<()> {
+    let transaction = connection.transaction()?;
+    transaction.execute_batch(FORMAT_1)?;
+    transaction.pragma_update(None, "user_version", 1)?;
     transaction.commit()
 }

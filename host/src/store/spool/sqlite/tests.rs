@@ -1,5 +1,7 @@
 //! The spool against a model that keeps a word for each record, and what a disk can do to it.
 
+mod follow_ups;
+
 use std::{
     collections::{BTreeMap, HashSet},
     path::Path,

@@ -8,11 +8,12 @@ use super::{
     Fault,
     claim::Kept,
     code,
+    follow_ups::Births,
     spans::{self, Note, Stretch},
 };
 use crate::{
     record::{Handle, Span, SpanSet},
-    store::spool::{Millis, NewUpload, Part, Settling, SpoolState, Step, StoredUpload, UploadState},
+    store::spool::{Born, Millis, NewUpload, Part, Settling, SpoolState, Step, StoredUpload, UploadState},
 };
 
 /// Keeps an upload of records that are executing.
@@ -57,11 +58,13 @@ pub(super) fn stage(transaction: &Transaction<'_>, upload: &NewUpload, now: Mill
     Ok(id)
 }
 
-/// Changes an upload, and what its lines came to.
-pub(super) fn step(transaction: &Transaction<'_>, id: i64, step: &Step, now: Millis) -> Result<StoredUpload, Fault> {
+/// Changes an upload, and what its lines came to. Gives what was born of that, too.
+pub(super) fn step(transaction: &Transaction<'_>, id: i64, step: &Step, now: Millis) -> Result<(StoredUpload, Born), Fault> {
+    let mut births = Births::default();
     for (lines, settling) in &step.outcomes {
-        settle(transaction, id, *lines, settling, now)?;
+        settle(transaction, id, *lines, settling, &mut births, now)?;
     }
+    let born = births.bear(transaction, now)?;
     let was = load(transaction, id)?;
     let ended = |state| matches!(state, UploadState::Settled | UploadState::Released);
     let state = match step.state.unwrap_or(was.state) {
@@ -92,16 +95,24 @@ pub(super) fn step(transaction: &Transaction<'_>, id: i64, step: &Step, now: Mil
             now as i64,
             reason.as_deref(),
         ])?;
-    Ok(StoredUpload { state, attempt, handle, next, failures, sent, reason, ..was })
+    Ok((StoredUpload { state, attempt, handle, next, failures, sent, reason, ..was }, born))
 }
 
-fn settle(transaction: &Transaction<'_>, id: i64, lines: Span, settling: &Settling, now: Millis) -> Result<(), Fault> {
+fn settle(
+    transaction: &Transaction<'_>,
+    id: i64,
+    lines: Span,
+    settling: &Settling,
+    births: &mut Births,
+    now: Millis,
+) -> Result<(), Fault> {
     let reason = match settling {
         Settling::Succeeded(remark) => remark.as_deref(),
         Settling::Failed { reason, .. } | Settling::Discarded(reason) | Settling::Unknown(reason) => Some(&**reason),
     };
     let note = Note { at: now, upload: Some(id), reason };
     for (row, records) in records(transaction, id, lines)? {
+        births.add(transaction, row, records, settling)?;
         spans::change(transaction, row, records, &note, |was| {
             (was.state == SpoolState::Uploading && was.upload == Some(id)).then(|| was.settled(settling))
         })?;
