@@ -5,29 +5,35 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::{
-    Checked, SETTLED, STOPPED, graph, loader,
+    Checked, SETTLED, STOPPED, explain, graph, loader,
     report::{self, Refusal},
 };
 use crate::{
     clock::Clock,
     config,
     connector::{Connector, ProbeError, Processor},
-    plan::{PlanError, PlannedPipeline, plan},
+    plan::{self, PlanError, PlannedPipeline, plan},
     runtime::{self, Probed, Reached, StartError},
     sandbox::output::printable,
     store::{DataDir, SqliteStore},
 };
 
 /// Checks a pipeline file, and asks whether the far sides are there where that is wanted.
-pub async fn check(pipeline: &Path, probe: bool, output: Checked) -> Result<u8, Refusal> {
+pub async fn check(pipeline: &Path, probe: bool, explained: bool, output: Checked) -> Result<u8, Refusal> {
     if probe && output == Checked::Dot {
         let hint = "ask for one of them at a time; `--probe` goes with `--output text` and `--output json`";
         return Err(Refusal::with_hint("a graph does not show what `--probe` finds".into(), Some(hint.into())));
     }
+    if explained && output == Checked::Dot {
+        let hint = "ask for one of them at a time; `--explain` goes with `--output text` and `--output json`";
+        return Err(Refusal::with_hint("a graph does not show what `--explain` tells".into(), Some(hint.into())));
+    }
     let clock = Clock::system();
-    let file = config::load(pipeline, &config::environment).map_err(|error| Refusal::from(vec![PlanError::from(error)]))?;
+    let file = config::load(pipeline, &config::OwnEnvironment).map_err(|error| Refusal::from(vec![PlanError::from(error)]))?;
     let loader = loader(&clock, file.process)?;
+    let read = explained.then(|| file.clone());
     let plan = plan(file, &loader, &runtime::run_id(&clock)).await?;
+    let explained = read.map(|file| plan::explain(&file, &plan));
     let mut remarks = plan.remarks.clone();
     remarks.extend(recognised(&plan.pipelines, &plan.data_dir).await?);
     let probed = if probe {
@@ -44,8 +50,17 @@ pub async fn check(pipeline: &Path, probe: bool, output: Checked) -> Result<u8, 
             }
             report::print_text(&graph::dot(&plan.pipelines));
         }
-        Checked::Json => report::print(&json(&plan.pipelines, &remarks, &probed)),
-        Checked::Text => report::print_text(&text(&plan.pipelines, &remarks, &probed)),
+        Checked::Json => {
+            let mut told = json(&plan.pipelines, &remarks, &probed);
+            if let Some(explained) = &explained {
+                told["explained"] = explain::json(explained);
+            }
+            report::print(&told);
+        }
+        Checked::Text => {
+            let explained = explained.as_deref().map(explain::text).unwrap_or_default();
+            report::print_text(&(text(&plan.pipelines, &remarks, &probed) + &explained));
+        }
     }
     let unreached = probed.iter().any(|probed| matches!(probed.reached, Reached::Not(_)));
     Ok(if unreached { STOPPED } else { SETTLED })

@@ -163,7 +163,8 @@ async fn replay(
 ) -> Result<u8, Refusal> {
     let clock = Clock::system();
     let run = runtime::run_id(&clock);
-    let mut file = config::load(pipeline, &config::environment).map_err(|error| Refusal::from(vec![PlanError::from(error)]))?;
+    let mut file =
+        config::load(pipeline, &config::OwnEnvironment).map_err(|error| Refusal::from(vec![PlanError::from(error)]))?;
     known(&filter, &file)?;
     let loader = loader(&clock, file.process)?;
     if data_dir.is_some() {

@@ -7,6 +7,7 @@ mod checkpoints;
 mod conform;
 mod dead_letters;
 mod dev;
+mod explain;
 mod graph;
 mod inspect;
 mod logging;
@@ -88,6 +89,9 @@ enum Command {
         /// where one is not.
         #[arg(long)]
         probe: bool,
+        /// Tells of each value where it comes from: the file, its `defaults`, the environment, the connector, or the house. Secrets are not shown.
+        #[arg(long)]
+        explain: bool,
         /// What to print on standard output.
         #[arg(long, value_enum, default_value_t)]
         output: Checked,
@@ -300,7 +304,7 @@ pub fn main() -> ExitCode {
                 let until = Until { settled: once, now };
                 run::run(&pipeline, Options { data_dir, listen, until, output }, &logging).await
             }
-            Command::Check { pipeline, probe, output } => check::check(&pipeline, probe, output).await,
+            Command::Check { pipeline, probe, explain, output } => check::check(&pipeline, probe, explain, output).await,
             Command::Inspect { component, output } => inspect::inspect(&component, output).await,
             Command::Conform(options) => conform::conform(options).await,
             Command::Status { on } => steer::status(on).await,

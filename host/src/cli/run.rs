@@ -49,7 +49,8 @@ pub async fn run(pipeline: &Path, options: Options, logging: &Logging) -> Result
     let clock = Clock::system();
     let run = runtime::run_id(&clock);
     // The loader is made of what the file says.
-    let mut file = config::load(pipeline, &config::environment).map_err(|error| Refusal::from(vec![PlanError::from(error)]))?;
+    let mut file =
+        config::load(pipeline, &config::OwnEnvironment).map_err(|error| Refusal::from(vec![PlanError::from(error)]))?;
     let (loader, process) = (loader(&clock, file.process)?, file.process);
     let origin = Origin { path: pipeline.to_owned(), data_dir, process, loader, run: run.clone() };
     if origin.data_dir.is_some() {

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use super::{
-    at::At, destination::Destination, error::Place, grants::Grants, id::Id, limits::Limits, processor::Processor,
-    settings::Settings,
+    at::At, destination::Destination, environment::Variable, error::Place, grants::Grants, id::Id, limits::Limits,
+    processor::Processor, settings::Settings,
 };
 
 /// A component as the pipeline file has it, whatever it is for.
@@ -18,6 +18,8 @@ pub struct Component<'a> {
     pub component: &'a At<PathBuf>,
     /// What it is told.
     pub settings: &'a Settings,
+    /// Variables of the environment that go before that.
+    pub environment: &'a [Variable],
     /// What it may reach.
     pub grants: &'a Grants,
     /// What one instance may use.
@@ -28,14 +30,14 @@ pub struct Component<'a> {
 
 impl<'a> From<&'a At<Destination>> for Component<'a> {
     fn from(At { value, place }: &'a At<Destination>) -> Self {
-        let Destination { id, component, settings, grants, limits, .. } = value;
-        Self { noun: "destination", id, component, settings, grants, limits, place }
+        let Destination { id, component, settings, environment, grants, limits, .. } = value;
+        Self { noun: "destination", id, component, settings, environment, grants, limits, place }
     }
 }
 
 impl<'a> From<&'a At<Processor>> for Component<'a> {
     fn from(At { value, place }: &'a At<Processor>) -> Self {
         let Processor { id, component, settings, grants, limits, .. } = value;
-        Self { noun: "processor", id, component, settings, grants, limits, place }
+        Self { noun: "processor", id, component, settings, environment: &[], grants, limits, place }
     }
 }

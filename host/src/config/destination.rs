@@ -10,6 +10,8 @@ use super::{
     bounded::{self, within},
     bulk::Bulk,
     delivery::{Handed, Handling, OnUnknown, Rate, Retry, Throttle},
+    environment::Variable,
+    explain::Rows,
     grants::Grants,
     id::Id,
     limits::Limits,
@@ -90,6 +92,12 @@ pub struct Destination {
     /// What changes records on their way to this destination alone, in this order, behind the processors of the pipeline.
     #[serde(default)]
     pub processors: Vec<At<Processor>>,
+    /// Variables of the environment that set something of it, over its settings here.
+    #[serde(skip)]
+    pub environment: Vec<Variable>,
+    /// What stands in it beside settings and processors.
+    #[serde(skip)]
+    pub(super) rows: Rows,
 }
 
 impl Destination {

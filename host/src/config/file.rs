@@ -11,7 +11,9 @@ use serde::{Deserialize, Deserializer};
 use super::{
     at::At,
     bounded::{at_least_one, path, within},
+    defaults::{Defaults, Given},
     digest::Digest,
+    explain::Rows,
     interval::Interval,
     pipeline::Pipeline,
     process::Process,
@@ -42,6 +44,9 @@ pub struct File {
     /// Providers of access tokens, for the destinations that are granted them.
     #[serde(default)]
     pub tokens: Vec<At<TokenProvider>>,
+    /// What holds for destinations that do not say otherwise: for all, and for those of a connector.
+    #[serde(default)]
+    pub defaults: Defaults,
     /// The pipelines, at least one.
     #[serde(deserialize_with = "pipelines")]
     #[schemars(length(min = 1))]
@@ -49,6 +54,12 @@ pub struct File {
     /// The folder that the file is in.
     #[serde(skip)]
     pub(super) folder: PathBuf,
+    /// What came from `defaults`.
+    #[serde(skip)]
+    pub(super) given: Given,
+    /// What stands in it beside the pipelines.
+    #[serde(skip)]
+    pub(super) rows: Rows,
     /// What stands under `tokens`.
     #[serde(skip)]
     pub(super) tokens_digest: Digest,

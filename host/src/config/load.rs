@@ -11,9 +11,12 @@ use super::{
     at::At,
     component::Component,
     de::from_node,
+    defaults,
     destination::{Destination, Shape},
     digest::Digest,
+    environment::{Environment, OwnEnvironment, take},
     error::{ConfigError, Place},
+    explain::Rows,
     fault::list,
     file::{File, VERSION},
     grants::{Access, Grants, HeaderFrom, HttpGrant},
@@ -31,25 +34,25 @@ use crate::given_file;
 /// The largest file that is read, in bytes.
 pub(super) const LARGEST: u64 = 1 << 20;
 
-/// The environment of this process, to look variables up in. A variable that is not Unicode counts as not set.
+/// A variable of this process's environment. One that is not Unicode counts as not set.
 pub fn environment(name: &str) -> Option<String> {
-    std::env::var(name).ok()
+    OwnEnvironment.get(name)
 }
 
 /// Reads the pipeline file at `path`, with its relative paths made absolute from the folder that it is in.
 ///
-/// `env` tells the variables that `${VAR}` stands for: [`environment`] for those of this process.
+/// `env` tells the variables that `${VAR}` stands for, and those that set something of a destination: [`OwnEnvironment`] for those of this process.
 ///
 /// # Errors
 ///
-/// Where there is no such file, where it is no regular file, larger than 1 MiB or not UTF-8, and for all that [`parse`] refuses.
-pub fn load(path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<File, ConfigError> {
+/// Where there is no such file, where it is no regular file, larger than 1 MiB or not UTF-8, and for all that [`parse_under`] refuses.
+pub fn load(path: &Path, env: &dyn Environment) -> Result<File, ConfigError> {
     let name = path.display().to_string();
     let unread = |error: io::Error| unread(path, &error, "pipeline file");
     let bytes = given_file::read(path, LARGEST).map_err(unread)?;
     let text = decode(&bytes, &name)?;
     let whole = path::absolute(path).map_err(unread)?;
-    parse(text, &name, whole.parent().unwrap_or(&whole), env)
+    parse_under(text, &name, whole.parent().unwrap_or(&whole), env)
 }
 
 /// Reads the text of a pipeline file called `name`, with relative paths resolved against `folder`.
@@ -78,24 +81,43 @@ pub fn load(path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<File, C
 /// Where the text is not YAML within bounds, a variable is not set, a key is unknown, missing or has a wrong value, or an id
 /// stands twice.
 pub fn parse(text: &str, name: &str, folder: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<File, ConfigError> {
+    parse_under(text, name, folder, &env)
+}
+
+/// The same with an environment whose variables can be listed: those that set something of a destination count, too.
+///
+/// # Errors
+///
+/// As [`parse`], and where such a variable names no destination, or could be meant for several.
+pub fn parse_under(text: &str, name: &str, folder: &Path, env: &dyn Environment) -> Result<File, ConfigError> {
     let name: Arc<str> = name.into();
     let mut tree = yaml::read(text, &name)?;
-    interpolate(&mut tree, env)?;
+    interpolate(&mut tree, &|name| env.get(name))?;
     version(&tree)?;
+    let given = defaults::apply(&mut tree)?;
     let mut file: File = from_node(&tree)?;
-    file.key_file = env("WHARF_KEY_FILE").filter(|path| !path.is_empty()).map(PathBuf::from);
+    file.given = given;
+    file.key_file = env.get("WHARF_KEY_FILE").filter(|path| !path.is_empty()).map(PathBuf::from);
     digests(&mut file, &tree);
     check(&file)?;
+    take(&mut file, env)?;
     resolve(&mut file, folder);
     Ok(file)
 }
 
-/// What is compared where the file is read again.
+/// What is compared where the file is read again, and what is told of where it came from.
 fn digests(file: &mut File, tree: &Node) {
     file.tokens_digest = tree.get("tokens").map(Digest::of).unwrap_or_default();
+    file.rows = Rows::of(tree, &["pipelines", "tokens", "defaults", "version"]);
     if let Some(Node { value: Value::List(pipelines), .. }) = tree.get("pipelines") {
         for (pipeline, node) in file.pipelines.iter_mut().zip(pipelines) {
             pipeline.value.digest = Digest::of(node);
+            pipeline.value.rows = Rows::of(node, &["id", "processors", "destinations"]);
+            if let Some(Node { value: Value::List(destinations), .. }) = node.get("destinations") {
+                for (destination, node) in pipeline.value.destinations.iter_mut().zip(destinations) {
+                    destination.value.rows = Rows::of(node, &["id", "settings", "processors"]);
+                }
+            }
         }
     }
 }

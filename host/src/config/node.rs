@@ -62,6 +62,14 @@ impl Node {
         }
     }
 
+    /// The same, to be changed.
+    pub(super) fn get_mut(&mut self, name: &str) -> Option<&mut Node> {
+        match &mut self.value {
+            Value::Map(entries) => entries.iter_mut().find(|(key, _)| key.name == name).map(|(_, node)| node),
+            _ => None,
+        }
+    }
+
     /// What is here, for the end of a sentence: `found …`.
     pub(super) fn described(&self) -> String {
         match &self.value {

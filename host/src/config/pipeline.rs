@@ -12,6 +12,7 @@ use super::{
     dead_letters::DeadLetters,
     destination::Destination,
     digest::Digest,
+    explain::Rows,
     id::Id,
     interval::Interval,
     processor::Processor,
@@ -61,6 +62,9 @@ pub struct Pipeline {
     /// What all of this says.
     #[serde(skip)]
     pub(super) digest: Digest,
+    /// What stands in it beside its parts.
+    #[serde(skip)]
+    pub(super) rows: Rows,
 }
 
 impl Pipeline {

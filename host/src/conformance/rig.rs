@@ -352,7 +352,8 @@ async fn opened_with(
     let limits: Limits = suite.limits;
     let noun = if outline.offers("processor") { "processor" } else { "destination" };
     let (settings, grants) = (&suite.settings, &suite.grants);
-    let of = config::Component { noun, id: &id, component: &path, settings, grants, limits: &limits, place: &place };
+    let of =
+        config::Component { noun, id: &id, component: &path, settings, environment: &[], grants, limits: &limits, place: &place };
     match alone(of, connector, loader, "conform").await {
         Ok(Alone { opening, .. }) => Ok(Ok(opening)),
         Err(errors) if errors.iter().all(|error| matches!(error, PlanError::Setting { .. } | PlanError::Check { .. })) => {

@@ -73,12 +73,16 @@ pub fn complete(parameters: &[Parameter], given: &BTreeMap<String, Given>) -> Re
 
 /// The values of all settings that must not be shown.
 pub fn secrets<'a>(parameters: &'a [Parameter], given: &'a BTreeMap<String, Given>) -> impl Iterator<Item = &'a str> {
-    let secret = |name: &str| match declared(parameters, name) {
+    given.iter().filter(|(name, _)| is_secret_setting(parameters, name)).map(|(_, given)| given.value.as_str())
+}
+
+/// Whether a setting must not be shown.
+pub fn is_secret_setting(parameters: &[Parameter], name: &str) -> bool {
+    match declared(parameters, name) {
         Some(Declared::Value(parameter)) => parameter.secret || parents(name).any(|name| is_secret(parameters, name)),
         Some(Declared::Entry) => parents(name).any(|name| is_secret(parameters, name)),
         None => false,
-    };
-    given.iter().filter(move |(name, _)| secret(name)).map(|(_, given)| given.value.as_str())
+    }
 }
 
 fn is_secret(parameters: &[Parameter], name: &str) -> bool {

@@ -43,7 +43,7 @@ pub struct Changes {
 impl Parts {
     /// Reads a pipeline file. Where it cannot be read, it alone is watched, with what was known before.
     pub fn of(file: &Path, before: &Self) -> Self {
-        let Ok(read) = config::load(file, &config::environment) else {
+        let Ok(read) = config::load(file, &config::OwnEnvironment) else {
             return Self { file: file.to_owned(), ..before.clone() };
         };
         let mut parts = Self { file: file.to_owned(), ..Self::default() };
@@ -182,7 +182,7 @@ mod tests {
         );
         written(&file, &text);
 
-        config::load(&file, &config::environment).unwrap();
+        config::load(&file, &config::OwnEnvironment).unwrap();
         let parts = Parts::of(&file, &Parts::default());
         let one = root.join("one");
         assert_eq!(parts.crates, BTreeMap::from([(one.clone(), [one.clone(), root.join("helps")].into())]));

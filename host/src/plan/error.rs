@@ -140,6 +140,22 @@ pub enum PlanError {
         /// What is wrong with it.
         cause: NotASchedule,
     },
+    /// A variable of the environment means no setting, or several.
+    #[error("{part}: the variable `{}` {}", printable(variable, false), mistaken(connector, meant))]
+    Variable {
+        /// Whose.
+        part: Part,
+        /// Where it stands.
+        place: Place,
+        /// Name and version of the connector.
+        connector: String,
+        /// Its name.
+        variable: String,
+        /// The settings that it could mean.
+        meant: Vec<String>,
+        /// The name that was probably meant.
+        near: Option<String>,
+    },
     /// A version of the far side's interface is named that the connector does not list.
     #[error("{part}: {connector} does not speak the version `{}` of its far side", printable(named, false))]
     Version {
@@ -270,6 +286,16 @@ pub enum PlanError {
     },
 }
 
+fn mistaken(connector: &str, meant: &[String]) -> String {
+    match meant {
+        [] => format!("names no setting of {connector}"),
+        several => {
+            let several: Vec<_> = several.iter().map(|name| format!("`{}`", printable(name, false))).collect();
+            format!("could mean {} of {connector}", several.join(" and "))
+        }
+    }
+}
+
 fn described(problem: &Problem) -> String {
     match problem.parameter.as_str() {
         "" => problem.message.clone(),
@@ -298,6 +324,11 @@ impl PlanError {
             Self::NoFiles { .. } => Some("leave out the block `bulk`, or name a component that takes files".into()),
             Self::NotForFiles { .. } => Some("leave it out; the block `bulk` says how files are made and uploaded".into()),
             Self::Schedule { .. } => Some("say `bulk: { schedule: … }` in the destination, and tell the connector's author".into()),
+            Self::Variable { near: Some(near), meant, .. } if meant.is_empty() => Some(format!("did you mean `{near}`?")),
+            Self::Variable { meant, .. } if meant.is_empty() => {
+                Some("`wharf inspect` lists the settings; an entry of a mapping is written in the file".into())
+            }
+            Self::Variable { .. } => Some("write the setting into the file, with `${NAME}` for its value, and unset the variable".into()),
             Self::Version { listed, .. } if listed.is_empty() => {
                 Some("leave out `api-version`: this connector lists no versions".into())
             }
@@ -340,6 +371,7 @@ impl PlanError {
             | Self::NoFiles { place, .. }
             | Self::NotForFiles { place, .. }
             | Self::Schedule { place, .. }
+            | Self::Variable { place, .. }
             | Self::Version { place, .. }
             | Self::Unordered { place, .. }
             | Self::Delays { place, .. }

@@ -3,7 +3,7 @@
 //! `wharf check` stops here, `wharf run` goes on with it. Nothing is opened at a far side and nothing is written.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::HashMap,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -11,15 +11,18 @@ use std::{
 mod alone;
 mod delivery;
 mod error;
+mod explain;
 mod format;
 mod grants;
 mod remedy;
 mod tokens;
 mod uploads;
+mod variables;
 mod version;
 
 pub use alone::{Alone, alone};
 pub use error::{Part, PlanError};
+pub use explain::{ExplainedPart, explain};
 pub use tokens::{ProviderError, Providers};
 
 use self::{
@@ -28,10 +31,7 @@ use self::{
 };
 use crate::{
     config::{self, At, Digest, TokenProvider},
-    connector::{
-        Connector, Loader, Opening, Processor,
-        settings::{self, Given},
-    },
+    connector::{Connector, Loader, Opening, Processor, settings},
     pipeline::{Destination, Policy},
     record::{Condition, Looked, Pointer, Test},
     sandbox::{Broker, Directories, Kept, Scope},
@@ -351,10 +351,10 @@ impl Planner<'_> {
         let limits = Arc::new(*limits);
         let title = connector.title();
 
-        let texts: BTreeMap<String, Given> = settings
-            .iter()
-            .map(|(name, setting)| (name.to_owned(), Given { value: setting.value().into(), written: setting.written().into() }))
-            .collect();
+        let (texts, set) = variables::settings(part, *of, connector, &mut self.errors);
+        if self.errors.len() > errors {
+            return None;
+        }
         let secrets = settings::secrets(&connector.descriptor.parameters, &texts).map(config::Secret::new).collect();
         let means = Means { resolver: self.loader.resolver(), kept: &self.kept, tokens: &self.tokens };
         let grants = grants::granted(part, place, given, &means, secrets, &mut self.errors);
@@ -362,8 +362,14 @@ impl Planner<'_> {
         let settings = match connector.check(&texts, &limits, scope).await {
             Ok(Ok(complete)) => complete,
             Ok(Err(problems)) => {
-                for problem in problems {
-                    let place = settings.get(&problem.parameter).map_or(place, |setting| setting.name_place()).clone();
+                for mut problem in problems {
+                    let place = match set.get(&problem.parameter) {
+                        Some(variable) => {
+                            problem.message.push_str(&format!(", as the variable `{variable}` has it"));
+                            place.clone()
+                        }
+                        None => settings.get(&problem.parameter).map_or(place, |setting| setting.name_place()).clone(),
+                    };
                     let (part, connector) = (part.clone(), title.clone());
                     self.errors.push(PlanError::Setting { part, place, connector, problem });
                 }

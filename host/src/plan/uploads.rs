@@ -83,4 +83,14 @@ pub(super) fn attempts(connector: &Connector) -> u32 {
     retries.map_or(ATTEMPTS, |retries| u32::try_from(retries).unwrap_or(u32::MAX).saturating_add(1))
 }
 
+/// Whether the connector says how often.
+pub(super) fn says_retries(connector: &Connector) -> bool {
+    action(connector).is_some_and(|(_, action)| action.retries.is_some())
+}
+
+/// Whether the connector says when files are made.
+pub(super) fn says_schedule(connector: &Connector) -> bool {
+    action(connector).is_some_and(|(_, action)| action.schedule.is_some())
+}
+
 const ATTEMPTS: u32 = 72;

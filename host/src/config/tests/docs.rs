@@ -42,6 +42,9 @@ fn every_key_stands_in_the_docs_with_its_default() {
     let headings = [
         ("File", "## The file"),
         ("Process", "### `process`"),
+        ("Defaults", "### `defaults`"),
+        ("DefaultsOfAll", "#### `defaults.all`"),
+        ("DefaultsOfConnector", "#### `defaults.connectors`"),
         ("Pipeline", "## A pipeline"),
         ("TokenProvider", "## A token provider"),
         ("Batch", "### `batch`"),

@@ -1,6 +1,7 @@
 //! What the whole of this room promises.
 
 mod docs;
+mod layers;
 mod processors;
 mod providers;
 mod refusals;
