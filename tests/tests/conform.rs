@@ -200,6 +200,25 @@ fn what_cannot_start_is_refused_with_its_place() {
         let err = with(suite);
         assert!(err.contains(due) && err.contains("conform.yaml:"), "{due}: {err}");
     }
+    // A command that fails is not the component's fault: nothing is said of it, and what was printed is told.
+    let file = component("wharf-file").unwrap();
+    let own = "settings: { directory: /out }\ngrants: { directories: [ { host: '${SCRATCH}/out', guest: /out, access: read-write } ] }\n";
+    for (suite, key, line) in [
+        ("reset: echo no such database >&2; exit 3", "reset", 3),
+        ("read:\n  command: echo no such database >&2; exit 3", "read.command", 4),
+        ("faults:\n  gone:\n    make: echo no such database >&2; exit 3\n    heal: 'true'", "faults.gone.make", 5),
+        ("faults:\n  gone:\n    make: 'true'\n    heal: echo no such database >&2; exit 3", "faults.gone.heal", 6),
+    ] {
+        let suite = folder.write("conform.yaml", format!("{own}{suite}\n")).unwrap();
+        let arguments = [file.to_str().unwrap(), "--suite", suite.to_str().unwrap(), "--output", "json"];
+        let (code, out, _) = conform(&arguments);
+        let told: Value = serde_json::from_str(&out).unwrap_or_else(|error| panic!("{error}: {out}"));
+        let error = told["error"].to_string();
+        let due = format!(
+            "`{key}` of the suite file does not work: `echo no such database >&2; exit 3` ended with exit status: 3: no such database"
+        );
+        assert!(code == 2 && error.contains(&due) && error.contains(&format!("conform.yaml:{line}:")), "{told}");
+    }
     let (code, _, err) = conform(&["no/such.wasm"]);
     assert!(code == 2 && err.contains("cannot read the component"), "{err}");
     let (code, _, err) = conform(&[discard.to_str().unwrap(), "--only", "W-DEST-OO1"]);

@@ -45,7 +45,7 @@ pub struct Suite {
     /// The payload of a record, in which `{n}` stands for its number.
     pub record: Option<String>,
     /// A command that empties the far side, before each case that reads back.
-    pub reset: Option<String>,
+    pub reset: Option<At<String>>,
     /// How what was delivered is read back.
     pub read: Option<Read>,
     /// Settings that the component itself has to refuse, though they keep the rules that it declares.
@@ -64,13 +64,13 @@ pub struct Suite {
 pub struct Read {
     /// A folder whose files hold the records as lines; files are taken in order of name.
     #[serde(default)]
-    pub directory: Option<String>,
+    pub directory: Option<At<String>>,
     /// Which files of the folder; `*` stands for anything.
     #[serde(default)]
     pub files: Option<String>,
     /// A command that prints each record as a line.
     #[serde(default)]
-    pub command: Option<String>,
+    pub command: Option<At<String>>,
     /// Whether what came to the built-in HTTP server, which `${CAPTURE}` is the address of, is what was delivered.
     #[serde(default)]
     pub capture: bool,
@@ -103,9 +103,9 @@ pub struct Faults {
 #[serde(deny_unknown_fields, rename_all = "kebab-case", expecting = "a fault")]
 pub struct Fault {
     /// A command that makes it.
-    pub make: String,
+    pub make: At<String>,
     /// A command that mends it.
-    pub heal: String,
+    pub heal: At<String>,
 }
 
 /// What a component may use at the most while it is exercised.
@@ -202,7 +202,7 @@ impl SuiteText {
         let mut suite: Suite = from_node(&self.tree)?;
         resolve_grants(&mut suite.grants, &self.folder);
         if let Some(folder) = suite.read.as_mut().and_then(|read| read.directory.as_mut()) {
-            *folder = self.folder.join(&*folder).display().to_string();
+            folder.value = self.folder.join(&folder.value).display().to_string();
         }
         let place = || self.tree.get("read").map_or(&self.tree, |node| node).place.clone();
         if let Some(Read { directory, files, command, capture }) = &suite.read {

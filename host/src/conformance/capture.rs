@@ -8,14 +8,14 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Request, Response, StatusCode, header};
+use http::{Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt as _, Full};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use tokio::{net::TcpListener, task::JoinHandle};
 
 /// What it answers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) enum Answering {
     /// All is well.
     #[default]
@@ -24,6 +24,8 @@ pub(super) enum Answering {
     Unauthorized,
     /// A second's patience is asked for.
     Throttled,
+    /// Whoever shows this token is refused.
+    WithoutToken(String),
 }
 
 #[derive(Debug, Default)]
@@ -32,7 +34,7 @@ struct Kept {
     answering: Answering,
 }
 
-/// An HTTP server that keeps the bodies of requests. It ends when this goes.
+/// An HTTP server that keeps the bodies of requests, and gives them back to a `GET`. It ends when this goes.
 #[derive(Debug)]
 pub(super) struct Capture {
     /// Where it listens.
@@ -95,14 +97,19 @@ async fn listen(listener: TcpListener, kept: Arc<Mutex<Kept>>) {
 
 async fn answer(request: Request<Incoming>, kept: &Mutex<Kept>) -> Result<Response<Full<Bytes>>, Infallible> {
     let mut response = Response::new(Full::default());
+    let (get, headers) = (request.method() == Method::GET, request.headers().clone());
     // A body that was cut off did not arrive.
     let Ok(body) = request.into_body().collect().await else {
         *response.status_mut() = StatusCode::BAD_REQUEST;
         return Ok(response);
     };
     let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
-    match kept.answering {
-        Answering::Well => kept.bodies.push(body.to_bytes()),
+    let shows = |token: &str| headers.values().any(|value| String::from_utf8_lossy(value.as_bytes()).contains(token));
+    match kept.answering.clone() {
+        Answering::WithoutToken(token) if shows(&token) => *response.status_mut() = StatusCode::UNAUTHORIZED,
+        // Whoever wants to know what came is told.
+        Answering::Well | Answering::WithoutToken(_) if get => *response.body_mut() = Full::new(kept.bodies.concat().into()),
+        Answering::Well | Answering::WithoutToken(_) => kept.bodies.push(body.to_bytes()),
         Answering::Unauthorized => *response.status_mut() = StatusCode::UNAUTHORIZED,
         Answering::Throttled => {
             *response.status_mut() = StatusCode::TOO_MANY_REQUESTS;

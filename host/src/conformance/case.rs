@@ -2,7 +2,7 @@
 
 use futures::future::BoxFuture;
 
-use super::rig::Rig;
+use super::{error::ConformError, rig::Rig};
 
 /// How much a clause of the contract binds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,20 +103,27 @@ pub enum Came {
 pub(super) type Tried = Result<String, Stop>;
 
 /// Why a case did not pass.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) enum Stop {
     /// Something else came than was due.
     Failed { did: String, expected: String, came: String },
     /// It could not be exercised.
     Skipped(String),
+    /// What the suite file gives does not work, so that nothing can be said of the component.
+    Suite(ConformError),
 }
 
-impl From<Tried> for Came {
-    fn from(tried: Tried) -> Self {
+impl Came {
+    /// What came of a case.
+    ///
+    /// # Errors
+    /// Where what the suite file gives does not work.
+    pub(super) fn of(tried: Tried) -> Result<Self, ConformError> {
         match tried {
-            Ok(did) => Self::Passed { did },
-            Err(Stop::Failed { did, expected, came }) => Self::Failed { did, expected, came },
-            Err(Stop::Skipped(why)) => Self::Skipped { why },
+            Ok(did) => Ok(Self::Passed { did }),
+            Err(Stop::Failed { did, expected, came }) => Ok(Self::Failed { did, expected, came }),
+            Err(Stop::Skipped(why)) => Ok(Self::Skipped { why }),
+            Err(Stop::Suite(error)) => Err(error),
         }
     }
 }

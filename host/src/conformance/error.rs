@@ -32,6 +32,16 @@ pub enum ConformError {
         /// Where it stands in the suite file.
         place: Option<Place>,
     },
+    /// What the suite file gives did not work.
+    #[error("`{key}` of the suite file does not work: {why}")]
+    Command {
+        /// The key.
+        key: &'static str,
+        /// What came of it.
+        why: String,
+        /// Where it stands in the suite file.
+        place: Place,
+    },
     /// This machine did not do something.
     #[error("{0}")]
     Host(String),
@@ -54,6 +64,9 @@ impl ConformError {
                     .map(|hints| hints.replace("in the destination", "in the suite file"))
             }
             Self::NoCase { hint, .. } => Some(hint.clone()),
+            Self::Command { .. } => Some(
+                "mend it in the suite file; of the component nothing is known by that, and no case was tried from here on".into(),
+            ),
             Self::Host(_) => None,
         }
     }
@@ -63,6 +76,7 @@ impl ConformError {
         match self {
             Self::Suite(error) => error.place(),
             Self::NoCase { place, .. } => place.as_ref(),
+            Self::Command { place, .. } => Some(place),
             Self::Plan(errors) => errors.first().and_then(PlanError::place).filter(|place| &*place.file != "suite"),
             Self::Load(_) | Self::Host(_) => None,
         }

@@ -22,6 +22,9 @@ mod read;
 mod report;
 mod rig;
 mod schema;
+mod tokens;
+mod trouble;
+mod uploading;
 
 use std::{path::Path, time::Duration};
 
@@ -49,7 +52,8 @@ pub fn cases() -> impl Iterator<Item = &'static Case> {
 /// `only` is the id of one case; `tell` is told of each outcome as it comes.
 ///
 /// # Errors
-/// Where no case could be run: the component cannot be loaded, or the suite file is wrong.
+/// Where no case could be run: the component cannot be loaded, or the suite file is wrong; and where a command of the suite file fails, since nothing that
+/// comes after that would be worth anything.
 pub async fn conform(
     component: &Path,
     suite: Option<&Path>,
@@ -74,7 +78,7 @@ pub async fn conform(
             (Some(_), _) if only.is_none() => continue,
             (Some(interface), _) => Came::Skipped { why: format!("it does not export `{interface}`") },
             (None, Some(skip)) => Came::Skipped { why: format!("the suite says: {}", skip.reason) },
-            (None, None) => (case.run)(&rig).await.into(),
+            (None, None) => Came::of((case.run)(&rig).await)?,
         };
         let outcome = Outcome { case, came, took: began.elapsed() };
         tell(&outcome);

@@ -1,6 +1,13 @@
 //! What stands between a component and a far side, and takes it away.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -23,6 +30,8 @@ pub(super) enum Manner {
     Gone,
     /// After so many bytes to the far side the connection is cut, and new ones end at once.
     Cut(u64),
+    /// Those to the far side pass; where it has taken so many on a connection, that is cut at the first that comes back.
+    Unanswered(u64),
     /// They pass in small pieces with a wait between.
     Slow,
     /// They stay; the connection stands.
@@ -78,9 +87,10 @@ async fn listen(listener: TcpListener, to: Arc<str>, manner: watch::Receiver<Man
             let (_near, _far) = (near.set_nodelay(true), far.set_nodelay(true));
             let ((near_out, near_in), (far_out, far_in)) = (near.into_split(), far.into_split());
             let mut gone = manner.clone();
+            let taken = AtomicU64::default();
             tokio::select! {
-                () = pass(near_out, far_in, manner.clone(), true) => {}
-                () = pass(far_out, near_in, manner, false) => {}
+                () = pass(near_out, far_in, manner.clone(), (true, &taken)) => {}
+                () = pass(far_out, near_in, manner, (false, &taken)) => {}
                 // Cut on both sides at once.
                 _ = gone.wait_for(|manner| *manner == Manner::Gone) => {}
             }
@@ -88,10 +98,14 @@ async fn listen(listener: TcpListener, to: Arc<str>, manner: watch::Receiver<Man
     }
 }
 
-/// Passes bytes on until either side ends. `there` is towards the far side.
-async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut manner: watch::Receiver<Manner>, there: bool) {
+/// Passes bytes on until either side ends. `there` is towards the far side, which has `taken` so many.
+async fn pass(
+    mut from: OwnedReadHalf,
+    mut to: OwnedWriteHalf,
+    mut manner: watch::Receiver<Manner>,
+    (there, taken): (bool, &AtomicU64),
+) {
     let mut piece = vec![0; 64 << 10];
-    let mut passed = 0;
     loop {
         let now = *manner.borrow();
         let most = if now == Manner::Slow { PIECE.0 } else { piece.len() };
@@ -104,13 +118,14 @@ async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut manner: watch
             }
             return;
         }
-        passed += read as u64;
+        let passed = if there { taken.fetch_add(read as u64, Relaxed) + read as u64 } else { 0 };
         let now = *manner.borrow_and_update();
         match now {
             Manner::Cut(after) if there && passed >= after => return,
             Manner::Gone => return,
+            Manner::Unanswered(after) if !there && taken.load(Relaxed) >= after => return,
             Manner::Slow => tokio::time::sleep(PIECE.1).await,
-            Manner::Plain | Manner::Cut(_) | Manner::Stalled => {}
+            Manner::Plain | Manner::Cut(_) | Manner::Unanswered(_) | Manner::Stalled => {}
         }
         if manner.wait_for(|manner| *manner != Manner::Stalled).await.is_err() || to.write_all(&piece[..read]).await.is_err() {
             return;

@@ -13,20 +13,20 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::{
-    capture::{Answering, Capture},
+    capture::Capture,
     case::{Stop, Tried, failed, skipped},
     error::ConformError,
     life::{Handed, Life},
-    proxy::{Manner, Proxy},
-    read,
+    proxy::Proxy,
+    tokens::Issuer,
 };
 use crate::{
     clock::Clock,
-    config::{self, At, Fault, Id, Limits, Place, Read, Suite, SuiteText},
+    config::{self, At, Id, Limits, Place, Suite, SuiteText},
     connector::{Asked, Connector, Loader, OpenError, Opening, binary::Outline, settings::Given},
     plan::{Alone, PlanError, alone},
     record::{Batch, BatchBuilder},
-    sandbox::{Grants, Usage},
+    sandbox::{Grants, Tokens, Usage},
     store::SqliteState,
 };
 
@@ -47,12 +47,13 @@ pub struct Rig {
     pub(super) given: BTreeMap<String, Given>,
     pub(super) heard: Mutex<Heard>,
     clock: Clock,
-    proxies: Vec<Proxy>,
-    capture: Capture,
-    variables: Vec<(String, String)>,
-    folder: PathBuf,
+    pub(super) proxies: Vec<Proxy>,
+    pub(super) capture: Capture,
+    pub(super) issuer: Arc<Issuer>,
+    pub(super) variables: Vec<(String, String)>,
+    pub(super) folder: PathBuf,
     serial: AtomicU64,
-    scratch: TempDir,
+    pub(super) scratch: TempDir,
 }
 
 /// What the component said while it was exercised.
@@ -62,17 +63,6 @@ pub(super) struct Heard {
     pub messages: Vec<(String, String)>,
     /// What it was given and what became of it, where that was not all delivered.
     pub troubled: Vec<(Batch, Handed)>,
-}
-
-/// A fault of the far side.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Trouble {
-    Gone,
-    Cut(u64),
-    Slow,
-    Stalled,
-    Unauthorized,
-    Throttled,
 }
 
 impl Rig {
@@ -122,11 +112,14 @@ impl Rig {
             Ok(connector) => opened_with(connector, &suite, component, &outline, loader).await?,
             Err(error) => Err(error.to_string()),
         };
+        let issuer = Arc::<Issuer>::default();
         let opening = opening.map(|mut opening| {
             if let Some(state) = &mut opening.grants.state {
                 state.keep_in(&SqliteState::new(scratch.path().join("state")), "conform", "component");
             }
             opening.grants.directories.scratch_in(scratch.path());
+            let providers = suite.grants.tokens.iter().map(ToString::to_string);
+            opening.grants.tokens = Tokens::granted(providers, issuer.clone());
             opening
         });
         let document = documents.first().and_then(|document| serde_json::from_str(document).ok());
@@ -144,6 +137,7 @@ impl Rig {
             clock: loader.clock().clone(),
             proxies,
             capture,
+            issuer,
             variables,
             folder,
             serial,
@@ -245,97 +239,6 @@ impl Rig {
         let partition = format!("part-{}", self.serial.fetch_add(1, Relaxed));
         builder.finish("conform", partition.into())
     }
-
-    /// Empties the far side, as the suite says.
-    pub(super) async fn reset(&self) -> Result<(), Stop> {
-        self.capture.clear();
-        if let Some(Read { directory: Some(folder), .. }) = &self.suite.read
-            && Path::new(folder).starts_with(self.scratch.path())
-        {
-            read::empty(Path::new(folder)).map_err(|error| broken(&format!("cannot empty {folder}: {error}")))?;
-        }
-        if let Some(line) = &self.suite.reset {
-            self.command(line).await.map_err(|why| broken(&why))?;
-        }
-        Ok(())
-    }
-
-    /// Skips where nothing can be read back.
-    pub(super) fn readable(&self) -> Result<&Read, Stop> {
-        self.suite.read.as_ref().ok_or_else(|| skipped("the suite gives no way to read back (`read`)"))
-    }
-
-    /// What was delivered since the far side was emptied.
-    pub(super) async fn delivered(&self) -> Result<Vec<Vec<u8>>, Stop> {
-        let Read { directory, files, command, .. } = self.readable()?;
-        if let Some(folder) = directory {
-            return read::directory(Path::new(folder), files.as_deref()).map_err(|why| broken(&why));
-        }
-        match command {
-            Some(line) => Ok(read::lines(&self.command(line).await.map_err(|why| broken(&why))?)),
-            None => Ok(self.capture.records()),
-        }
-    }
-
-    async fn command(&self, line: &str) -> Result<Vec<u8>, String> {
-        read::command(line, &self.folder, &self.variables).await
-    }
-
-    /// Makes a fault. Skips where nothing can.
-    pub(super) async fn make(&self, trouble: Trouble) -> Result<(), Stop> {
-        if let Some(fault) = self.commanded(trouble) {
-            return self.command(&fault.make).await.map(|_| ()).map_err(|why| broken(&why));
-        }
-        let captures = self.suite.read.as_ref().is_some_and(|read| read.capture);
-        let manner = match trouble {
-            Trouble::Gone => Manner::Gone,
-            Trouble::Cut(after) => Manner::Cut(after),
-            Trouble::Slow => Manner::Slow,
-            Trouble::Stalled => Manner::Stalled,
-            Trouble::Unauthorized if captures => {
-                self.capture.answer(Answering::Unauthorized);
-                return Ok(());
-            }
-            Trouble::Throttled if captures => {
-                self.capture.answer(Answering::Throttled);
-                return Ok(());
-            }
-            Trouble::Unauthorized => return Err(skipped("the suite gives no way to make it (`faults.unauthorized`)")),
-            Trouble::Throttled => return Err(skipped("the suite gives no way to make it (`faults.throttled`)")),
-        };
-        // The first is in front of the built-in server.
-        let used = if captures { &self.proxies[..] } else { &self.proxies[1..] };
-        if used.is_empty() {
-            return Err(skipped("the suite names no far side that can be taken away (`far`, `faults.gone`)"));
-        }
-        used.iter().for_each(|proxy| proxy.set(manner));
-        Ok(())
-    }
-
-    /// Mends a fault.
-    pub(super) async fn heal(&self, trouble: Trouble) -> Result<(), Stop> {
-        if let Some(fault) = self.commanded(trouble) {
-            return self.command(&fault.heal).await.map(|_| ()).map_err(|why| broken(&why));
-        }
-        self.capture.answer(Answering::Well);
-        self.proxies.iter().for_each(|proxy| proxy.set(Manner::Plain));
-        Ok(())
-    }
-
-    fn commanded(&self, trouble: Trouble) -> Option<&Fault> {
-        let faults = &self.suite.faults;
-        match trouble {
-            Trouble::Gone => faults.gone.as_ref(),
-            Trouble::Unauthorized => faults.unauthorized.as_ref(),
-            Trouble::Throttled => faults.throttled.as_ref(),
-            Trouble::Cut(_) | Trouble::Slow | Trouble::Stalled => None,
-        }
-    }
-}
-
-/// What the suite itself could not do is no fault of the component, and no proof of anything.
-fn broken(why: &str) -> Stop {
-    failed("ran what the suite gives", "it to work", format!("{why}; this is for the suite to mend, not the component"))
 }
 
 /// What a component is opened with; the inner error where it does not take its settings.

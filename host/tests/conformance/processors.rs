@@ -8,7 +8,7 @@ use crate::mutant::{Fault, Mutant};
 const SUITE: &str = "settings: { fault: FAULT }\nmanners: { batches: 200 }\n";
 
 /// The fault, by the name that the setting has, and the cases that fail.
-const FAULTS: &[Fault] = &[
+pub const FAULTS: &[Fault] = &[
     ("rejects-one", &["W-PROC-001", "W-PROC-014"]),
     ("unwraps-absent", &["W-PROC-002", "W-PROC-006"]),
     ("small-batches", &["W-PROC-003"]),

@@ -15,11 +15,22 @@ manners: { batches: 200 }
 "#;
 
 /// All that wait for an upload to come to its end.
-const SETTLING: &[&str] =
-    &["W-BULK-015", "W-BULK-016", "W-BULK-017", "W-BULK-018", "W-BULK-020", "W-BULK-021", "W-BULK-023", "W-BULK-024"];
+const SETTLING: &[&str] = &[
+    "W-BULK-015",
+    "W-BULK-016",
+    "W-BULK-017",
+    "W-BULK-018",
+    "W-BULK-020",
+    "W-BULK-021",
+    "W-BULK-023",
+    "W-BULK-024",
+    "W-BULK-027",
+    "W-BULK-030",
+    "W-BULK-031",
+];
 
 /// The fault, by the name that the setting has, and the cases that fail.
-const FAULTS: &[Fault] = &[
+pub const FAULTS: &[Fault] = &[
     ("rejects-one", &["W-BULK-001"]),
     ("unwraps-absent", &["W-BULK-002", "W-BULK-006"]),
     ("small-batches", &["W-BULK-003"]),
@@ -33,7 +44,7 @@ const FAULTS: &[Fault] = &[
     ("silent", &["W-BULK-012"]),
     ("wordy", &["W-BULK-012"]),
     ("by-chance", &["W-BULK-013"]),
-    ("forgets-a-record", &["W-BULK-014"]),
+    ("forgets-a-record", &["W-BULK-014", "W-BULK-027", "W-BULK-030", "W-BULK-031"]),
     (
         "a-large-handle",
         &[
@@ -46,21 +57,35 @@ const FAULTS: &[Fault] = &[
             "W-BULK-021",
             "W-BULK-023",
             "W-BULK-024",
+            "W-BULK-027",
+            "W-BULK-030",
+            "W-BULK-031",
         ],
     ),
     ("remembers", SETTLING),
     ("stats-of-all", SETTLING),
+    // That a poll tells the outcomes itself is no fault.
+    ("tells", &[]),
+    ("tells-of-all", SETTLING),
+    ("tells-otherwise", &["W-BULK-016", "W-BULK-018"]),
     // A file that is sent again is a job that was asked for before.
     ("polls-once", &["W-BULK-016", "W-BULK-018"]),
     ("stats-once", &["W-BULK-017", "W-BULK-018"]),
     ("sends-again", &["W-BULK-018"]),
-    ("finds-all", &["W-BULK-019"]),
-    ("finds-nothing", &["W-BULK-020"]),
+    ("finds-all", &["W-BULK-019", "W-BULK-031"]),
+    ("finds-nothing", &["W-BULK-020", "W-BULK-031"]),
     ("forgets-on-failure", &["W-BULK-021"]),
     ("trusts-handles", &["W-BULK-022"]),
     ("releases-once", &["W-BULK-023"]),
-    ("swaps", &["W-BULK-018", "W-BULK-021", "W-BULK-024"]),
-    ("gone-is-fatal", &["W-BULK-025"]),
+    ("swaps", &["W-BULK-018", "W-BULK-021", "W-BULK-024", "W-BULK-030", "W-BULK-031"]),
+    ("gone-is-fatal", &["W-BULK-025", "W-BULK-026"]),
+    ("cut-is-delivered", &["W-BULK-026", "W-BULK-031"]),
+    ("impatient", &["W-BULK-027"]),
+    ("unauthorized-is-rejected", &["W-BULK-028"]),
+    ("throttled-is-transient", &["W-BULK-029"]),
+    ("never-recovers", &["W-BULK-030", "W-BULK-031"]),
+    ("notes-first", &["W-BULK-030", "W-BULK-031"]),
+    ("asks-nobody", &["W-BULK-031"]),
 ];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

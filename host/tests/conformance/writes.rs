@@ -3,20 +3,21 @@
 use serde_json::{Value, json};
 use wharf::conformance::About;
 
-use crate::mutant::{Fault, Mutant};
+use crate::mutant::{Fault, Mutant, Said};
 
 const SUITE: &str = r#"
 settings: { fault: FAULT, address: "${CAPTURE_ADDRESS}", token: hunter2-is-secret }
 grants:
   tcp: [ { to: "${CAPTURE_ADDRESS}", private: true } ]
   directories: [ { host: "${SCRATCH}/kept", guest: /kept, access: read-write } ]
+  tokens: [ crm ]
 read: { capture: true }
 refused: [ { settings: { address: "a..b:1" }, names: address } ]
 manners: { batches: 200, time: 3s, stall: 6s, fuel-per-record: 200000 }
 "#;
 
 /// The fault, by the name that the setting has, and the cases that fail.
-const FAULTS: &[Fault] = &[
+pub const FAULTS: &[Fault] = &[
     ("refuses-all", &["W-SETT-001"]),
     ("checks-nothing", &["W-SETT-005"]),
     ("tells-secrets", &["W-SETT-006"]),
@@ -28,8 +29,10 @@ const FAULTS: &[Fault] = &[
     ("lives-once", &["W-SESS-004", "W-DEST-008", "W-DEST-011"]),
     ("works-alone", &["W-SESS-005"]),
     ("trusts-acks", &["W-SESS-006"]),
-    ("never-reachable", &["W-SESS-007"]),
-    ("always-reachable", &["W-SESS-008"]),
+    ("never-reachable", &["W-SESS-007", "W-SESS-009"]),
+    ("always-reachable", &["W-SESS-008", "W-SESS-009"]),
+    ("gone-is-rejected-when-probed", &["W-SESS-008"]),
+    ("asks-without-credentials", &["W-SESS-009"]),
     (
         "rejects-one",
         &[
@@ -43,6 +46,7 @@ const FAULTS: &[Fault] = &[
             "W-FAIL-006",
             "W-FAIL-007",
             "W-FAIL-008",
+            "W-FAIL-009",
         ],
     ),
     ("unwraps-absent", &["W-DEST-002", "W-DEST-006"]),
@@ -59,7 +63,7 @@ const FAULTS: &[Fault] = &[
     ("beyond", &["W-DEST-011"]),
     ("silent", &["W-DEST-012"]),
     ("wordy", &["W-DEST-012"]),
-    ("overtakes", &["W-DEST-013", "W-FAIL-005"]),
+    ("overtakes", &["W-DEST-013", "W-FAIL-005", "W-FAIL-009"]),
     ("repeats-in-a-session", &["W-REDO-001"]),
     ("repeats-parts", &["W-REDO-002"]),
     ("repeats-other-cuts", &["W-REDO-003"]),
@@ -69,10 +73,11 @@ const FAULTS: &[Fault] = &[
     ("gone-is-fatal", &["W-FAIL-002", "W-FAIL-003", "W-FAIL-008"]),
     ("cut-is-delivered", &["W-FAIL-002", "W-FAIL-003", "W-FAIL-008"]),
     ("impatient", &["W-FAIL-004"]),
-    ("unauthorized-is-rejected", &["W-FAIL-005"]),
+    ("unauthorized-is-rejected", &["W-FAIL-005", "W-FAIL-009"]),
     ("throttled-is-transient", &["W-FAIL-006"]),
     ("never-recovers", &["W-FAIL-007"]),
     ("waits-for-ever", &["W-FAIL-008"]),
+    ("keeps-its-token", &["W-FAIL-009"]),
     ("hoards", &["W-MANN-001"]),
     ("burns", &["W-MANN-002"]),
     ("dawdles", &["W-MANN-003"]),
@@ -92,7 +97,10 @@ fn descriptor() -> Value {
             {"name": "level", "type": "int", "summary": "A number.", "default": "3", "rules": {"min": 1, "max": 9}},
         ],
         "guarantees": {"order": "batch", "redelivery": "idempotent"},
-        "requests": [{"capability": "tcp", "pattern": "{address}", "reason": "records are sent there"}],
+        "requests": [
+            {"capability": "tcp", "pattern": "{address}", "reason": "records are sent there"},
+            {"capability": "token", "pattern": "crm", "reason": "the server asks for one"},
+        ],
     })
 }
 
@@ -118,9 +126,9 @@ fn parameter(value: Value) -> String {
     descriptor.to_string()
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn each_fault_of_a_write_destination_fails_exactly_its_cases() {
-    let said: Vec<(&str, String, &[&str])> = vec![
+/// Faults in what it says of itself, and the cases that fail.
+pub fn said() -> Vec<Said> {
+    vec![
         ("describe-traps", "!trap".into(), &["W-DESC-001"]),
         ("a-level-of-no-type", parameter(json!({"name": "odd", "summary": "Has no type."})), &["W-DESC-002"]),
         ("no-semver", with("/about/version", json!("1.0")), &["W-DESC-002", "W-DESC-003"]),
@@ -151,8 +159,12 @@ async fn each_fault_of_a_write_destination_fails_exactly_its_cases() {
             parameter(json!({"name": "*", "type": "string", "summary": "Anything."})),
             &["W-DESC-002", "W-SETT-004"],
         ),
-    ];
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_fault_of_a_write_destination_fails_exactly_its_cases() {
     let mutant = Mutant::new("guest-mutant-write", SUITE);
     let about = [About::Connector, About::Destination, About::Probe];
-    mutant.hold(&descriptor(), FAULTS, &said, &about).await;
+    mutant.hold(&descriptor(), FAULTS, &said(), &about).await;
 }

@@ -4,9 +4,11 @@ use super::case;
 use crate::{
     config::{Limits, Times},
     conformance::{
-        case::{About, Case, Stop, Tried, failed},
+        capture::Answering,
+        case::{About, Case, Stop, Tried, failed, skipped},
         life::Life,
-        rig::{Rig, Trouble, all_well},
+        rig::{Rig, all_well},
+        trouble::Trouble,
     },
     connector::{OpenError, Opening},
     record::{Batch, FailureKind},
@@ -78,10 +80,18 @@ pub(in super::super) const CASES: &[Case] = &[
         "bound every wait, below the time that a write may take; or allow more (`manners.stall`)",
         stalled
     ),
+    case!(
+        "W-FAIL-009",
+        88 Must,
+        Destination,
+        "a token that the far side refuses is given up for another",
+        "tell the host that it was refused (`tokens.refused`), and ask for another (`tokens.get`) at the latest in the next call",
+        token
+    ),
 ];
 
 /// What a failure may be called that passes by itself.
-const PASSES: [FailureKind; 3] = [FailureKind::Transient, FailureKind::Uncertain, FailureKind::Throttled];
+pub(super) const PASSES: [FailureKind; 3] = [FailureKind::Transient, FailureKind::Uncertain, FailureKind::Throttled];
 
 /// Opens a session if there is none, hands over a batch, and passes where that fails with one of some kinds.
 async fn fails(rig: &Rig, life: Option<Life>, batch: &Batch, did: &str, kinds: &[FailureKind]) -> Tried {
@@ -187,6 +197,50 @@ async fn stalled(rig: &Rig) -> Tried {
     let batch = rig.records(1);
     all_well("opened a session and wrote a record", &life.hand_over(&batch, 1).await)?;
     under(rig, Trouble::Stalled, Some(life), &did, &PASSES).await
+}
+
+/// As the host does it: where the credentials are refused, once more in a new instance, with the tokens that it was given forgotten.
+async fn token(rig: &Rig) -> Tried {
+    if !rig.connector()?.descriptor.requests.iter().any(|request| request.capability == "token") {
+        return Err(skipped("the descriptor requests no token"));
+    }
+    if rig.suite.grants.tokens.is_empty() {
+        return Err(skipped("the suite grants no tokens (`grants.tokens`): any name does"));
+    }
+    if !rig.captures() {
+        return Err(skipped("no far side but the built-in server knows the tokens that are handed out here (`read.capture`)"));
+    }
+    rig.reset().await?;
+    let opening = rig.opening()?;
+    let mut life = rig.open_with(About::Destination, &opening).await?;
+    let did = "wrote a record, had the far side refuse the token that was given out, and wrote again";
+    all_well("opened a session and wrote a record", &life.hand_over(&rig.records(1), 1).await)?;
+    rig.capture.answer(Answering::WithoutToken(rig.issuer.current()));
+    let tried = renewed(rig, &opening, life, did).await;
+    rig.capture.answer(Answering::Well);
+    tried
+}
+
+async fn renewed(rig: &Rig, opening: &Opening, mut life: Life, did: &str) -> Tried {
+    let due = "the records taken with another token, or a failure that is `unauthorized`, and then that";
+    let batch = rig.records(50);
+    let handed = life.hand_over(&batch, 1).await;
+    rig.heard(&batch, &handed);
+    if handed.is_all_well() {
+        return Ok(did.into());
+    }
+    if let Some(broken) = handed.broken() {
+        return Err(failed(did, due, broken));
+    }
+    if let Some(failure) = handed.failures().find(|failure| failure.kind != FailureKind::Unauthorized) {
+        return Err(failed(did, due, failure.to_string()));
+    }
+    drop(life);
+    opening.grants.tokens.refused();
+    let mut life = rig.open_with(About::Destination, opening).await?;
+    let handed = life.hand_over(&batch, 2).await;
+    rig.heard(&batch, &handed);
+    all_well(&format!("{did}, and once more in a new instance"), &handed)
 }
 
 async fn recovers(rig: &Rig) -> Tried {

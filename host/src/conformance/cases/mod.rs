@@ -1,6 +1,7 @@
 //! The cases, by what they are about.
 
 mod descriptor;
+mod failing_uploads;
 mod failure;
 mod manners;
 mod order;
@@ -25,6 +26,7 @@ pub(super) const ALL: &[&[Case]] = &[
     records::BULK,
     processors::LINES,
     uploads::CASES,
+    failing_uploads::CASES,
     records::PROCESSOR,
     processors::CASES,
     manners::CASES,
@@ -33,18 +35,13 @@ pub(super) const ALL: &[&[Case]] = &[
 /// A line of a table of cases.
 macro_rules! case {
     ($id:literal, $clause:literal $level:ident, $about:ident, $title:literal, $mend:literal, $run:expr) => {
-        $crate::conformance::case::Case {
-            id: $id,
-            clause: $clause,
-            level: $crate::conformance::case::Level::$level,
-            about: $crate::conformance::case::About::$about,
-            title: $title,
-            mend: $mend,
-            run: |rig| Box::pin($run(rig)),
-        }
+        case!(@ $id, $clause $level, $about, $title, $mend, |rig| Box::pin($run(rig)))
     };
     // One that several kinds of component have: it is told which.
     ($id:literal, $clause:literal $level:ident, of $about:ident, $title:literal, $mend:literal, $run:expr) => {
+        case!(@ $id, $clause $level, $about, $title, $mend, |rig| Box::pin($run(rig, $crate::conformance::case::About::$about)))
+    };
+    (@ $id:literal, $clause:literal $level:ident, $about:ident, $title:literal, $mend:literal, $run:expr) => {
         $crate::conformance::case::Case {
             id: $id,
             clause: $clause,
@@ -52,7 +49,7 @@ macro_rules! case {
             about: $crate::conformance::case::About::$about,
             title: $title,
             mend: $mend,
-            run: |rig| Box::pin($run(rig, $crate::conformance::case::About::$about)),
+            run: $run,
         }
     };
 }

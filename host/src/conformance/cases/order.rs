@@ -6,7 +6,8 @@ use crate::{
         case::{About, Case, Tried, failed, skipped, unless},
         life::Handed,
         read,
-        rig::{Rig, Trouble},
+        rig::Rig,
+        trouble::Trouble,
     },
     connector::descriptor::Order,
     record::{Batch, Fate},
@@ -91,7 +92,7 @@ async fn overtaken(rig: &Rig) -> Tried {
     rig.reset().await?;
     // Cut at several places, so that one of them lies in the middle of a batch.
     for after in [0, 200, 2_000, 8_000] {
-        if rig.make(Trouble::Cut(after)).await.is_err() {
+        if !rig.made(Trouble::Cut(after)).await? {
             break;
         }
         let batch = rig.records(200);

@@ -1,13 +1,14 @@
 //! Sessions: their beginning and their end.
 
-use super::case;
+use super::{case, failure::PASSES};
 use crate::{
     conformance::{
         case::{About, Case, Tried, failed, skipped},
         life::Life,
-        rig::{Rig, Trouble, all_well},
+        rig::{Rig, all_well},
+        trouble::Trouble,
     },
-    connector::OpenError,
+    connector::{OpenError, ProbeError},
     record::FailureKind,
 };
 
@@ -77,6 +78,14 @@ pub(in super::super) const CASES: &[Case] = &[
         "connect, and say why it failed; do not answer from the settings alone",
         unreachable
     ),
+    case!(
+        "W-SESS-009",
+        38 Must,
+        Probe,
+        "`reachable` says that credentials are refused that are refused",
+        "ask with the credentials, and answer `unauthorized` for what the far side says of them",
+        unauthorized
+    ),
 ];
 
 async fn idle(rig: &Rig) -> Tried {
@@ -118,7 +127,7 @@ async fn again(rig: &Rig) -> Tried {
     let connector = rig.connector()?;
     let mut why = "with the far side gone";
     let mut failed_before = false;
-    if rig.make(Trouble::Gone).await.is_ok() {
+    if rig.made(Trouble::Gone).await? {
         let opened = Life::open(connector, About::Connector, &rig.opening()?).await;
         rig.heal(Trouble::Gone).await?;
         failed_before = opened.is_err();
@@ -198,12 +207,23 @@ async fn unreachable(rig: &Rig) -> Tried {
     let answer = connector.probe(&opening).await;
     rig.heal(Trouble::Gone).await?;
     match answer {
-        Some(Err(crate::connector::ProbeError::Failed(failure))) if failure.kind == FailureKind::Rejected => {
-            Err(failed(did, "a failure that may pass", failure.to_string()))
-        }
-        Some(Err(crate::connector::ProbeError::Failed(_))) => Ok(did.into()),
-        Some(Err(error)) => Err(failed(did, "a failure in words", error.to_string())),
-        Some(Ok(())) => Err(failed(did, "a failure", "that it is there")),
+        Some(Err(ProbeError::Failed(failure))) if PASSES.contains(&failure.kind) => Ok(did.into()),
+        Some(Err(error)) => Err(failed(did, "a failure that passes", error.to_string())),
+        Some(Ok(())) => Err(failed(did, "a failure that passes", "that it is there")),
+        None => Err(skipped("it does not export `probe`")),
+    }
+}
+
+async fn unauthorized(rig: &Rig) -> Tried {
+    let did = "had the far side refuse the credentials and asked `reachable`";
+    let (connector, opening) = (rig.connector()?, rig.opening()?);
+    rig.make(Trouble::Unauthorized).await?;
+    let answer = connector.probe(&opening).await;
+    rig.heal(Trouble::Unauthorized).await?;
+    match answer {
+        Some(Err(ProbeError::Failed(failure))) if failure.kind == FailureKind::Unauthorized => Ok(did.into()),
+        Some(Err(error)) => Err(failed(did, "unauthorized", error.to_string())),
+        Some(Ok(())) => Err(failed(did, "unauthorized", "that it is there")),
         None => Err(skipped("it does not export `probe`")),
     }
 }

@@ -1,17 +1,15 @@
 //! Uploads, from the file to what became of each record. Each call is made in an instance of its own, with nothing but the handle.
 
-use std::{io::Write as _, time::Duration};
-
 use super::case;
 use crate::{
     conformance::{
-        case::{About, Case, Stop, Tried, failed, skipped, unless},
-        life::{Broken, Life},
-        rig::{Rig, Trouble},
+        case::{Case, Stop, Tried, failed, skipped, unless},
+        rig::Rig,
+        trouble::Trouble,
+        uploading::{RECORDS, file, not_delivered, reconcile, session, settle, stats, told, upload},
     },
-    connector::{BulkSession, BulkTrouble, UploadContext},
-    record::{Batch, FailureKind, Fate, Found, Handle, Run, SpanSet, UploadRequest, UploadStatus, Uploaded},
-    sandbox::Staged,
+    connector::BulkTrouble,
+    record::{FailureKind, Found, SpanSet, UploadStatus, Uploaded},
 };
 
 /// The cases.
@@ -104,115 +102,7 @@ pub(in super::super) const CASES: &[Case] = &[
         "load each line once, whole, in the order of the file",
         read_back
     ),
-    case!(
-        "W-BULK-025",
-        102 Must,
-        Bulk,
-        "an upload to a far side that is gone fails for now",
-        "answer `transient`, or `uncertain` where it may have taken effect",
-        gone
-    ),
 ];
-
-/// Records in an upload.
-const RECORDS: u32 = 40;
-
-/// How often an upload is polled before it is given up.
-const POLLS: u32 = 100;
-
-/// The longest wait between two polls that is waited for.
-const LONGEST: Duration = Duration::from_secs(5);
-
-/// A file that was made of records, to be uploaded.
-struct File {
-    batch: Batch,
-    request: UploadRequest,
-    staged: Staged,
-}
-
-/// A file of records that were never sent before.
-async fn file(rig: &Rig) -> Result<File, Stop> {
-    let did = "made a line of each of 40 records";
-    let batch = rig.records(RECORDS);
-    let handed = rig.hand_over(About::Bulk, &batch).await?;
-    if !handed.is_all_well() {
-        return Err(failed(did, "a line of each", handed.to_string()));
-    }
-    let mut text = Vec::new();
-    for line in handed.transformed.iter().flat_map(|transformed| transformed.lines().iter()) {
-        text.extend_from_slice(line.unwrap_or_default());
-        text.push(b'\n');
-    }
-    let staged = || -> std::io::Result<Staged> {
-        let mut file = tempfile::tempfile()?;
-        file.write_all(&text)?;
-        Ok(Staged::new(file, text.len() as u64))
-    };
-    let staged = staged().map_err(|error| failed("staged a file", "it to be there", error.to_string()))?;
-    let intent = format!("conform-{}", batch.id());
-    let request = UploadRequest { intent: intent.into(), action: 0, records: RECORDS, bytes: text.len() as u64, attempt: 1 };
-    Ok(File { batch, request, staged })
-}
-
-/// A session in a new instance.
-async fn session(rig: &Rig) -> Result<Box<BulkSession>, Stop> {
-    let created_at = "2026-01-01T00:00:00.000Z";
-    let context =
-        UploadContext { created_at: created_at.into(), first_attempt_at: Some(created_at.into()), part: 0, version: None };
-    match rig.open_with(About::Bulk, &rig.opening()?.for_upload(&context)).await? {
-        Life::Bulk(session) => Ok(session),
-        Life::Write(_) | Life::Process(_) => Err(skipped("it is no bulk destination")),
-    }
-}
-
-fn told(did: &str, due: &str, trouble: BulkTrouble) -> Stop {
-    failed(did, due, Broken::from(trouble).to_string())
-}
-
-async fn upload(rig: &Rig, file: &File) -> Result<Uploaded, Stop> {
-    let answer = session(rig).await?.upload(&file.request, file.staged.clone()).await;
-    answer.map_err(|trouble| told("uploaded a file of 40 records", "the account of an upload", trouble))
-}
-
-/// Asks until the far side is at its end. Gives what became of the records that were worked on, and the handle that was good last.
-async fn settle(rig: &Rig, file: &File, uploaded: &Uploaded) -> Result<(Vec<Run>, Option<Handle>, bool), Stop> {
-    let did = "polled the upload to its end, each time in a new instance";
-    let Some(mut handle) = uploaded.handle.clone().filter(|_| uploaded.working.spans() > 0) else {
-        return Ok((Vec::new(), uploaded.handle.clone(), false));
-    };
-    for _ in 0..POLLS {
-        let status = session(rig).await?.poll(&handle, &uploaded.working, RECORDS, file.staged.clone()).await;
-        match status.map_err(|trouble| told(did, "a status", trouble))? {
-            UploadStatus::Settled(runs) => return Ok((runs, Some(handle), false)),
-            UploadStatus::AskStats(another) => {
-                let handle = another.unwrap_or(handle);
-                return Ok((stats(rig, file, uploaded, &handle).await?, Some(handle), true));
-            }
-            UploadStatus::Failed(failure) => return Err(failed(did, "the records delivered", failure.to_string())),
-            UploadStatus::Working { again_in, handle: another, .. } => {
-                handle = another.unwrap_or(handle);
-                rig.clock().sleep(again_in.unwrap_or(Duration::from_millis(100)).min(LONGEST)).await;
-            }
-        }
-    }
-    Err(failed(did, "an end", format!("it was not at its end after {POLLS} polls")))
-}
-
-async fn stats(rig: &Rig, file: &File, uploaded: &Uploaded, handle: &Handle) -> Result<Vec<Run>, Stop> {
-    let answer = session(rig).await?.stats(handle, &uploaded.working, RECORDS, file.staged.clone()).await;
-    answer.map_err(|trouble| told("asked `stats` in a new instance", "the outcome of each record that was worked on", trouble))
-}
-
-/// What is wrong with outcomes of which all should be well.
-fn not_delivered(runs: &[Run]) -> Vec<String> {
-    let wrong = runs.iter().filter_map(|run| match &run.fate {
-        Fate::Delivered | Fate::Warned(_) => None,
-        Fate::Failed(failure) => Some(format!("records {}: {failure}", run.records)),
-        Fate::Untried => Some(format!("records {} were not attempted", run.records)),
-        Fate::Unknown => Some(format!("nothing was said of the records {}", run.records)),
-    });
-    wrong.collect()
-}
 
 /// Where something is worked on after an upload.
 fn worked_on(uploaded: &Uploaded) -> Result<&SpanSet, Stop> {
@@ -224,14 +114,14 @@ fn worked_on(uploaded: &Uploaded) -> Result<&SpanSet, Stop> {
 
 async fn accounted(rig: &Rig) -> Tried {
     rig.reset().await?;
-    let uploaded = upload(rig, &file(rig).await?).await?;
+    let uploaded = upload(rig, &file(rig, RECORDS).await?).await?;
     let wrong = not_delivered(&uploaded.settled);
     unless(&wrong, "uploaded a file of 40 records", "each delivered, or worked on")
 }
 
 async fn ends(rig: &Rig) -> Tried {
     rig.reset().await?;
-    let file = file(rig).await?;
+    let file = file(rig, RECORDS).await?;
     let uploaded = upload(rig, &file).await?;
     worked_on(&uploaded)?;
     let (runs, ..) = settle(rig, &file, &uploaded).await?;
@@ -241,15 +131,15 @@ async fn ends(rig: &Rig) -> Tried {
 async fn polled_again(rig: &Rig) -> Tried {
     rig.reset().await?;
     let did = "polled an upload to its end, and once more";
-    let file = file(rig).await?;
+    let file = file(rig, RECORDS).await?;
     let uploaded = upload(rig, &file).await?;
     let working = worked_on(&uploaded)?;
-    let (runs, handle, _) = settle(rig, &file, &uploaded).await?;
+    let (runs, handle, asked) = settle(rig, &file, &uploaded).await?;
     let handle = handle.unwrap_or_default();
     let again = session(rig).await?.poll(&handle, working, RECORDS, file.staged.clone()).await;
     match again.map_err(|trouble| told(did, "the same answer", trouble))? {
-        UploadStatus::Settled(again) if again == runs => Ok(did.into()),
-        UploadStatus::AskStats(_) => Ok(did.into()),
+        UploadStatus::Settled(again) if !asked && again == runs => Ok(did.into()),
+        UploadStatus::AskStats(_) if asked => Ok(did.into()),
         other => Err(failed(did, "the same answer", format!("{other:?}"))),
     }
 }
@@ -257,7 +147,7 @@ async fn polled_again(rig: &Rig) -> Tried {
 async fn stats_again(rig: &Rig) -> Tried {
     rig.reset().await?;
     let did = "asked `stats` of an upload that is at its end, and once more in another instance";
-    let file = file(rig).await?;
+    let file = file(rig, RECORDS).await?;
     let uploaded = upload(rig, &file).await?;
     worked_on(&uploaded)?;
     let (runs, handle, asked) = settle(rig, &file, &uploaded).await?;
@@ -279,24 +169,19 @@ async fn sent_again(rig: &Rig) -> Tried {
     rig.readable()?;
     rig.reset().await?;
     let did = "uploaded a file, and the same again with the same intent";
-    let mut file = file(rig).await?;
+    let mut file = file(rig, RECORDS).await?;
     for attempt in 1..=2 {
         file.request.attempt = attempt;
         let uploaded = upload(rig, &file).await?;
-        settle(rig, &file, &uploaded).await?;
+        unless(&not_delivered(&settle(rig, &file, &uploaded).await?.0), did, "each record delivered")?;
     }
     rig.holds(did, &file.batch, 0).await
-}
-
-async fn reconcile(rig: &Rig, file: &File, did: &str) -> Result<Found, Stop> {
-    let found = session(rig).await?.reconcile(&file.request, file.staged.clone()).await;
-    found.map_err(|trouble| told(did, "an answer", trouble))
 }
 
 async fn absent(rig: &Rig) -> Tried {
     rig.reset().await?;
     let did = "asked `reconcile` of an intent that was never sent";
-    match reconcile(rig, &file(rig).await?, did).await? {
+    match reconcile(rig, &file(rig, RECORDS).await?, did).await? {
         Found::Absent => Ok(did.into()),
         Found::CannotTell if !rig.connector()?.descriptor.guarantees.reconciles => Ok(did.into()),
         Found::CannotTell => Err(failed(did, "`absent`: the descriptor says that it reconciles", "`cannot-tell`")),
@@ -310,7 +195,7 @@ async fn present(rig: &Rig) -> Tried {
     }
     rig.reset().await?;
     let did = "uploaded a file, dropped the answer, and asked `reconcile` in a new instance";
-    let file = file(rig).await?;
+    let file = file(rig, RECORDS).await?;
     upload(rig, &file).await?;
     match reconcile(rig, &file, did).await? {
         Found::Present(found) => {
@@ -326,7 +211,7 @@ async fn present(rig: &Rig) -> Tried {
 async fn poll_fails(rig: &Rig) -> Tried {
     rig.reset().await?;
     let did = "uploaded a file, polled with the far side gone, and polled it to its end once that was back";
-    let file = file(rig).await?;
+    let file = file(rig, RECORDS).await?;
     let uploaded = upload(rig, &file).await?;
     let working = worked_on(&uploaded)?.clone();
     let mut polling = session(rig).await?;
@@ -350,7 +235,7 @@ async fn poll_fails(rig: &Rig) -> Tried {
 async fn unknown_handle(rig: &Rig) -> Tried {
     rig.reset().await?;
     let did = "polled with a handle that was never given";
-    let file = file(rig).await?;
+    let file = file(rig, RECORDS).await?;
     let working: SpanSet = [crate::record::Span::new(0, RECORDS)].into_iter().collect();
     let status = session(rig).await?.poll(b"\xff\x00no such handle", &working, RECORDS, file.staged.clone()).await;
     match status {
@@ -364,7 +249,7 @@ async fn unknown_handle(rig: &Rig) -> Tried {
 async fn released(rig: &Rig) -> Tried {
     rig.reset().await?;
     let did = "released an upload twice, each time in a new instance, and a handle that nobody knows";
-    let file = file(rig).await?;
+    let file = file(rig, RECORDS).await?;
     let uploaded = upload(rig, &file).await?;
     let (_, handle, _) = settle(rig, &file, &uploaded).await?;
     let handle = handle.unwrap_or_default();
@@ -379,25 +264,8 @@ async fn read_back(rig: &Rig) -> Tried {
     rig.readable()?;
     rig.reset().await?;
     let did = "uploaded a file of 40 records, waited for its end, and read them back";
-    let file = file(rig).await?;
+    let file = file(rig, RECORDS).await?;
     let uploaded = upload(rig, &file).await?;
     settle(rig, &file, &uploaded).await?;
     rig.holds(did, &file.batch, 0).await
-}
-
-async fn gone(rig: &Rig) -> Tried {
-    const PASSES: [FailureKind; 3] = [FailureKind::Transient, FailureKind::Uncertain, FailureKind::Throttled];
-    rig.reset().await?;
-    let did = "took the far side away and uploaded a file";
-    let due = "a failure that passes";
-    let file = file(rig).await?;
-    let mut uploading = session(rig).await?;
-    rig.make(Trouble::Gone).await?;
-    let answer = uploading.upload(&file.request, file.staged.clone()).await;
-    rig.heal(Trouble::Gone).await?;
-    match answer {
-        Err(BulkTrouble::Failed(failure)) if PASSES.contains(&failure.kind) => Ok(did.into()),
-        Err(trouble) => Err(told(did, due, trouble)),
-        Ok(_) => Err(failed(did, due, "an upload that took effect")),
-    }
 }

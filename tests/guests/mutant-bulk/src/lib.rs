@@ -1,7 +1,8 @@
 //! A bulk destination that keeps the contract but for the fault that its setting `fault` names: the cases of conformance have to find it.
 //!
-//! It posts the lines of an upload to an HTTP server. The far side's job is a file in `/kept`, named by the intent, with how often it was polled: it is
-//! at its end at the second poll, and `stats` tells the outcomes. What it says of itself stands in its `SLOT`, which tests write over in the component's
+//! It posts the lines of an upload to an HTTP server, which it can ask what came. The far side's job is a file in `/kept`, named by the intent, with how
+//! often it was polled and how many records it has: it is at its end at the second poll, and `stats` tells the outcomes, or with `tells…` for a fault the
+//! poll itself. What it says of itself stands in its `SLOT`, which tests write over in the component's
 //! file. Each fault stands in the code where it happens, as `self.has("name")`.
 #![cfg(target_arch = "wasm32")]
 #![allow(clippy::panic, clippy::expect_used, reason = "what is not as it should be ends in a trap, which a case finds")]
@@ -13,8 +14,13 @@ use std::{
     hash::{BuildHasher as _, Hasher as _},
     io::{Read as _, Write as _},
     net::TcpStream,
+    time::{Duration, Instant},
 };
 
+use bindings::wharf::connector::{
+    staged,
+    types::{FailureKind, Outcome, Settings, Span, Verdict},
+};
 use exports::wharf::connector::{
     bulk::{
         Batch, Column, Failure, Found, Guest, GuestSession, Handle, Receipt, Session as Opened, Transformed, UploadRequest,
@@ -22,31 +28,16 @@ use exports::wharf::connector::{
     },
     connector::{Guest as Connector, Problem},
 };
-use wharf::connector::{
-    records, staged,
-    types::{FailureKind, Outcome, Settings, Span, Verdict},
-};
 
 #[allow(missing_docs, clippy::all)]
 mod bindings {
     wit_bindgen::generate!({ path: "../../../wit", world: "bulk-destination" });
 }
-use bindings::{exports, wharf};
+use bindings::exports;
 
-/// What it says of itself, and blanks.
-#[unsafe(no_mangle)]
-static SLOT: [u8; 6000] = slot();
-
-const fn slot() -> [u8; 6000] {
-    let text = b"SLOT!trap";
-    let mut slot = [b' '; 6000];
-    let mut at = 0;
-    while at < text.len() {
-        slot[at] = text[at];
-        at += 1;
-    }
-    slot
-}
+#[path = "../../mutant-write/src/shared.rs"]
+mod shared;
+use shared::{failure, misbehave, refused, said, setting, too_many, value};
 
 /// Files that outlive an instance.
 const KEPT: &str = "/kept";
@@ -59,20 +50,9 @@ struct Session {
     uploaded: Cell<bool>,
 }
 
-fn setting(settings: &Settings, name: &str) -> String {
-    settings.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone()).unwrap_or_default()
-}
-
-fn failure(kind: FailureKind, message: impl Into<String>) -> Failure {
-    Failure { kind, message: message.into(), code: None, retry_after_ms: None }
-}
-
 impl Connector for Mutant {
     fn describe() -> String {
-        let slot = std::hint::black_box(&SLOT);
-        let text = String::from_utf8_lossy(&slot[4..]).trim_end().to_owned();
-        assert!(!text.starts_with("!trap"), "told to trap");
-        text
+        said()
     }
 
     fn check(_: Settings) -> Vec<Problem> {
@@ -91,14 +71,12 @@ impl GuestSession for Session {
     }
 
     fn transform(&self, batch: Batch) -> Result<Transformed, Failure> {
-        self.misbehave(&batch);
-        if self.has("small-batches") && batch.count > 5_000 {
-            return Err(failure(FailureKind::Fatal, "it is too much"));
-        }
+        misbehave(&self.fault, &batch);
+        too_many(&self.fault, &batch)?;
         let (mut offsets, mut data, mut verdicts) = (vec![0_u32], Vec::new(), Vec::new());
         for record in 0..batch.count {
-            let value = value(&batch, record);
-            if let Some(why) = self.refused(&batch, value) {
+            let value = value(&batch, record).unwrap_or_default();
+            if let Some(why) = refused(&self.fault, &batch, value) {
                 verdicts.push(Verdict {
                     records: Span { start: record, end: record + 1 },
                     outcome: Outcome::Failed(failure(FailureKind::Rejected, why)),
@@ -121,22 +99,23 @@ impl GuestSession for Session {
     fn upload(&self, request: UploadRequest) -> Result<Uploaded, Failure> {
         let UploadRequest { intent, records, .. } = request;
         self.uploaded.set(true);
-        if !job(&intent).is_some_and(|_| !self.has("sends-again")) {
-            let mut text = Vec::new();
-            loop {
-                let piece = staged::read(text.len() as u64, 1 << 16).expect("the staged file");
-                if piece.is_empty() {
-                    break;
-                }
-                text.extend_from_slice(&piece);
+        let broke = format!("{}-broke", path(&intent));
+        if self.has("never-recovers") && fs::exists(&broke).unwrap_or_default() {
+            return Err(failure(FailureKind::Transient, "it broke before"));
+        }
+        let text = text();
+        let known = job(&intent).is_some() || self.knows(&text)?;
+        if !known || self.has("sends-again") {
+            if self.has("notes-first") {
+                note(&intent, 0, records);
             }
-            if self.has("swaps") {
-                let mut lines: Vec<&[u8]> = text.strip_suffix(b"\n").unwrap_or(&text).split(|byte| *byte == b'\n').collect();
-                lines.reverse();
-                text = lines.join(&b'\n');
+            if let Err(failed) = self.send(&text) {
+                fs::write(broke, "").expect("notes that it broke");
+                return Err(failed);
             }
-            self.send(&text)?;
-            fs::write(path(&intent), "0").expect("notes the job");
+        }
+        if job(&intent).is_none() {
+            note(&intent, 0, records);
         }
         let mut account = account(&intent, records);
         if self.has("forgets-a-record") {
@@ -150,7 +129,7 @@ impl GuestSession for Session {
 
     fn poll(&self, handle: Handle) -> Result<UploadStatus, Failure> {
         let intent = String::from_utf8_lossy(&handle).into_owned();
-        if let Err(gone) = self.send(b"") {
+        if let Err(gone) = self.ask("POST", b"") {
             if self.has("forgets-on-failure") {
                 let _gone = fs::remove_file(path(&intent));
             }
@@ -159,13 +138,14 @@ impl GuestSession for Session {
         if self.has("remembers") && !self.uploaded.get() {
             return Err(failure(FailureKind::Rejected, "it sent nothing"));
         }
-        let Some(polled) = job(&intent) else {
+        let Some((polled, records)) = job(&intent) else {
             assert!(!self.has("trusts-handles"), "no such job");
             return Err(failure(FailureKind::Rejected, "there is no such job"));
         };
-        fs::write(path(&intent), (polled + 1).to_string()).expect("notes the job");
+        note(&intent, polled + 1, records);
         match polled {
             0 => Ok(UploadStatus::Working(Waiting { done: Some(0.5), again_in_ms: Some(10), handle: None })),
+            _ if self.fault.starts_with("tells") => Ok(UploadStatus::Settled(self.outcomes(polled, records))),
             1 => Ok(UploadStatus::AskStats(None)),
             _ if self.has("polls-once") => Err(failure(FailureKind::Rejected, "it was told already")),
             _ => Ok(UploadStatus::AskStats(None)),
@@ -179,16 +159,20 @@ impl GuestSession for Session {
             return Err(failure(FailureKind::Rejected, "it was told already"));
         }
         fs::write(told, "").expect("notes what it told");
-        let start = u32::from(!self.has("stats-of-all"));
-        Ok(Receipt { delivered: vec![Span { start, end: 40 }], verdicts: Vec::new() })
+        let (polled, records) = job(&intent).unwrap_or_default();
+        Ok(self.outcomes(polled, records))
     }
 
     fn reconcile(&self, request: UploadRequest) -> Result<Found, Failure> {
-        let there = job(&request.intent).is_some();
+        let UploadRequest { intent, records, .. } = request;
+        let there = job(&intent).is_some() || !self.has("asks-nobody") && self.knows(&text())?;
+        if there && job(&intent).is_none() {
+            note(&intent, 0, records);
+        }
         Ok(match self.fault.as_str() {
             "finds-nothing" => Found::Absent,
-            "finds-all" => Found::Present(account(&request.intent, request.records)),
-            _ if there => Found::Present(account(&request.intent, request.records)),
+            "finds-all" => Found::Present(account(&intent, records)),
+            _ if there => Found::Present(account(&intent, records)),
             _ => Found::Absent,
         })
     }
@@ -208,52 +192,73 @@ impl Session {
         self.fault == fault
     }
 
-    /// What it does wrong whatever it answers.
-    fn misbehave(&self, batch: &Batch) {
-        let values = || (0..batch.count).map(|record| value(batch, record));
-        match self.fault.as_str() {
-            "unwraps-absent" => assert!(batch.after.validity.is_none(), "no value"),
-            "short-payloads" => assert!(values().all(|value| value.len() <= 512 << 10), "too long"),
-            "trusts-text" => assert!(values().all(|value| std::str::from_utf8(value).is_ok()), "no text"),
-            "recurses" => {
-                let deep = |value: &[u8]| value.iter().filter(|byte| **byte == b'[').count() > 1_000;
-                assert!(!values().any(deep), "too deep");
-            }
-            "text-keys" => {
-                let text = records::get("key").is_none_or(|keys| std::str::from_utf8(&keys.data).is_ok());
-                assert!(text, "a key that is no text");
-            }
-            "knows-no-snapshots" => assert!(!records::operations().contains(&3), "no such operation"),
-            "plain-metadata" => assert!(records::names().iter().all(|name| name.is_ascii()), "a name"),
-            _ => {}
+    /// The outcomes of the records that were worked on.
+    fn outcomes(&self, polled: u32, records: u32) -> Receipt {
+        let start = u32::from(!self.has("stats-of-all") && !self.has("tells-of-all"));
+        let mut outcomes = Receipt { delivered: vec![Span { start, end: records }], verdicts: Vec::new() };
+        if self.has("tells-otherwise") && polled > 1 {
+            let outcome = Outcome::Failed(failure(FailureKind::Rejected, "another answer"));
+            outcomes.delivered[0].end -= 1;
+            outcomes.verdicts.push(Verdict { records: Span { start: records - 1, end: records }, outcome });
         }
+        outcomes
     }
 
-    /// Why there is no line of a value: it is no line that holds an object.
-    fn refused(&self, batch: &Batch, value: &[u8]) -> Option<String> {
-        if self.has("rejects-one") && batch.count == 1 {
-            return Some("a record alone is none".into());
-        }
-        if value.starts_with(b"{") && value.ends_with(b"}") && !value.contains(&b'\n') {
-            return None;
-        }
-        Some(match self.fault.as_str() {
-            "silent" => String::new(),
-            "wordy" => "no object. ".repeat(300),
-            _ => "the payload is no JSON object on one line".into(),
-        })
+    /// Whether the far side has a file: its first line is there.
+    fn knows(&self, text: &[u8]) -> Result<bool, Failure> {
+        let line = text.split(|byte| *byte == b'\n').next().unwrap_or_default();
+        let (_, there) = self.ask("GET", b"")?;
+        Ok(there.windows(line.len().max(1)).any(|part| part == line))
     }
 
-    /// Posts some text; nothing, to see whether anybody is there.
+    /// Posts a file.
     fn send(&self, text: &[u8]) -> Result<(), Failure> {
+        let mut lines: Vec<&[u8]> = text.strip_suffix(b"\n").unwrap_or(text).split(|byte| *byte == b'\n').collect();
+        if self.has("swaps") {
+            lines.reverse();
+        }
+        let began = Instant::now();
+        let came = self.ask("POST", &lines.join(&b'\n'));
+        if self.has("impatient") && lines.len() == 100 && began.elapsed() > Duration::from_millis(60) {
+            return Err(failure(FailureKind::Fatal, "it took too long"));
+        }
+        match came {
+            Err(lost) if self.has("cut-is-delivered") && lost.kind == FailureKind::Uncertain => Ok(()),
+            came => came.map(drop),
+        }
+    }
+
+    /// Asks the far side. Gives the status, and what came behind the head.
+    fn ask(&self, method: &str, text: &[u8]) -> Result<(u16, Vec<u8>), Failure> {
         let kind = if self.has("gone-is-fatal") { FailureKind::Fatal } else { FailureKind::Uncertain };
-        let gone = |error: std::io::Error| failure(kind, format!("posting to {}: {error}", self.address));
+        let gone = |error: std::io::Error| failure(kind, format!("{method} to {}: {error}", self.address));
         let mut stream = TcpStream::connect(&self.address).map_err(gone)?;
-        let head = format!("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", text.len());
+        let head = format!("{method} / HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", text.len());
         stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(text)).map_err(gone)?;
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer).map_err(gone)?;
-        if answer.starts_with(b"HTTP/1.1 200") { Ok(()) } else { Err(failure(kind, "no answer")) }
+        let end = answer.windows(4).position(|part| part == b"\r\n\r\n").ok_or_else(|| failure(kind, "no answer"))?;
+        let body = answer.split_off(end + 4);
+        match String::from_utf8_lossy(&answer).split(' ').nth(1).and_then(|status| status.parse().ok()) {
+            Some(401) if self.has("unauthorized-is-rejected") => Err(failure(FailureKind::Rejected, "status 401")),
+            Some(401) => Err(failure(FailureKind::Unauthorized, "the server says 401")),
+            Some(429) if self.has("throttled-is-transient") => Err(failure(FailureKind::Transient, "status 429")),
+            Some(429) => Err(Failure { retry_after_ms: Some(1_000), ..failure(FailureKind::Throttled, "the server says 429") }),
+            Some(status) => Ok((status, body)),
+            None => Err(failure(kind, "no answer")),
+        }
+    }
+}
+
+/// The staged file.
+fn text() -> Vec<u8> {
+    let mut text = Vec::new();
+    loop {
+        let piece = staged::read(text.len() as u64, 1 << 16).expect("the staged file");
+        if piece.is_empty() {
+            return text;
+        }
+        text.extend_from_slice(&piece);
     }
 }
 
@@ -262,9 +267,15 @@ fn path(intent: &str) -> String {
     format!("{KEPT}/job-{plain}")
 }
 
-/// How often a job was polled, where there is one.
-fn job(intent: &str) -> Option<u32> {
-    fs::read_to_string(path(intent)).ok()?.parse().ok()
+/// How often a job was polled and how many records it has, where there is one.
+fn job(intent: &str) -> Option<(u32, u32)> {
+    let noted = fs::read_to_string(path(intent)).ok()?;
+    let (polled, records) = noted.split_once(' ')?;
+    Some((polled.parse().ok()?, records.parse().ok()?))
+}
+
+fn note(intent: &str, polled: u32, records: u32) {
+    fs::write(path(intent), format!("{polled} {records}")).expect("notes the job");
 }
 
 /// The first record is settled at once, the others are worked on.
@@ -274,12 +285,6 @@ fn account(intent: &str, records: u32) -> Uploaded {
         working: vec![Span { start: 1, end: records }],
         handle: Some(intent.as_bytes().to_vec()),
     }
-}
-
-/// A value; of one that is absent, nothing.
-fn value(batch: &Batch, record: u32) -> &[u8] {
-    let at = record as usize;
-    &batch.after.data[batch.after.offsets[at] as usize..batch.after.offsets[at + 1] as usize]
 }
 
 bindings::export!(Mutant with_types_in bindings);

@@ -16,14 +16,14 @@ use std::{
     time::{Duration, Instant},
 };
 
+use bindings::wharf::connector::{
+    context, log, records, tokens,
+    types::{FailureKind, Outcome, Settings, Span, Verdict},
+};
 use exports::wharf::connector::{
     connector::{Guest as Connector, Problem},
     destination::{Batch, Failure, Guest, GuestSession, Receipt, Session as Handle},
     probe::Guest as Probe,
-};
-use wharf::connector::{
-    context, log, records,
-    types::{FailureKind, Outcome, Settings, Span, Verdict},
 };
 
 #[allow(missing_docs, clippy::all)]
@@ -35,22 +35,10 @@ mod bindings {
         generate_all,
     });
 }
-use bindings::{exports, wharf};
+use bindings::exports;
 
-/// What it says of itself, and blanks. `!trap` in front makes it trap, `!count` makes it say something else each time.
-#[unsafe(no_mangle)]
-static SLOT: [u8; 6000] = slot();
-
-const fn slot() -> [u8; 6000] {
-    let text = b"SLOT!trap";
-    let mut slot = [b' '; 6000];
-    let mut at = 0;
-    while at < text.len() {
-        slot[at] = text[at];
-        at += 1;
-    }
-    slot
-}
+mod shared;
+use shared::{failure, misbehave, refused, said, setting, too_many, value};
 
 /// Files that outlive an instance.
 const KEPT: &str = "/kept";
@@ -70,20 +58,11 @@ struct Session {
     kept: RefCell<Vec<Vec<u8>>>,
 }
 
-fn setting(settings: &Settings, name: &str) -> String {
-    settings.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone()).unwrap_or_default()
-}
-
-fn failure(kind: FailureKind, message: impl Into<String>) -> Failure {
-    Failure { kind, message: message.into(), code: None, retry_after_ms: None }
-}
-
 impl Connector for Mutant {
     fn describe() -> String {
         static ASKED: AtomicU32 = AtomicU32::new(0);
-        let slot = std::hint::black_box(&SLOT);
-        let text = String::from_utf8_lossy(&slot[4..]).trim_end().to_owned();
-        assert!(!text.starts_with("!trap"), "told to trap");
+        // `!count` makes it say something else each time.
+        let text = said();
         match text.strip_prefix("!count") {
             Some(text) => format!("{text}{}", " ".repeat(ASKED.fetch_add(1, Relaxed) as usize)),
             None => text,
@@ -110,7 +89,12 @@ impl Probe for Mutant {
         match setting(&settings, "fault").as_str() {
             "never-reachable" => Err(failure(FailureKind::Transient, "it is not there")),
             "always-reachable" => Ok(()),
-            _ => greet(&setting(&settings, "address")),
+            fault => match greet(&setting(&settings, "address")) {
+                Ok(401) if fault != "asks-without-credentials" => Err(failure(FailureKind::Unauthorized, "the server says 401")),
+                Ok(_) => Ok(()),
+                Err(gone) if fault == "gone-is-rejected-when-probed" => Err(failure(FailureKind::Rejected, gone.message)),
+                Err(gone) => Err(gone),
+            },
         }
     }
 }
@@ -158,19 +142,18 @@ impl GuestSession for Session {
     }
 
     fn write(&self, batch: Batch) -> Result<Receipt, Failure> {
-        self.misbehave(&batch);
+        misbehave(&self.fault, &batch);
+        self.use_up(&batch);
         self.records.set(self.records.get() + batch.count);
         if self.has("never-recovers") && self.broke.get() {
             return Err(failure(FailureKind::Transient, "it broke before"));
         }
-        if self.has("small-batches") && batch.count > 5_000 {
-            return Err(failure(FailureKind::Fatal, "it is too much"));
-        }
+        too_many(&self.fault, &batch)?;
         let known = self.known(&batch);
         let keys = keys(&batch);
         let (mut lines, mut verdicts, mut sent, mut delivered) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for record in 0..batch.count {
-            let value = self.value(&batch, record);
+            let value = value(&batch, record);
             match self.refused(&batch, value) {
                 Some(why) => verdicts.push(Verdict {
                     records: Span { start: record, end: record + 1 },
@@ -232,23 +215,9 @@ impl Session {
         self.fault == fault
     }
 
-    /// What it does wrong whatever it answers.
-    fn misbehave(&self, batch: &Batch) {
-        let values = || batch.after.offsets.windows(2).map(|at| &batch.after.data[at[0] as usize..at[1] as usize]);
+    /// More than is allowed, of what a case has it hand over.
+    fn use_up(&self, batch: &Batch) {
         match (self.fault.as_str(), batch.count) {
-            ("unwraps-absent", _) => assert!(batch.after.validity.is_none(), "no value"),
-            ("short-payloads", _) => assert!(values().all(|value| value.len() <= 512 << 10), "too long"),
-            ("trusts-text", _) => assert!(values().all(|value| std::str::from_utf8(value).is_ok()), "no text"),
-            ("recurses", _) => {
-                let deep = |value: &[u8]| value.iter().filter(|byte| **byte == b'[').count() > 1_000;
-                assert!(!values().any(deep), "too deep");
-            }
-            ("text-keys", _) => {
-                let text = records::get("key").is_none_or(|keys| std::str::from_utf8(&keys.data).is_ok());
-                assert!(text, "a key that is no text");
-            }
-            ("knows-no-snapshots", _) => assert!(!records::operations().contains(&3), "no such operation"),
-            ("plain-metadata", _) => assert!(records::names().iter().all(|name| name.is_ascii()), "a name"),
             ("hoards", 1_000) => drop(std::hint::black_box(vec![1_u8; 80 << 20])),
             ("burns", 1_000) => {
                 for at in 0..80_000_000_u64 {
@@ -263,28 +232,27 @@ impl Session {
         }
     }
 
-    fn value<'a>(&self, batch: &'a Batch, record: u32) -> Option<&'a [u8]> {
-        let at = record as usize;
-        let there = batch.after.validity.as_ref().is_none_or(|bits| bits[at / 8] & (1 << (at % 8)) != 0);
-        there.then(|| &batch.after.data[batch.after.offsets[at] as usize..batch.after.offsets[at + 1] as usize])
+    /// Why a value cannot be sent.
+    fn refused(&self, batch: &Batch, value: Option<&[u8]>) -> Option<String> {
+        let why = refused(&self.fault, batch, value.unwrap_or_default())?;
+        match self.fault.as_str() {
+            "changes-its-mind" if batch.attempt > 1 && batch.count == 6 => None,
+            "tells-secrets" => Some(format!("no object, says {}", self.token)),
+            _ => Some(why),
+        }
     }
 
-    /// Why a value cannot be sent: it is no line that holds an object.
-    fn refused(&self, batch: &Batch, value: Option<&[u8]>) -> Option<String> {
-        let value = value.unwrap_or_default();
-        if self.has("rejects-one") && batch.count == 1 {
-            return Some("a record alone is none".into());
+    /// The access token that it shows.
+    fn shown(&self) -> Result<String, Failure> {
+        let kept = format!("{KEPT}/token");
+        if self.has("keeps-its-token")
+            && let Ok(token) = fs::read_to_string(&kept)
+        {
+            return Ok(token);
         }
-        let is_object = value.starts_with(b"{") && value.ends_with(b"}") && !value.contains(&b'\n');
-        if is_object || self.has("changes-its-mind") && batch.attempt > 1 && batch.count == 6 {
-            return None;
-        }
-        Some(match self.fault.as_str() {
-            "silent" => String::new(),
-            "wordy" => "no object. ".repeat(300),
-            "tells-secrets" => format!("no object, says {}", self.token),
-            _ => "the payload is no JSON object on one line".into(),
-        })
+        let token = tokens::get("crm").map_err(|refusal| failure(FailureKind::Fatal, format!("no token: {refusal:?}")))?;
+        fs::write(kept, &token).expect("keeps the token");
+        Ok(token)
     }
 
     /// Records that were delivered before.
@@ -324,8 +292,10 @@ impl Session {
         let mut body = lines.join(&b'\n');
         body.push(b'\n');
         let began = Instant::now();
-        let head =
-            format!("POST / HTTP/1.1\r\nHost: {}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", self.address, body.len());
+        let (address, length, token) = (&self.address, body.len(), self.shown()?);
+        let head = format!(
+            "POST / HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {token}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n"
+        );
         let mut answer = Vec::new();
         let sent = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(&body));
         // What came until then is all that counts.
@@ -348,14 +318,15 @@ impl Session {
     }
 }
 
-/// Whether somebody takes a connection and keeps it for a moment.
-fn greet(address: &str) -> Result<(), Failure> {
+/// The status that somebody answers who takes a connection.
+fn greet(address: &str) -> Result<u16, Failure> {
     let gone = |error: std::io::Error| failure(FailureKind::Transient, format!("connecting to {address}: {error}"));
     let mut stream = TcpStream::connect(address).map_err(gone)?;
     stream.write_all(b"OPTIONS / HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").map_err(gone)?;
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).map_err(gone)?;
-    if answer.is_empty() { Err(failure(FailureKind::Transient, format!("{address} says nothing"))) } else { Ok(()) }
+    let status = String::from_utf8_lossy(&answer).split(' ').nth(1).and_then(|status| status.parse().ok());
+    status.ok_or_else(|| failure(FailureKind::Transient, format!("{address} says nothing")))
 }
 
 /// The keys of a batch's records.
