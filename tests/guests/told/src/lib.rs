@@ -2,7 +2,7 @@
 
 use std::{fs::File, io::Write as _};
 
-use wharf_sdk::{Batch, Context, Descriptor, Destination, Failure, Parameters, Receipt, Secret, export_destination};
+use wharf_sdk::{Batch, Context, Descriptor, Destination, Failure, Order, Parameters, Receipt, Secret, export_destination};
 
 /// What an operator sets.
 #[derive(Debug, Parameters)]
@@ -29,7 +29,11 @@ impl Destination for Told {
     type Config = Config;
 
     fn describe() -> Descriptor {
-        Descriptor::new("Writes down what it is told.").author("tests").request("directory", "/out", "the journal is there")
+        Descriptor::new("Writes down what it is told.").author("tests").order(Order::Batch).request(
+            "directory",
+            "/out",
+            "the journal is there",
+        )
     }
 
     fn open(_: Config, _: Context) -> Result<Self, Failure> {
