@@ -14,7 +14,7 @@ use std::{
 use serde_json::Value;
 use wharf_tests::{
     Scratch, checkout, component,
-    imports::{Fault, Imports},
+    imports::{Fault, Imports, rejects},
     long,
 };
 
@@ -60,14 +60,14 @@ fn held(at: &str, scratch: &Scratch, imports: &Imports, summary: &Value, most: u
     let mut wrong = BTreeMap::new();
     for line in &lines {
         let times = applied.get(line).copied().unwrap_or_default();
-        let right = if Imports::rejects(line) { times == 0 } else { (1..=most).contains(&times) };
+        let right = if rejects(line) { times == 0 } else { (1..=most).contains(&times) };
         if !right {
             wrong.insert(line.chars().take(60).collect::<String>(), times);
         }
     }
     let first = wrong.first_key_value();
     assert!(wrong.is_empty(), "{at}: {} lines were applied otherwise than they should: {first:?}", wrong.len());
-    let rejected = lines.iter().filter(|line| Imports::rejects(line)).count() as u64;
+    let rejected = lines.iter().filter(|line| rejects(line)).count() as u64;
     assert!(rejected > 0, "the service takes everything");
     let letters = scratch.run(&["dead-letters", "list", "--limit", "10000", "--output", "json"]).unwrap().json().unwrap();
     assert_eq!(letters["dead_letters"].as_array().map(|letters| letters.len() as u64), Some(rejected), "{at}");

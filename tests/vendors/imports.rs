@@ -8,7 +8,8 @@
 //! | `GET /imports/ID/lines` | of lines that are not simply applied: `{"line", "kind"}`, `rejected`, `again` or `warned`, the first line 1 |
 //! | `DELETE /imports/ID` | 204 |
 //!
-//! It counts how often each line was applied, which it is when its import is done.
+//! It counts how often each line was applied, which it is when its import is done. [`Imports`] listens on this machine; a [`Service`] is the same within the process of
+//! whoever asks it, and by whose clock.
 
 use std::{
     collections::BTreeMap,
@@ -68,19 +69,24 @@ impl Fault {
     ];
 }
 
-/// How long an import is queued, and then processed.
+/// How long an import of the listening one is queued, and then processed.
 const QUEUED: Duration = Duration::from_millis(20);
 const PROCESSED: Duration = Duration::from_millis(60);
 
-/// A running service; clones are of the same one.
+/// A service that listens; clones are of the same one.
 #[derive(Clone, Debug)]
 pub struct Imports {
     far: Far,
-    state: Arc<Mutex<State>>,
+    service: Arc<Mutex<Service>>,
 }
 
+/// The service itself.
 #[derive(Debug)]
-struct State {
+pub struct Service {
+    queued: Duration,
+    processed: Duration,
+    /// What time it is.
+    now: Duration,
     faults: Vec<Fault>,
     /// How many more faults there are; they come with every second request that they are about.
     left: u32,
@@ -95,7 +101,7 @@ struct State {
 struct Import {
     key: String,
     lines: Vec<String>,
-    began: Instant,
+    began: Duration,
     fault: Option<Fault>,
     done: bool,
     deleted: bool,
@@ -107,11 +113,10 @@ impl Imports {
     /// # Errors
     /// Where it cannot listen.
     pub fn start(faults: &[Fault], times: u32) -> Result<Self> {
-        let (imports, applied, expired) = Default::default();
-        let state = Arc::new(Mutex::new(State { faults: faults.to_vec(), left: times, turn: 0, imports, applied, expired }));
-        let served = state.clone();
-        let far = Far::start(move |seen| locked(&served).answer(seen))?;
-        Ok(Self { far, state })
+        let service = Arc::new(Mutex::new(Service::new(faults, times, QUEUED, PROCESSED)));
+        let (served, began) = (service.clone(), Instant::now());
+        let far = Far::start(move |seen| locked(&served).answer(began.elapsed(), seen))?;
+        Ok(Self { far, service })
     }
 
     /// Where it listens.
@@ -121,31 +126,52 @@ impl Imports {
 
     /// How often each line was applied.
     pub fn applied(&self) -> BTreeMap<String, u32> {
-        locked(&self.state).applied.clone()
+        locked(&self.service).applied.clone()
     }
 
     /// How many imports there were, and how many of them were deleted.
     pub fn imports(&self) -> (usize, usize) {
-        let state = locked(&self.state);
-        (state.imports.len(), state.imports.iter().filter(|import| import.deleted).count())
+        locked(&self.service).imports()
     }
 
     /// How many more faults there are.
     pub fn faults_left(&self) -> u32 {
-        locked(&self.state).left
-    }
-
-    /// A line that it never takes.
-    pub fn rejects(line: &str) -> bool {
-        line.len().is_multiple_of(97)
+        locked(&self.service).left
     }
 }
 
-fn locked(state: &Mutex<State>) -> MutexGuard<'_, State> {
-    state.lock().unwrap_or_else(PoisonError::into_inner)
+fn locked(service: &Mutex<Service>) -> MutexGuard<'_, Service> {
+    service.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl State {
+/// A line that it never takes.
+pub fn rejects(line: &str) -> bool {
+    line.len().is_multiple_of(97)
+}
+
+impl Service {
+    /// One in which so many times something of these goes wrong, and in which an import is queued and then processed for so long.
+    pub fn new(faults: &[Fault], times: u32, queued: Duration, processed: Duration) -> Self {
+        let (imports, applied, expired) = Default::default();
+        let (faults, left) = (faults.to_vec(), times);
+        Self { queued, processed, now: Duration::ZERO, faults, left, turn: 0, imports, applied, expired }
+    }
+
+    /// How often each line was applied.
+    pub fn applied(&self) -> &BTreeMap<String, u32> {
+        &self.applied
+    }
+
+    /// How many imports there were, and how many of them were deleted.
+    pub fn imports(&self) -> (usize, usize) {
+        (self.imports.len(), self.imports.iter().filter(|import| import.deleted).count())
+    }
+
+    /// How many more faults there are.
+    pub fn faults_left(&self) -> u32 {
+        self.left
+    }
+
     /// The fault for a request that these are about, if it is its turn.
     fn fault(&mut self, of: &[Fault]) -> Option<Fault> {
         let own: Vec<Fault> = self.faults.iter().copied().filter(|fault| of.contains(fault)).collect();
@@ -160,9 +186,13 @@ impl State {
         Some(own[(self.turn / 2) as usize % own.len()])
     }
 
-    fn answer(&mut self, seen: &Seen) -> Reply {
-        for import in &mut self.imports {
-            import.go_on(&mut self.applied);
+    /// Answers a request at a moment of its time, which never goes back.
+    pub fn answer(&mut self, now: Duration, seen: &Seen) -> Reply {
+        self.now = now;
+        for at in 0..self.imports.len() {
+            if !self.imports[at].done && self.state(&self.imports[at]) == "done" {
+                self.imports[at].apply(&mut self.applied);
+            }
         }
         let refused = self.fault(&[Fault::Throttled, Fault::ThrottledFor, Fault::Broken]);
         match refused {
@@ -217,7 +247,7 @@ impl State {
             return Reply { cut: true, ..reply(500, "") };
         }
         let lines = String::from_utf8_lossy(&seen.body).lines().map(str::to_owned).collect();
-        self.imports.push(Import { key, lines, began: Instant::now(), fault, done: false, deleted: false });
+        self.imports.push(Import { key, lines, began: self.now, fault, done: false, deleted: false });
         let told = Reply { status: 202, ..self.stands(self.imports.len() - 1) };
         match fault {
             Some(Fault::CutAfter) => Reply { cut: true, ..told },
@@ -228,39 +258,35 @@ impl State {
 
     fn stands(&self, id: usize) -> Reply {
         match self.imports.get(id) {
-            Some(import) if !import.deleted => reply(200, format!(r#"{{"id":{id},"state":"{}"}}"#, import.state())),
+            Some(import) if !import.deleted => reply(200, format!(r#"{{"id":{id},"state":"{}"}}"#, self.state(import))),
             _ => reply(404, ""),
         }
     }
-}
-
-impl Import {
-    fn state(&self) -> &'static str {
-        match (self.began.elapsed(), self.fault) {
-            (age, _) if age < QUEUED => "queued",
+    fn state(&self, import: &Import) -> &'static str {
+        match (self.now.saturating_sub(import.began), import.fault) {
+            (age, _) if age < self.queued => "queued",
             (_, Some(Fault::Hangs)) => "processing",
-            (age, _) if age < QUEUED + PROCESSED => "processing",
+            (age, _) if age < self.queued + self.processed => "processing",
             (_, Some(Fault::Fails)) => "failed",
             (_, Some(Fault::Cancelled)) => "cancelled",
             _ => "done",
         }
     }
+}
 
+impl Import {
     /// What becomes of a line.
     fn kind(&self, at: usize) -> Option<&'static str> {
         match self.fault {
-            _ if Imports::rejects(&self.lines[at]) => Some("rejected"),
+            _ if rejects(&self.lines[at]) => Some("rejected"),
             Some(Fault::Partly) if at % 5 == 1 => Some("again"),
             Some(Fault::Partly) if at % 5 == 2 => Some("warned"),
             _ => None,
         }
     }
 
-    /// Once it is done its lines are applied.
-    fn go_on(&mut self, applied: &mut BTreeMap<String, u32>) {
-        if self.done || self.state() != "done" {
-            return;
-        }
+    /// It is done, and its lines are applied.
+    fn apply(&mut self, applied: &mut BTreeMap<String, u32>) {
         self.done = true;
         for (at, line) in self.lines.iter().enumerate() {
             if !matches!(self.kind(at), Some("rejected" | "again")) {
