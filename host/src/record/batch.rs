@@ -404,10 +404,16 @@ pub(super) struct Made {
 impl Made {
     /// As a whole cut.
     pub(super) fn cut(self, pipeline: &str, partition: Arc<str>) -> Batch {
+        let id = cut_id(pipeline, &partition, &self.sequences, &self.ordinals);
+        self.part(id, partition, 0)
+    }
+
+    /// As a part of a cut, with its id and from a place in it on.
+    pub(super) fn part(self, id: Arc<str>, partition: Arc<str>, start: u32) -> Batch {
         Batch {
-            id: cut_id(pipeline, &partition, &self.sequences, &self.ordinals),
+            id,
             partition,
-            start: 0,
+            start,
             sequences: self.sequences.into(),
             ordinals: (!self.ordinals.is_empty()).then(|| self.ordinals.into()),
             operations: (!self.operations.is_empty()).then(|| self.operations.into()),
@@ -416,41 +422,6 @@ impl Made {
             key: self.key,
             metadata: self.metadata,
             content_types: self.content_types,
-        }
-    }
-}
-
-/// A batch that was kept, with the id and the place of its cut.
-pub(super) struct Restored {
-    pub(super) id: Arc<str>,
-    pub(super) partition: Arc<str>,
-    pub(super) start: u32,
-    pub(super) sequences: Vec<u64>,
-    pub(super) ordinals: Vec<u32>,
-    pub(super) operations: Vec<u8>,
-    pub(super) after: Column,
-    pub(super) before: Option<Column>,
-    pub(super) key: Option<Column>,
-    pub(super) metadata: Arc<[(Arc<str>, Column)]>,
-    pub(super) content_types: ContentTypes,
-}
-
-impl From<Restored> for Batch {
-    fn from(restored: Restored) -> Self {
-        let Restored { id, partition, start, sequences, ordinals, operations, after, before, key, metadata, content_types } =
-            restored;
-        Self {
-            id,
-            partition,
-            start,
-            sequences: sequences.into(),
-            ordinals: (!ordinals.is_empty()).then(|| ordinals.into()),
-            operations: (!operations.is_empty()).then(|| operations.into()),
-            after,
-            before,
-            key,
-            metadata,
-            content_types,
         }
     }
 }

@@ -9,7 +9,7 @@ use thiserror::Error;
 
 use super::{
     Batch, Column, ColumnFault, ColumnParts, ContentTypes,
-    batch::{MOST_METADATA, Restored},
+    batch::{MOST_METADATA, Made},
 };
 
 /// The number of the layout below.
@@ -104,9 +104,8 @@ impl Batch {
             return Err(Damaged::Long);
         }
         let metadata = metadata.into();
-        let restored =
-            Restored { id, partition, start, sequences, ordinals, operations, after, before, key, metadata, content_types };
-        Ok(restored.into())
+        let made = Made { sequences, ordinals, operations, after, before, key, metadata, content_types };
+        Ok(made.part(id, partition, start))
     }
 }
 
