@@ -14,6 +14,7 @@
 //! intent is on disk before the upload, and after anything that is no answer the far side is asked before anything is sent again. A poll that fails
 //! says nothing about the upload. What nobody can decide is held for a person, unless the pipeline says otherwise.
 
+mod driver;
 mod engine;
 mod far;
 mod flight;
@@ -34,6 +35,7 @@ use thiserror::Error;
 
 use crate::store::{DeadLetter, StoreError, spool::SpoolError};
 
+pub use driver::{Driver, Rest};
 pub use engine::{Engine, Order, Parts, Resolve, Stand};
 pub use far::{BulkFar, CallTrouble, Component, FileBounds, Told};
 pub use intake::Intake;

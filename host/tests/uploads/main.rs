@@ -4,6 +4,7 @@
 
 mod cage;
 mod calls;
+mod days;
 mod engine;
 mod follow_ups;
 mod hostile;
