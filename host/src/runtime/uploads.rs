@@ -5,11 +5,7 @@
 use std::{
     collections::HashMap,
     path::{Path, PathBuf},
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering::SeqCst},
-    },
-    time::Duration,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use async_trait::async_trait;
@@ -20,7 +16,9 @@ use tokio::{
 
 use super::{StartError, components::Components, life::Means};
 use crate::{
-    bulk::{BulkError, BulkPolicy, Component, Engine, Intake, Letters, Order, Parts, Resolve, Shaped, Staging, Stand, Tallied},
+    bulk::{
+        BulkError, BulkPolicy, Component, Driver, Engine, Intake, Letters, Order, Parts, Resolve, Rest, Shaped, Staging, Tallied,
+    },
     clock::Clock,
     config::{Schedule, Zone},
     operate::{
@@ -32,21 +30,12 @@ use crate::{
     sandbox::output::printable,
     store::{
         DataDir, DeadLetter, Kept, Settled, SqliteStore, Store, StoreError,
-        spool::{Millis, Spool, SpoolError, SqliteSpool, UploadState},
+        spool::{Spool, SpoolError, SqliteSpool, UploadState},
     },
 };
 
 /// The spool itself, in the folder of its destination.
 const SPOOL: &str = "spool.db";
-
-/// The shortest time between two moments at which files are made.
-const LEAST: Duration = Duration::from_secs(1);
-
-/// How often it is looked for what is too old to be kept.
-const PRUNED: Duration = Duration::from_secs(600);
-
-/// How long nothing is looked at, at the most: the time of day may jump.
-const NAP: Duration = Duration::from_secs(60);
 
 /// The destinations of a pipeline that take files, by id.
 #[derive(Clone, Default)]
@@ -66,21 +55,7 @@ pub(super) struct Uploading {
     components: Components,
     /// How one tells the engine that runs.
     orders: Mutex<Option<mpsc::Sender<Order>>>,
-    /// How often it was asked whether anything is left, and what was found when it had been asked so often.
-    asked: AtomicU64,
-    rest: watch::Sender<(u64, Rest)>,
-}
-
-/// Whether there is anything left that goes on by itself.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-enum Rest {
-    /// There is.
-    #[default]
-    Moving,
-    /// There is not: all is settled, or waits for a person.
-    Done,
-    /// There is, and it does not go on.
-    Stuck(Arc<str>),
+    driver: Driver,
 }
 
 /// Writes dead letters of one pipeline.
@@ -169,9 +144,9 @@ impl Spools {
         let settled = async {
             for uploading in self.0.values() {
                 // What was found before the last records came says nothing.
-                let asked = uploading.ask();
+                let asked = uploading.driver.ask();
                 let found = |(known, rest): &(u64, Rest)| uploading.until.settled && *known >= asked && *rest != Rest::Moving;
-                let mut rest = uploading.rest.subscribe();
+                let mut rest = uploading.driver.rest();
                 // The sender is its own.
                 let rest = match rest.wait_for(found).await {
                     Ok(rest) => rest.1.clone(),
@@ -237,6 +212,11 @@ impl Uploading {
             opening: destination.opening.clone(),
             clock: means.clock.clone(),
         };
+        let timetable = match means.until.now {
+            true => Timetable { schedule: Schedule::Realtime, zone: Zone::default() },
+            false => uploads.timetable.clone(),
+        };
+        let driver = Driver::new(spool.clone(), uploads.clone(), timetable, means.clock.clone(), gate.clone());
         Ok(Self {
             pipeline: pipeline.clone(),
             destination,
@@ -249,8 +229,7 @@ impl Uploading {
             clock: means.clock.clone(),
             components,
             orders: Mutex::default(),
-            asked: AtomicU64::default(),
-            rest: watch::Sender::default(),
+            driver,
         })
     }
 
@@ -295,7 +274,7 @@ impl Uploading {
             let wait = Policy::OUTAGE.wait(failures, &self.clock);
             let (pipeline, destination, hint) = (&self.pipeline, &self.destination.id, error.hint());
             tracing::error!(%pipeline, %destination, hint, "uploads go on in {wait:?}: {error}");
-            self.rest.send_replace((self.asked.load(SeqCst), Rest::Stuck(error.to_string().into())));
+            self.driver.stuck(error.to_string().into());
             tokio::select! {
                 biased;
                 () = told(stop.clone(), ended.clone()) => return,
@@ -320,7 +299,7 @@ impl Uploading {
         let driven = tokio::select! {
             biased;
             () = told(stop.clone(), ended.clone()) => Ok(()),
-            driven = self.drive(orders, stand) => driven,
+            driven = self.driver.drive(orders, stand) => driven.map_err(BulkError::from),
         };
         // Nobody tells it anything any more: it finishes the calls that are under way.
         *self.orders() = None;
@@ -369,91 +348,6 @@ impl Uploading {
             gate: self.gate.clone(),
         })
     }
-
-    /// Has files made when the schedule says so, until the engine ends.
-    async fn drive(&self, orders: mpsc::Sender<Order>, mut stand: watch::Receiver<Stand>) -> Result<(), BulkError> {
-        let (mut fired, mut pruned) = (None, None);
-        let mut gate = self.gate.watch();
-        loop {
-            let elapsed = self.clock.elapsed();
-            if pruned.is_none_or(|pruned| elapsed >= pruned) {
-                let history: Duration = self.uploads.keys.uploads.spool.history.into();
-                self.spool.prune(self.clock.millis().saturating_sub(millis(history))).await?;
-                pruned = Some(elapsed + PRUNED);
-            }
-            gate.borrow_and_update();
-            let asked = self.asked.load(SeqCst);
-            // Before it is looked what there is: what an upload leaves is in the spool before it is told of.
-            let now = stand.borrow_and_update().clone();
-            let due = self.due(fired).await?;
-            self.rests(&now, due.is_none(), asked).await?;
-            let wait = due.map(|at| at.saturating_sub(self.clock.millis()));
-            if wait == Some(0) && !now.firing {
-                if orders.send(Order::Fire).await.is_err() {
-                    return Ok(());
-                }
-                fired = Some(self.clock.millis());
-                continue;
-            }
-            let nap = wait.filter(|_| !now.firing).map_or(NAP, |wait| Duration::from_millis(wait).min(NAP));
-            tokio::select! {
-                () = self.clock.sleep(nap) => {}
-                () = self.spool.changed() => {}
-                // The gate's sender is its own.
-                _changed = gate.changed() => {}
-                changed = stand.changed() => if changed.is_err() {
-                    return Ok(());
-                },
-            }
-        }
-    }
-
-    /// When files are to be made next, where there is anything to make them of.
-    async fn due(&self, fired: Option<Millis>) -> Result<Option<Millis>, SpoolError> {
-        let backlog = self.spool.backlog(self.uploads.action).await?;
-        let timetable = match self.until.now {
-            true => &Timetable { schedule: Schedule::Realtime, zone: Zone::default() },
-            false => &self.uploads.timetable,
-        };
-        let keys = &self.uploads.keys;
-        // What could go into no file when some were made last waits for the moment after that.
-        let scheduled = |at: Millis| timetable.after(at.max(fired.unwrap_or_default())).unwrap_or(Millis::MAX);
-        let waiting = backlog.oldest.map(|oldest| {
-            let enough = keys.max_records.is_some_and(|most| backlog.records >= u64::from(most))
-                || keys.max_bytes.is_some_and(|most| backlog.bytes >= most.bytes());
-            let late = keys.max_delay.map(|most| oldest.saturating_add(most.millis()));
-            let soonest = if enough { 0 } else { scheduled(oldest) };
-            soonest.min(late.unwrap_or(Millis::MAX))
-        });
-        let due = waiting.into_iter().chain(backlog.failed.map(scheduled)).min();
-        Ok(due.map(|at| at.max(fired.map_or(0, |fired| fired.saturating_add(millis(LEAST))))))
-    }
-
-    /// Tells whether anything goes on by itself.
-    async fn rests(&self, stand: &Stand, nothing_due: bool, asked: u64) -> Result<(), SpoolError> {
-        let held = stand.held as u64;
-        let idle = nothing_due && !stand.firing && stand.in_flight == 0 && self.spool.status().await?.uploads == held;
-        let pause = self.gate.state().pause.filter(|pause| !pause.by_hand);
-        let rest = match (idle, pause) {
-            (true, _) => Rest::Done,
-            (false, Some(pause)) => Rest::Stuck(pause.why),
-            (false, None) => Rest::Moving,
-        };
-        let found = (asked, rest);
-        self.rest.send_if_modified(|was| {
-            let changed = *was != found;
-            *was = found;
-            changed
-        });
-        Ok(())
-    }
-
-    /// Has it found out anew whether anything is left. Gives how often that was asked for.
-    fn ask(&self) -> u64 {
-        let asked = self.asked.fetch_add(1, SeqCst) + 1;
-        self.spool.look();
-        asked
-    }
 }
 
 /// Tells, in words, what waits in spools for a version of its far side that the component does not speak any more. A host may be at work on them.
@@ -489,10 +383,6 @@ pub(super) async fn unspoken(pipelines: &[PlannedPipeline], data_dir: &Path) -> 
         }
     }
     Ok(remarks)
-}
-
-fn millis(duration: Duration) -> Millis {
-    Millis::try_from(duration.as_millis()).unwrap_or(Millis::MAX)
 }
 
 /// Waits until it is time to end.

@@ -17,7 +17,7 @@ use tokio::{
 use wharf::{
     bulk::{
         BulkFar, BulkPolicy, CallTrouble, Driver, Engine, FileBounds, Letters, OnLost, OnUndecidable, Parts, Rest, Staging,
-        Tallied,
+        Tallied, Told,
     },
     clock::VirtualClock,
     config::{Bulk, Size, Zone},
@@ -159,18 +159,18 @@ impl BulkFar for Near {
         false
     }
 
-    async fn transform(&self, batch: &Batch, _: u32, _: u32) -> Result<Transformed, CallTrouble> {
+    async fn transform(&self, batch: &Batch, _: Option<&str>, _: u32, _: u32) -> Result<Told<Transformed>, CallTrouble> {
         let mut lines = ColumnParts { offsets: vec![0], ..ColumnParts::default() };
         for record in 0..batch.count() as usize {
             lines.data.extend_from_slice(batch.after().get(record).unwrap());
             lines.offsets.push(lines.data.len() as u32);
         }
-        Ok(Transformed::verify(batch.count(), lines, Vec::new()).unwrap())
+        Ok(Transformed::verify(batch.count(), lines, Vec::new()).unwrap().into())
     }
 
-    async fn upload(&self, request: &UploadRequest, _: &UploadContext, file: Staged) -> Result<Uploaded, CallTrouble> {
+    async fn upload(&self, request: &UploadRequest, _: &UploadContext, file: Staged) -> Result<Told<Uploaded>, CallTrouble> {
         let reply = self.ask("POST", "/imports", &request.intent, text(&file).await)?;
-        Ok(Self::working(Self::stands(&reply)?.id, request.records))
+        Ok(Self::working(Self::stands(&reply)?.id, request.records).into())
     }
 
     async fn poll(
@@ -180,20 +180,21 @@ impl BulkFar for Near {
         _: &SpanSet,
         _: u32,
         _: Staged,
-    ) -> Result<UploadStatus, CallTrouble> {
+    ) -> Result<Told<UploadStatus>, CallTrouble> {
         let reply = self.ask("GET", &format!("/imports/{}", number(handle)), "", Vec::new())?;
         if reply.status == 404 {
             return Err(failed(FailureKind::Rejected, "the service knows no such import", None));
         }
         let stands = Self::stands(&reply)?;
-        Ok(match stands.state.as_str() {
+        let status = match stands.state.as_str() {
             "queued" | "processing" => UploadStatus::working(None, Some(STEP), None).unwrap(),
             "done" => UploadStatus::AskStats(None),
             other => {
                 let message = format!("the import was {other}");
                 UploadStatus::Failed(Arc::new(Failure { kind: FailureKind::Transient, message, code: None, retry_after: None }))
             }
-        })
+        };
+        Ok(status.into())
     }
 
     async fn stats(
@@ -203,7 +204,7 @@ impl BulkFar for Near {
         working: &SpanSet,
         records: u32,
         _: Staged,
-    ) -> Result<Vec<Run>, CallTrouble> {
+    ) -> Result<Told<Vec<Run>>, CallTrouble> {
         let reply = self.ask("GET", &format!("/imports/{}/lines", number(handle)), "", Vec::new())?;
         let said: Vec<Said> = serde_json::from_slice(&reply.body).unwrap();
         let mut receipt = Receipt::default();
@@ -222,18 +223,19 @@ impl BulkFar for Near {
             });
         }
         receipt.delivered.extend((next < records).then(|| Span::new(next, records)));
-        Ok(receipt.verify_of(working, records).unwrap())
+        Ok(receipt.verify_of(working, records).unwrap().into())
     }
 
-    async fn reconcile(&self, request: &UploadRequest, _: &UploadContext, _: Staged) -> Result<Found, CallTrouble> {
+    async fn reconcile(&self, request: &UploadRequest, _: &UploadContext, _: Staged) -> Result<Told<Found>, CallTrouble> {
         if !self.asks {
-            return Ok(Found::CannotTell);
+            return Ok(Found::CannotTell.into());
         }
         let reply = self.ask("GET", &format!("/imports?key={}", request.intent), "", Vec::new())?;
-        Ok(match reply.status {
+        let found = match reply.status {
             404 => Found::Absent,
             _ => Found::Present(Self::working(Self::stands(&reply)?.id, request.records)),
-        })
+        };
+        Ok(found.into())
     }
 
     async fn release(&self, handle: &Handle, _: &UploadContext) -> Result<(), CallTrouble> {
@@ -304,6 +306,7 @@ impl Month {
         spool.recover(clock.millis()).await.unwrap();
         let spool = Tallied::new(Arc::new(spool)).await.unwrap();
         let engine = Engine::new(Parts {
+            pipeline: "month".into(),
             destination: "service".into(),
             action: 0,
             far: Arc::new(self.near.clone()),
