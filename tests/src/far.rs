@@ -188,6 +188,8 @@ impl Shared {
             let under_way = self.under_way.fetch_add(1, SeqCst) + 1;
             self.peak.fetch_max(under_way, SeqCst);
             let reply = (self.script)(&request);
+            // What a HEAD is answered has no body (RFC 9110, 9.3.2).
+            let body = if request.method == "HEAD" { &[][..] } else { &reply.body };
             locked(&self.seen).push(request);
             thread::sleep(reply.delay);
             self.under_way.fetch_sub(1, SeqCst);
@@ -199,7 +201,7 @@ impl Shared {
                 head.push_str(&format!("{name}: {value}\r\n"));
             }
             let stream = stream.get_mut();
-            stream.write_all(&[head.as_bytes(), b"\r\n", &reply.body].concat())?;
+            stream.write_all(&[head.as_bytes(), b"\r\n", body].concat())?;
             stream.flush()?;
         }
         Ok(())

@@ -50,6 +50,12 @@ fn passed(cases: &BTreeMap<String, (String, String)>, prefix: &str) -> Vec<Strin
     cases.iter().filter(|(id, (outcome, _))| id.starts_with(prefix) && outcome == "passed").map(|(id, _)| id.clone()).collect()
 }
 
+/// Those of its probe that were exercised.
+fn probe(cases: &BTreeMap<String, (String, String)>) -> Vec<String> {
+    let of_a_probe = |id: &String| ["W-SESS-007", "W-SESS-008", "W-SESS-009"].contains(&&**id);
+    passed(cases, "W-SESS").into_iter().filter(of_a_probe).collect()
+}
+
 #[test]
 fn the_file_connector_conforms() {
     let cases = conforms("file");
@@ -109,6 +115,7 @@ fn the_http_connector_conforms() {
     assert_eq!(passed(&cases, "W-FAIL").len(), 8, "{cases:#?}");
     assert_eq!(passed(&cases, "W-DEST").len(), 13, "{cases:#?}");
     assert_eq!(passed(&cases, "W-MANN").len(), 6, "{cases:#?}");
+    assert_eq!(probe(&cases), ["W-SESS-007", "W-SESS-008", "W-SESS-009"]);
 }
 
 #[test]
@@ -140,6 +147,7 @@ fn the_postgres_connector_conforms() {
     ];
     let cases = conforms_with("postgres", &variables);
     assert_eq!(passed(&cases, "W-REDO").len(), 5, "{cases:#?}");
+    assert_eq!(probe(&cases), ["W-SESS-007", "W-SESS-008", "W-SESS-009"]);
     // It is asked for patience by nobody.
     assert_eq!(passed(&cases, "W-FAIL").len(), 7, "{cases:#?}");
     assert_eq!(passed(&cases, "W-DEST").len(), 13, "{cases:#?}");

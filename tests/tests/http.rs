@@ -27,7 +27,7 @@ fn pipeline(scratch: &Scratch, url: &str, settings: &Value, more: &Value) {
     let mut destination = json!({
         "id": "hook",
         "component": component("wharf-http").unwrap(),
-        "settings": {"url": url},
+        "settings": {"url": url, "probe": "none"},
         "grants": {"http": [{"to": origin(url), "private": true}]},
     });
     merge(&mut destination["settings"], settings);
@@ -288,4 +288,41 @@ fn a_server_that_asks_for_patience_is_given_it_and_no_record_is_lost() {
 #[test]
 fn the_page_has_the_example_and_every_setting_with_its_default() {
     wharf_tests::page::holds_connector("http", "examples/webhook.yaml");
+}
+
+#[test]
+fn whether_the_far_side_is_there_is_asked_with_head_at_what_all_records_share() {
+    let status = Arc::new(AtomicUsize::new(405));
+    let far = Far::start({
+        let status = status.clone();
+        move |request| match &*request.method {
+            "HEAD" => reply(u16::try_from(status.load(SeqCst)).unwrap(), "no body"),
+            _ => reply(200, ""),
+        }
+    })
+    .unwrap();
+    let scratch = Scratch::new().unwrap();
+    records(&scratch, 3);
+    pipeline(&scratch, &url(&far, "/events/{{/id}}?from=wharf"), &json!({"probe": "head"}), &json!({}));
+    let probed = || scratch.run(&["check", "p.yaml", "--probe"]).unwrap();
+    let what = format!("HEAD http://{}/events/", far.address());
+    for (answered, code, told) in [
+        // It knows no HEAD there, and is there.
+        (405, 0, "  hook: reachable (".to_owned()),
+        (200, 0, "  hook: reachable (".to_owned()),
+        (401, 1, format!("  hook: NOT reachable: unauthorized: {what}: 401")),
+        (503, 1, format!("  hook: NOT reachable: transient: {what}: 503")),
+    ] {
+        status.store(answered, SeqCst);
+        let ran = probed();
+        assert!(ran.code == Some(code) && ran.stdout.contains(&told), "{answered}: {}{}", ran.stdout, ran.stderr);
+    }
+    assert!(far.seen().iter().all(|seen| (&*seen.method, &*seen.path) == ("HEAD", "/events/")), "{:?}", far.seen());
+    // A run asks too, and then sends.
+    status.store(404, SeqCst);
+    let ran = run(&scratch);
+    assert_eq!((ran.code, counts(&ran)["delivered"].as_u64()), (Some(0), Some(3)), "{}", ran.stderr);
+    far.kill();
+    let ran = probed();
+    assert!(ran.code == Some(1) && ran.stdout.contains(&format!("NOT reachable: transient: {what}: ")), "{}", ran.stdout);
 }

@@ -228,3 +228,33 @@ fn a_host_that_is_killed_again_and_again_writes_every_row_once() {
 fn the_page_has_the_example_and_every_setting_with_its_default() {
     wharf_tests::page::holds_connector("postgres", "examples/postgres.yaml");
 }
+
+#[test]
+fn whether_the_server_is_there_and_lets_the_role_in_is_asked_without_a_trace() {
+    let server = Postgres::start().unwrap();
+    let database = database(&server, "CREATE TABLE t (id int)");
+    let scratch = Scratch::new().unwrap();
+    records(&scratch, 1);
+    pipeline(&scratch, &server, &database, &json!({}), &json!({}));
+    let probed = |password: &str| -> Ran {
+        let mut wharf = scratch.wharf(&["check", "p.yaml", "--probe"]).unwrap();
+        wharf.env("PASSWORD", password).output().unwrap().into()
+    };
+    let there = probed(Postgres::PASSWORD);
+    assert!(there.code == Some(0) && there.stdout.contains("  db: reachable ("), "{}{}", there.stdout, there.stderr);
+    let refused = probed("hunter2");
+    let told = "NOT reachable: unauthorized: PostgreSQL at 127.0.0.1:";
+    assert!(refused.code == Some(1) && refused.stdout.contains(told), "{}{}", refused.stdout, refused.stderr);
+    assert!(!refused.stdout.contains("hunter2") && !refused.stderr.contains("hunter2"), "{}", refused.stdout);
+    // The schema for how far it got is made by a run and not by this.
+    let schemas = server.psql(&database, "SELECT count(*) FROM information_schema.schemata WHERE schema_name LIKE 'wharf%'");
+    assert_eq!(schemas.unwrap().trim(), "0");
+    drop(server);
+    let gone = probed(Postgres::PASSWORD);
+    assert!(
+        gone.code == Some(1) && gone.stdout.contains("NOT reachable: transient: PostgreSQL at "),
+        "{}{}",
+        gone.stdout,
+        gone.stderr
+    );
+}

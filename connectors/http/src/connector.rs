@@ -20,6 +20,16 @@ pub struct Http<T> {
     ordered: bool,
 }
 
+impl<T> Http<T> {
+    /// The settings made ready.
+    pub(crate) fn ready(config: &Config) -> Result<Settings, Failure> {
+        Settings::new(config).map_err(|problems| {
+            let problems: Vec<String> = problems.iter().map(Problem::to_string).collect();
+            Failure::fatal(format!("settings that cannot be used: {}", problems.join("; ")))
+        })
+    }
+}
+
 impl<T: Transport + Default + 'static> Destination for Http<T> {
     type Config = Config;
 
@@ -36,10 +46,7 @@ impl<T: Transport + Default + 'static> Destination for Http<T> {
     }
 
     fn open(config: Config, context: Context) -> Result<Self, Failure> {
-        let settings = Settings::new(&config).map_err(|problems| {
-            let problems: Vec<String> = problems.iter().map(Problem::to_string).collect();
-            Failure::fatal(format!("settings that cannot be used: {}", problems.join("; ")))
-        })?;
+        let settings = Self::ready(&config)?;
         let owner = format!("{}\0{}", context.pipeline(), context.destination());
         Ok(Self { transport: T::default(), settings, owner, ordered: context.ordered() })
     }

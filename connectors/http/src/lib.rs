@@ -3,7 +3,7 @@
 //! - [`settings`] is what an operator gives, with [`target`], [`body`], [`status`] and [`items`] for its parts;
 //! - [`groups`] puts records into requests, and says which may be under way at once;
 //! - [`sending`] has them answered, side by side, and [`answer`] says what an answer means;
-//! - [`connector`] is what the host sees of it;
+//! - [`connector`] is what the host sees of it, with [`probe`] for whether the far side is there;
 //! - [`transport`] is all that touches the network.
 
 pub mod answer;
@@ -12,6 +12,7 @@ pub mod connector;
 pub mod groups;
 pub mod idempotency;
 pub mod items;
+pub mod probe;
 pub mod sending;
 pub mod settings;
 pub mod status;
@@ -28,4 +29,4 @@ pub type Http = connector::Http<wasi::Wasi>;
 #[cfg(not(target_os = "wasi"))]
 pub type Http = connector::Http<transport::Nowhere>;
 
-wharf_sdk::export_destination!(Http);
+wharf_sdk::export_destination!(Http, probe);

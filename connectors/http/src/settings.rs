@@ -59,6 +59,9 @@ pub struct Config {
     /// The idempotency header.
     #[parameter(default = "Idempotency-Key", pattern = "[A-Za-z0-9-]{1,64}")]
     pub idempotency_header: String,
+    /// How it is asked whether the far side is there, before a run and by `wharf check --probe`.
+    #[parameter(default = "head")]
+    pub probe: Asking,
     /// Which status means what.
     pub status: StatusConfig,
     /// Where an answer says what became of each record.
@@ -96,6 +99,15 @@ pub struct AnswerConfig {
     pub status: Option<String>,
     /// JSON pointer in an element to what went wrong.
     pub error: Option<String>,
+}
+
+/// How it is asked whether the far side is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Parameters)]
+pub enum Asking {
+    /// With HEAD, at the part of `url` that is the same for all records. Any answer will do but 401, 407, 502, 503 and 504.
+    Head,
+    /// Not at all: it is taken to be there.
+    None,
 }
 
 /// How bodies are compressed.

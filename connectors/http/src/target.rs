@@ -20,6 +20,7 @@ pub struct Targets {
     scheme: String,
     authority: String,
     path: Template,
+    fixed: String,
     headers: Vec<(String, Template)>,
 }
 
@@ -49,6 +50,7 @@ impl Targets {
         let (authority, path) = rest.split_at(end);
         let path = path.split('#').next().unwrap_or_default();
         let path = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
+        let fixed = fixed(&path).to_owned();
         let path = template("url", &path, Makes::Url);
         let headers: Vec<_> = config
             .headers
@@ -93,7 +95,7 @@ impl Targets {
         if method.is_plain() && !is_method(&config.method) {
             problems.push(Problem::new("method", format!("is `{}`: {METHODS}", config.method)));
         }
-        Self { method, methods, scheme, authority: authority.to_owned(), path, headers }
+        Self { method, methods, scheme, authority: authority.to_owned(), path, fixed, headers }
     }
 
     /// `https` or `http`.
@@ -104,6 +106,11 @@ impl Targets {
     /// Host, and port where one is given.
     pub fn authority(&self) -> &str {
         &self.authority
+    }
+
+    /// The part of path and query that is the same for all records.
+    pub fn fixed(&self) -> &str {
+        &self.fixed
     }
 
     /// Whether all records of an operation go the same way.
@@ -142,6 +149,16 @@ impl Targets {
     }
 }
 
+/// What of a path and query stands before the first place in it, up to the end of a segment.
+fn fixed(path: &str) -> &str {
+    let way = path.split('?').next().unwrap_or_default();
+    match (way.find("{{"), path.contains("{{")) {
+        (Some(place), _) => &way[..way[..place].rfind('/').map_or(0, |slash| slash + 1)],
+        (None, true) => way,
+        (None, false) => path,
+    }
+}
+
 const METHODS: &str = "one of GET, POST, PUT, PATCH, DELETE";
 
 fn is_method(text: &str) -> bool {
@@ -160,4 +177,23 @@ pub(crate) fn shown(text: &str) -> String {
         short.push('…');
     }
     short
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_the_same_for_all_records_ends_with_a_segment() {
+        for (path, due) in [
+            ("/", "/"),
+            ("/a/b?c=d", "/a/b?c=d"),
+            ("/a/{{/id}}", "/a/"),
+            ("/a/b-{{/id}}/c?d={{/e}}", "/a/"),
+            ("/a/b?c={{/id}}", "/a/b"),
+            ("/{{/id}}", "/"),
+        ] {
+            assert_eq!(fixed(path), due, "{path}");
+        }
+    }
 }

@@ -68,6 +68,7 @@ impl Transport for Wasi {
         let outgoing = OutgoingRequest::new(fields);
         let method = match method.as_str() {
             "GET" => Method::Get,
+            "HEAD" => Method::Head,
             "POST" => Method::Post,
             "PUT" => Method::Put,
             "PATCH" => Method::Patch,

@@ -3,7 +3,9 @@
 use std::collections::{HashMap, hash_map::Entry};
 
 use wharf_json::Source;
-use wharf_sdk::{Batch, Context, Descriptor, Destination, Failure, Order, Problem, Receipt, ReceiptBuilder, Redelivery, tracing};
+use wharf_sdk::{
+    Batch, Context, Descriptor, Destination, Failure, Order, Probe, Problem, Receipt, ReceiptBuilder, Redelivery, tracing,
+};
 
 use super::{
     client::{Connection, Error, Login, Refusal},
@@ -47,10 +49,7 @@ impl Destination for Postgres {
     }
 
     fn open(config: Config, context: Context) -> Result<Self, Failure> {
-        let settings = Settings::new(config).map_err(|problems| {
-            let problems: Vec<String> = problems.iter().map(Problem::to_string).collect();
-            Failure::fatal(format!("settings that cannot be used: {}", problems.join("; ")))
-        })?;
+        let settings = ready(config)?;
         let config = &settings.config;
         if config.exactly_once && context.instances() > 1 {
             return Err(Failure::fatal(format!(
@@ -59,12 +58,7 @@ impl Destination for Postgres {
             )));
         }
         let (pipeline, destination) = (context.pipeline(), context.destination());
-        let login = Login {
-            user: config.user.clone(),
-            password: config.password.clone(),
-            database: config.database.clone(),
-            application: format!("wharf {pipeline}/{destination}"),
-        };
+        let login = login(config, &context);
         let owner = Owner { schema: config.progress_schema.clone(), pipeline, destination };
         let by_hand = context.get("replay").is_some_and(|replay| replay == "true");
         let mut postgres = Self { settings, login, owner, by_hand, connection: None, tables: HashMap::new(), acks: Vec::new() };
@@ -122,6 +116,36 @@ impl Destination for Postgres {
     }
 }
 
+impl Probe<Config> for Postgres {
+    fn reachable(config: Config, context: Context) -> Result<(), Failure> {
+        let settings = ready(config)?;
+        let login = login(&settings.config, &context);
+        let connection = Connection::open(&settings.endpoint(), &login);
+        connection.map(Connection::close).map_err(|error| error.failure(&what(&settings.config)))
+    }
+}
+
+fn ready(config: Config) -> Result<Settings, Failure> {
+    Settings::new(config).map_err(|problems| {
+        let problems: Vec<String> = problems.iter().map(Problem::to_string).collect();
+        Failure::fatal(format!("settings that cannot be used: {}", problems.join("; ")))
+    })
+}
+
+fn login(config: &Config, context: &Context) -> Login {
+    Login {
+        user: config.user.clone(),
+        password: config.password.clone(),
+        database: config.database.clone(),
+        application: format!("wharf {}/{}", context.pipeline(), context.destination()),
+    }
+}
+
+fn what(config: &Config) -> String {
+    let Config { host, port, database, .. } = config;
+    format!("PostgreSQL at {host}:{port}/{database}")
+}
+
 fn begin(connection: &mut Connection) -> Result<(), Error> {
     // A constraint that waits for the end would not say which row is to blame.
     connection.query("BEGIN; SET CONSTRAINTS ALL IMMEDIATE").map(drop)
@@ -129,8 +153,7 @@ fn begin(connection: &mut Connection) -> Result<(), Error> {
 
 impl Postgres {
     fn what(&self) -> String {
-        let Config { host, port, database, .. } = &self.settings.config;
-        format!("PostgreSQL at {host}:{port}/{database}")
+        what(&self.settings.config)
     }
 
     fn connect(&mut self) -> Result<(), Failure> {

@@ -17,4 +17,4 @@ pub mod table;
 pub mod value;
 pub mod writing;
 
-wharf_sdk::export_destination!(connector::Postgres);
+wharf_sdk::export_destination!(connector::Postgres, probe);

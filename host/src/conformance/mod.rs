@@ -17,6 +17,7 @@ mod case;
 mod cases;
 mod error;
 mod life;
+mod page;
 mod proxy;
 mod read;
 mod report;
@@ -31,7 +32,8 @@ use std::{path::Path, time::Duration};
 pub use self::{
     case::{About, Came, Case, Level},
     error::ConformError,
-    report::{Outcome, Report, html, json, junit, line, summary},
+    page::html,
+    report::{Outcome, Report, json, junit, line, summary},
 };
 
 use self::rig::Rig;

@@ -167,7 +167,7 @@ pub fn json(report: &Report) -> Value {
 }
 
 /// Text that stands in XML and HTML as it is.
-fn escaped(text: &str) -> String {
+pub(super) fn escaped(text: &str) -> String {
     let text = printable(text, true);
     let mut escaped = String::with_capacity(text.len());
     for letter in text.chars() {
@@ -220,58 +220,4 @@ pub fn junit(report: &Report) -> String {
     }
     xml.push_str("</testsuite>\n");
     xml
-}
-
-const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1c1c1c;background:#fff}\
-h1{font-size:1.5rem;margin:0}p.counts{margin:.25rem 0 1.5rem;color:#555}\
-details{border-left:.3rem solid #bbb;margin:.4rem 0;padding:.3rem .8rem;background:#f7f7f7}\
-summary{cursor:pointer}summary code{margin-right:.6rem}summary b{display:inline-block;min-width:4.5rem}\
-.failed{border-color:#b3261e;background:#fdf1f0}.failed b{color:#b3261e}.passed{border-color:#1f7a3d}.passed b{color:#1f7a3d}\
-.skipped b{color:#666}dl{display:grid;grid-template-columns:6rem 1fr;gap:.2rem 1rem;margin:.5rem 0}dt{color:#555}dd{margin:0;overflow-wrap:anywhere}\
-@media(prefers-color-scheme:dark){body{background:#161616;color:#e8e8e8}details{background:#212121}.failed{background:#331a18}\
-.failed b{color:#ff8a80}.passed b{color:#7bd99a}p.counts,dt,.skipped b{color:#aaa}}";
-
-/// The report as a page of its own for a browser: failures open, at the top.
-pub fn html(report: &Report) -> String {
-    let named = escaped(if report.title.is_empty() { &report.component } else { &report.title });
-    let mut page = format!(
-        "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width\">\n\
-         <title>{named}: conformance</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<h1>{named}</h1>\n\
-         <p class=\"counts\">{} passed, {} failed, {} skipped. {}</p>\n",
-        report.passed(),
-        report.failed(),
-        report.skipped(),
-        escaped(&report.component)
-    );
-    let rank = |outcome: &&Outcome| match outcome.came {
-        Came::Failed { .. } => 0,
-        Came::Skipped { .. } => 1,
-        Came::Passed { .. } => 2,
-    };
-    let mut outcomes: Vec<&Outcome> = report.outcomes.iter().collect();
-    outcomes.sort_by_key(rank);
-    for Outcome { case, came, took } in outcomes {
-        let (word, open, parts): (_, _, Vec<(&str, &str)>) = match came {
-            Came::Passed { did } => ("passed", "", vec![("done", did)]),
-            Came::Failed { did, expected, came } => {
-                ("failed", " open", vec![("done", did), ("expected", expected), ("came", came), ("to mend", case.mend)])
-            }
-            Came::Skipped { why } => ("skipped", "", vec![("because", why)]),
-        };
-        // Writing to memory does not fail.
-        let _written = write!(
-            page,
-            "<details class=\"{word}\"{open}><summary><b>{word}</b><code>{}</code>{}</summary>\n<dl>",
-            case.id,
-            escaped(case.title)
-        );
-        let clause = format!("{} {} of the contract", case.level.name(), case.clause);
-        let time = format!("{:.3} s", took.as_secs_f64());
-        for (name, words) in [("clause", clause.as_str())].into_iter().chain(parts).chain([("took", time.as_str())]) {
-            let _written = write!(page, "<dt>{name}</dt><dd>{}</dd>", escaped(words));
-        }
-        page.push_str("</dl></details>\n");
-    }
-    page.push_str("</body>\n</html>\n");
-    page
 }

@@ -71,6 +71,8 @@ fn what_was_not_exercised_is_no_pass() {
     let report = report(Came::Skipped { why: "nothing to read back with".into() });
     assert_eq!((report.passed(), report.failed(), report.skipped()), (0, 0, 1));
     assert!(line(&report.outcomes[0]).contains("because   nothing to read back with"));
+    // Why is seen without a click.
+    assert!(html(&report).contains("<i>nothing to read back with</i></summary>"), "{}", html(&report));
     assert!(junit(&report).contains("<skipped message=\"nothing to read back with\"/>"));
 }
 
