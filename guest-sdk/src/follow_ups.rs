@@ -15,7 +15,7 @@ pub enum On {
 
 /// New records for another action of the same destination, one for each cause. They are kept only if the call returns a receipt.
 ///
-/// In `write` and `transform` causes are records of the batch, in the other calls lines of the file. A cause makes one record of an action at the most, however
+/// In `transform` causes are records of the batch, in the other calls about an upload lines of the file; elsewhere this host takes none. A cause makes one record of an action at the most, however
 /// often it is added: what is added last holds until the cause comes to that.
 ///
 /// ```

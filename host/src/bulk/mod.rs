@@ -30,10 +30,11 @@ mod tests;
 
 use std::{path::PathBuf, sync::Arc};
 
-use async_trait::async_trait;
 use thiserror::Error;
 
-use crate::store::{DeadLetter, StoreError, spool::SpoolError};
+use crate::store::{StoreError, spool::SpoolError};
+
+pub use crate::store::spool::Letters;
 
 pub use driver::{Driver, Rest};
 pub use engine::{Engine, Order, Parts, Resolve, Stand};
@@ -43,13 +44,6 @@ pub use policy::{BulkPolicy, OnLost, OnUndecidable};
 pub use shaped::Shaped;
 pub use staging::Staging;
 pub use tallied::Tallied;
-
-/// Where records go that are given up. They are on disk when it returns; one that is written twice is one.
-#[async_trait]
-pub trait Letters: Send + Sync + 'static {
-    /// Keeps dead letters: all or none.
-    async fn give_up(&self, letters: Vec<DeadLetter>) -> Result<(), StoreError>;
-}
 
 /// Why bulk delivery cannot go on. Nothing is lost: the next engine goes on where this one was.
 #[derive(Debug, Error)]

@@ -124,6 +124,9 @@ pub struct Picked {
     /// Those of the batch with this number, as `records` shows it.
     #[arg(long, value_name = "NUMBER")]
     batch: Option<i64>,
+    /// Those of this run of their source, as their metadata `run-id` says.
+    #[arg(long, value_name = "ID")]
+    run: Option<String>,
 }
 
 impl Uploads {
@@ -212,9 +215,9 @@ impl Spool {
                 print_done(&done, &on, &format!("{} due now\n", counted(records)))
             }
             Self::Discard { some, all, on } => {
-                if all == (some.state.is_some() || some.batch.is_some()) {
+                if all == (some.state.is_some() || some.batch.is_some() || some.run.is_some()) {
                     let what = if all { "`--all` and some of them" } else { "which records are to be given up is not said" };
-                    return Err(Refusal::with_hint(what.into(), Some("give --state or --batch, or else --all".into())));
+                    return Err(Refusal::with_hint(what.into(), Some("give --state, --batch or --run, or else --all".into())));
                 }
                 let (pipeline, destination, which) = some.parts()?;
                 let done = ask(SpoolRequest::Discard { pipeline, destination, which }, &on).await?;
@@ -227,9 +230,9 @@ impl Spool {
 
 impl Picked {
     fn parts(self) -> Result<(String, String, Which), Refusal> {
-        let Self { of, state, batch } = self;
+        let Self { of, state, batch, run } = self;
         let (pipeline, destination) = of.destination()?;
-        Ok((pipeline, destination, Which { state, batch }))
+        Ok((pipeline, destination, Which { state, batch, run }))
     }
 }
 

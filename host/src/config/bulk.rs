@@ -191,6 +191,10 @@ pub struct SpoolKeys {
     /// The most bytes of records, compressed, that it keeps. Beyond that it takes no more, and the source waits.
     #[serde(deserialize_with = "spool_bytes")]
     pub max_bytes: Size,
+    /// How long after it was taken a record that waits, failed or was not answered for is given up. Default: it is not.
+    #[serde(deserialize_with = "record_age")]
+    #[schemars(with = "Interval")]
+    pub max_age: Option<Interval>,
     /// How long it is kept what became of records and uploads that reached their end.
     #[serde(deserialize_with = "history")]
     pub history: Interval,
@@ -198,7 +202,7 @@ pub struct SpoolKeys {
 
 impl Default for SpoolKeys {
     fn default() -> Self {
-        Self { max_bytes: Size::from_mib(1024), history: Interval::from_secs(7 * 86_400) }
+        Self { max_bytes: Size::from_mib(1024), max_age: None, history: Interval::from_secs(7 * 86_400) }
     }
 }
 
@@ -244,6 +248,10 @@ fn age<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Interval, D::Error>
 
 fn between<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Interval, D::Error> {
     within(deserializer, Interval::from_millis(100)..=Interval::from_secs(86_400))
+}
+
+fn record_age<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Interval>, D::Error> {
+    some(deserializer, Interval::from_secs(1)..=Interval::from_secs(366 * 86_400))
 }
 
 fn spool_bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Size, D::Error> {

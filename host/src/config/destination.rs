@@ -82,6 +82,9 @@ pub struct Destination {
     /// What becomes of records that the connector does not answer for.
     #[serde(default)]
     pub on_unknown: OnUnknown,
+    /// Whether it gets records. What waits in the spool of one that is switched off is given up.
+    #[serde(default = "enabled")]
+    pub enabled: bool,
     /// Whether the others go on without it where it falls behind or fails. What it misses becomes dead letters of its own.
     #[serde(default)]
     pub best_effort: bool,
@@ -106,6 +109,10 @@ impl Destination {
         let Self { retry, outage, throttle, on_unknown, .. } = *self;
         Handling { retry, outage, throttle, on_unknown }
     }
+}
+
+const fn enabled() -> bool {
+    true
 }
 
 fn given<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<bool>, D::Error> {

@@ -218,6 +218,12 @@ fn check(file: &File) -> Result<(), ConfigError> {
                 .with_place(exact.place.clone()));
         }
         letters_of(pipeline, &file.pipelines)?;
+        if let Some(first) = pipeline.destinations.first().filter(|_| pipeline.destinations.iter().all(|of| !of.enabled)) {
+            let what = format!("all destinations of the pipeline `{}` are switched off", pipeline.id);
+            return Err(ConfigError::new(what)
+                .with_hint("leave `enabled: false` out for one of them, or take the pipeline out of the file")
+                .with_place(first.id.place.clone()));
+        }
         unique("destination", pipeline.destinations.iter().map(|destination| (destination.id.as_str(), &destination.id.place)))?;
         unique("processor", pipeline.all_processors().map(|processor| (processor.id.as_str(), &processor.id.place)))?;
         if let Some(At { place, .. }) = pipeline.restart.as_ref().filter(|restart| restart.retry().is_some())

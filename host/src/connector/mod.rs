@@ -28,7 +28,7 @@ use crate::{
     clock::Clock,
     config::{Limits, Size},
     given_file,
-    record::{Batch, Breach, Failure, FollowUps, Run},
+    record::{Batch, Breach, Failure, Run},
     sandbox::{
         Compilations, DirectoryError, Ended, Engine, EngineError, Grants, Host, Redactor, Scope, Usage,
         address::{Resolver, SystemResolver},
@@ -526,8 +526,7 @@ impl Connector {
     /// Starts an instance with its grants and opens a session in it.
     pub async fn open(&self, opening: &Opening) -> Result<Session, OpenError> {
         let Opening { settings, grants, limits, scope, usage } = opening;
-        let mut host = Host::new(scope.clone(), limits, grants, usage.clone(), &self.clock)?;
-        host.actions = self.actions();
+        let host = Host::new(scope.clone(), limits, grants, usage.clone(), &self.clock)?;
         let standing = Standing { engine: &self.engine, host, limits: limits.clone() };
         let inner = v0_1::Session::open(&self.component, standing, settings).await?;
         Ok(Session { inner, title: self.title().into() })
@@ -549,11 +548,6 @@ impl Session {
     /// Hands over a batch or a part of one. `attempt` is 1 on the first delivery and one more on each that follows.
     pub async fn write(&mut self, batch: &Batch, attempt: u32) -> Answer {
         self.inner.write(batch, attempt).await
-    }
-
-    /// The follow-ups that the last call of `write` added; none where it failed.
-    pub fn take_follow_ups(&mut self) -> Vec<FollowUps> {
-        self.inner.take_follow_ups()
     }
 
     /// Tells that these cuts are settled and will not be asked for again.

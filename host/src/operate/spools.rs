@@ -12,11 +12,12 @@ use super::Refused;
 use crate::{
     clock::{Clock, rfc3339_of},
     config::{Size, nearest},
+    sandbox::output::printable,
     store::{
         DeadLetter, PipelineStore, Reason, Settled, Store, StoreError,
         spool::{
-            Millis, Selection, Settling, Spool, SpoolError, SpoolRecords, SpoolState, SqliteSpool, Step, StoredUpload,
-            UploadState,
+            Letters, Selection, Settling, Spool, SpoolError, SpoolRecords, SpoolState, SqliteSpool, Step, StoredUpload,
+            UploadState, discard,
         },
     },
 };
@@ -102,6 +103,9 @@ pub struct Which {
     pub state: Option<String>,
     /// Those of the batch with this number.
     pub batch: Option<i64>,
+    /// Those of this run of their source, as their metadata says.
+    #[serde(default)]
+    pub run: Option<String>,
 }
 
 /// What is answered.
@@ -364,16 +368,34 @@ pub async fn answer(request: SpoolRequest, spools: &impl Spools) -> Result<Spool
             SpoolAnswer::Done(hurried)
         }
         SpoolRequest::Discard { pipeline, destination, which } => {
-            SpoolAnswer::Done(discard(spools, &one(pipeline, destination)?, selection(&which)?).await?)
+            let (open, selection) = (one(pipeline, destination)?, selection(&which)?);
+            let reason = match &selection.run {
+                Some(run) => {
+                    let message = format!("the run {} was cancelled", printable(run, false));
+                    Arc::new(Reason { kind: "cancelled".into(), code: None, message: message.into(), connector: None })
+                }
+                None => decided(),
+            };
+            let destination = open.destination.as_str().into();
+            SpoolAnswer::Done(
+                discard(&*open.spool, &selection, &destination, reason, spools.clock(), &Given(spools, &open.pipeline)).await?,
+            )
         }
     })
 }
 
+/// Keeps dead letters of one pipeline.
+struct Given<'a, S>(&'a S, &'a str);
+
+#[async_trait]
+impl<S: Spools> Letters for Given<'_, S> {
+    async fn give_up(&self, letters: Vec<DeadLetter>) -> Result<(), StoreError> {
+        self.0.give_up(self.1, letters).await
+    }
+}
+
 /// Stretches in one answer at the most.
 const PAGE: u32 = 1000;
-
-/// Stretches that are given up at a time.
-const AT_ONCE: u32 = 100;
 
 /// Why records are given up here.
 const DECIDED: &str = "a person decided so";
@@ -420,7 +442,7 @@ fn none(all: &[Open], pipeline: &str, destination: Option<&str>) -> Refused {
 }
 
 fn selection(which: &Which) -> Result<Selection, Refused> {
-    let Which { state, batch } = which;
+    let Which { state, batch, run } = which;
     let state = match state {
         None => None,
         Some(word) => Some(SpoolState::ALL.into_iter().find(|state| state.name() == word).ok_or_else(|| Refused {
@@ -428,7 +450,7 @@ fn selection(which: &Which) -> Result<Selection, Refused> {
             hint: Some("a record is waiting, executing, uploading, failed or unknown".into()),
         })?),
     };
-    Ok(Selection { state, batch: *batch })
+    Ok(Selection { state, batch: *batch, run: run.as_deref().map(Arc::from), before: None })
 }
 
 async fn status(open: &Open) -> Result<SpoolDocument, Refused> {
@@ -535,27 +557,4 @@ async fn decide(spools: &impl Spools, open: &Open, id: i64, decision: Decision) 
     };
     open.spool.step(id, Step { reason: Some(DECIDED.into()), ..step }, now).await?;
     Ok(())
-}
-
-async fn discard(spools: &impl Spools, open: &Open, selection: Selection) -> Result<u64, Refused> {
-    let mut discarded = 0;
-    loop {
-        let now: Millis = spools.clock().millis();
-        let parts = open.spool.reserve(selection, AT_ONCE, now).await?;
-        if parts.is_empty() {
-            return Ok(discarded);
-        }
-        let (mut letters, mut settled) = (Vec::new(), Vec::new());
-        for part in &parts {
-            letters.extend(part.letters(open.destination.as_str().into(), decided(), spools.clock().rfc3339().into()));
-            settled.push((part.row, part.span, Settling::Discarded(DECIDED.into())));
-            discarded += u64::from(part.span.len());
-        }
-        if let Err(error) = spools.give_up(&open.pipeline, letters).await {
-            let back = parts.iter().map(|part| (part.row, part.span)).collect();
-            open.spool.give_back(back, now).await?;
-            return Err(error.into());
-        }
-        open.spool.settle(settled, now).await?;
-    }
 }

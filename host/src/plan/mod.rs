@@ -87,6 +87,8 @@ pub struct PlannedPipeline {
     pub processors: Vec<Processor>,
     /// Where they go.
     pub destinations: Vec<Destination>,
+    /// Destinations that are switched off: what is in their spools is given up.
+    pub switched_off: Vec<Arc<str>>,
     /// All that it is made of: what the file says of it, its components, and the files that its grants name. Of two plans, it is the same pipeline
     /// where these are equal.
     pub digest: Digest,
@@ -119,7 +121,9 @@ pub async fn again(file: config::File, loader: &Loader, run: &str, before: Optio
         let keyed = pipeline.source.value.is_keyed();
         let processors = planner.processors(&id, None, &pipeline.processors, &mut before).await;
         let mut destinations = Vec::new();
-        for destination in &pipeline.destinations {
+        let (on, off): (Vec<_>, Vec<_>) = pipeline.destinations.iter().partition(|destination| destination.enabled);
+        let switched_off = off.into_iter().map(|destination| destination.id.as_str().into()).collect();
+        for destination in on {
             let own = Some(destination.id.as_str());
             let processors = planner.processors(&id, own, &destination.processors, &mut before).await;
             let planned = planner.destination(&pipeline, keyed, destination, &mut before).await;
@@ -140,6 +144,7 @@ pub async fn again(file: config::File, loader: &Loader, run: &str, before: Optio
             restart: restart.as_ref().and_then(|given| given.retry()).map(|given| Policy::RESTART.with(given)),
             processors,
             destinations,
+            switched_off,
             digest,
         });
     }

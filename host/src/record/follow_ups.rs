@@ -13,6 +13,9 @@ use super::{Batch, Column, ColumnFault, ColumnFull, ColumnParts, Span, SpanSet, 
 /// What their partitions begin with, before the action and the partition of their cause.
 pub const FOLLOW_UP: &str = "follow-up/";
 
+/// The metadata that names the run which a record belongs to, where its source has runs of its own: a follow-up has that of its cause.
+pub const RUN: &str = "run-id";
+
 /// What has to become of a cause.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
@@ -271,7 +274,7 @@ impl FollowUps {
             after,
             before: None,
             key: keyed.then_some(keys),
-            metadata: Arc::default(),
+            metadata: causes.meta(RUN).map(|runs| (RUN.into(), runs.clone())).into_iter().collect(),
             content_types: Default::default(),
         };
         made.cut(pipeline, named(&self.name, causes.partition()))

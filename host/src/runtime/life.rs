@@ -15,6 +15,7 @@ use super::{
     overview::{DestinationOverview, PipelineOverview, ProcessorOverview, State},
     report::Total,
     source::source,
+    switched_off,
     uploads::Spools,
 };
 use crate::{
@@ -409,6 +410,7 @@ impl Course {
         let clock = self.means.clock.clone();
         let began = clock.elapsed();
         let (mut prepared, mut attempts) = (first, 0_u32);
+        switched_off::look(&self.means, &self.planned, &self.kept).await;
         let engines = self.gates.spools.begin(&self.kept, &self.stop);
         let (error, rereads) = loop {
             let at = clock.elapsed();

@@ -15,6 +15,7 @@ mod replay;
 mod report;
 mod source;
 mod start;
+mod switched_off;
 mod uploads;
 
 use std::{path::PathBuf, sync::Arc, time::UNIX_EPOCH};

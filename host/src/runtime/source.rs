@@ -24,8 +24,9 @@ pub async fn recognised(
 ) -> Result<Vec<String>, StartError> {
     let all: Vec<&str> = pipelines.iter().map(|planned| &*planned.id).collect();
     let mut remarks = Vec::new();
-    for PlannedPipeline { id, source, destinations, .. } in pipelines {
-        let destinations: Vec<&str> = destinations.iter().map(|destination| &*destination.id).collect();
+    for PlannedPipeline { id, source, destinations, switched_off, .. } in pipelines {
+        let named = destinations.iter().map(|destination| &*destination.id).chain(switched_off.iter().map(|id| &**id));
+        let destinations: Vec<&str> = named.collect();
         if let Some(cause) = destinations::gone(store, id, &destinations, &idle(id)).await? {
             return Err(StartError::Gone { cause, data_dir: data_dir.to_owned() });
         }

@@ -6,6 +6,7 @@ use std::{
     collections::HashMap,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -29,13 +30,16 @@ use crate::{
     plan::{PlannedPipeline, Until},
     sandbox::output::printable,
     store::{
-        DataDir, DeadLetter, Kept, Settled, SqliteStore, Store, StoreError,
-        spool::{Spool, SpoolError, SqliteSpool, UploadState},
+        DataDir, DeadLetter, Kept, Reason, Settled, SqliteStore, Store, StoreError,
+        spool::{Selection, Spool, SpoolError, SqliteSpool, UploadState, discard},
     },
 };
 
 /// The spool itself, in the folder of its destination.
 const SPOOL: &str = "spool.db";
+
+/// How often it is looked for what waits too long, at the most and at the least.
+const LOOKS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 
 /// The destinations of a pipeline that take files, by id.
 #[derive(Clone, Default)]
@@ -59,9 +63,9 @@ pub(super) struct Uploading {
 }
 
 /// Writes dead letters of one pipeline.
-struct Given {
-    kept: Arc<Kept<SqliteStore>>,
-    pipeline: Arc<str>,
+pub(super) struct Given {
+    pub(super) kept: Arc<Kept<SqliteStore>>,
+    pub(super) pipeline: Arc<str>,
 }
 
 #[async_trait]
@@ -300,6 +304,7 @@ impl Uploading {
             biased;
             () = told(stop.clone(), ended.clone()) => Ok(()),
             driven = self.driver.drive(orders, stand) => driven.map_err(BulkError::from),
+            aged = self.give_up_what_is_too_old(letters) => aged,
         };
         // Nobody tells it anything any more: it finishes the calls that are under way.
         *self.orders() = None;
@@ -347,6 +352,26 @@ impl Uploading {
             clock: self.clock.clone(),
             gate: self.gate.clone(),
         })
+    }
+
+    /// Gives up what has waited for longer than it may, again and again; where nothing is too old ever, it waits for ever.
+    async fn give_up_what_is_too_old(&self, letters: &Given) -> Result<(), BulkError> {
+        let Some(age) = self.uploads.keys.uploads.spool.max_age else { return std::future::pending().await };
+        let (pipeline, destination) = (&self.pipeline, &self.destination.id);
+        let millis = age.millis();
+        let message = format!("it waited for longer than {age} (bulk.spool.max-age)");
+        let reason = Reason { kind: "too-old".into(), code: None, message: message.as_str().into(), connector: None };
+        let (reason, looks) = (Arc::new(reason), (Duration::from(age) / 10).clamp(LOOKS.0, LOOKS.1));
+        loop {
+            let before = Some(self.clock.millis().saturating_sub(millis));
+            let selection = Selection { before, ..Selection::default() };
+            let records = discard(&self.spool, &selection, destination, reason.clone(), &self.clock, letters).await?;
+            if records > 0 {
+                tracing::warn!(%pipeline, %destination, records, "given up: {message}");
+                self.spool.look();
+            }
+            self.clock.sleep(looks).await;
+        }
     }
 }
 

@@ -13,13 +13,18 @@ use std::{
     time::Duration,
 };
 
+use async_trait::async_trait;
+
 use super::*;
 use crate::{
     clock::{Clock, VirtualClock},
     config::{OnUnknown, Size, Then},
     pipeline::{Gate, Policy},
     record::{Batch, BatchBuilder},
-    store::spool::{Claim, ClaimOrder, Incoming, Spool, SpoolState, SqliteSpool},
+    store::{
+        DeadLetter,
+        spool::{Claim, ClaimOrder, Incoming, Spool, SpoolState, SqliteSpool},
+    },
 };
 use service::{Fake, Service};
 

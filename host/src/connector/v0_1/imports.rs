@@ -106,7 +106,9 @@ impl follow_ups::Host for Host {
         self.in_time()?;
         let Some(intake) = &mut self.follow_ups else {
             Host::refused(self, "follow-ups", &action);
-            return Ok(Err("not granted: follow-ups are taken while a call is about records of a destination".into()));
+            return Ok(Err(
+                "not granted: follow-ups are taken in calls about files and what becomes of them, `transform` included".into(),
+            ));
         };
         let known = (0..).zip(&*self.actions).find(|(_, name)| ***name == *action);
         let Some((index, name)) = known else {

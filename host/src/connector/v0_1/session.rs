@@ -14,8 +14,8 @@ use super::{
 };
 use crate::{
     connector::{Answer, Loading, OpenError, Room, Standing, Trouble},
-    record::{self, Failure, FailureKind, Fate, FollowUps, Outcome, Receipt, Span, SpanSet, Verdict},
-    sandbox::{Call, Host, InHand, Instance, Redactor, output::bounded},
+    record::{self, Failure, FailureKind, Fate, Outcome, Receipt, Span, SpanSet, Verdict},
+    sandbox::{Call, InHand, Instance, Redactor, output::bounded},
 };
 
 /// Bytes of a message that are kept.
@@ -31,7 +31,6 @@ pub struct Session {
     session: ResourceAny,
     room: Room,
     redactor: Redactor,
-    follow_ups: Vec<FollowUps>,
 }
 
 impl Session {
@@ -48,7 +47,7 @@ impl Session {
         match opened {
             Ok(session) => {
                 let room = Room { most, usual: instance.memory_left() };
-                Ok(Self { instance, exports, session, room, redactor, follow_ups: Vec::new() })
+                Ok(Self { instance, exports, session, room, redactor })
             }
             Err(failure) => Err(OpenError::Failed(failed(failure, &redactor))),
         }
@@ -60,21 +59,17 @@ impl Session {
         if let Some(host) = self.instance.host() {
             // Clones share the columns.
             host.in_hand = Some(InHand { batch: batch.clone(), progress: Some(SpanSet::default()) });
-            host.begin_follow_ups(count);
         }
         let (offsets, validity) = (batch.after().offsets(), batch.after().validity());
         let part = part(batch, attempt, &offsets, validity.as_deref());
         let guest = self.exports.wharf_connector_destination().session();
         let session = self.session;
         let answer = self.instance.call(Call::Write, count, async |store| guest.call_write(store, session, part).await).await;
-        let follow_ups = self.instance.host().map(Host::take_follow_ups).unwrap_or_default();
-        self.follow_ups = if matches!(answer, Ok(Ok(_))) { follow_ups } else { Vec::new() };
         let progress = self.instance.take_in_hand().and_then(|in_hand| in_hand.progress).unwrap_or_default();
         match answer {
             Ok(Ok(receipt)) => match translated(receipt, &self.redactor).verify(count, &progress) {
                 Ok(runs) => Answer { runs, trouble: None },
                 Err(breach) => {
-                    self.follow_ups.clear();
                     let runs = Receipt::failed(count, &progress, &Fate::Unknown);
                     Answer { runs, trouble: Some(Trouble::Breach(breach)) }
                 }
@@ -90,11 +85,6 @@ impl Session {
                 Answer { runs, trouble: Some(Trouble::Ended(ended)) }
             }
         }
-    }
-
-    /// The follow-ups that the last call of `write` added; none where it failed.
-    pub fn take_follow_ups(&mut self) -> Vec<FollowUps> {
-        std::mem::take(&mut self.follow_ups)
     }
 
     /// Tells that these cuts are settled. Best effort.

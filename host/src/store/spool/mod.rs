@@ -7,6 +7,7 @@
 //! is in here already. **Answer.** Every change is one transaction, on disk when it returns; a spool is bounded and says so before it is
 //! full; what failed is a span, and what is alike and neighbouring is one; what was taken once is known by where its partition had got to.
 
+mod discard;
 mod sqlite;
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
@@ -20,6 +21,7 @@ use crate::{
     record::{Batch, Damaged, FollowUps, Handle, Record, Span, SpanSet},
 };
 
+pub use discard::{Letters, discard};
 pub use sqlite::SqliteSpool;
 
 /// What became of a record so far.
@@ -345,12 +347,16 @@ pub struct Backlog {
 }
 
 /// Which records that have reached no end.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Selection {
     /// Those in this state.
     pub state: Option<SpoolState>,
     /// Those of the batch with this number.
     pub batch: Option<i64>,
+    /// Those that were taken before this moment.
+    pub before: Option<Millis>,
+    /// Those of this run, as their metadata [`RUN`](crate::record::RUN) says.
+    pub run: Option<Arc<str>>,
 }
 
 /// Neighbouring records of a batch of which all is the same.

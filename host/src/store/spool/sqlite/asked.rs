@@ -10,7 +10,7 @@ use super::{
     state,
 };
 use crate::{
-    record::Span,
+    record::{RUN, Span},
     store::spool::{Backlog, Millis, Part, Selection, SpoolRecords, SpoolState},
 };
 
@@ -46,15 +46,34 @@ fn selected(
     let mut query = transaction.prepare_cached(&format!(
         "SELECT start, end, state, attempts, due, upload, batch FROM spans
          WHERE state IN ({}) AND (?1 IS NULL OR batch = ?1) AND (batch > ?2 OR batch = ?2 AND start >= ?3)
+             AND (?5 IS NULL OR batch IN (SELECT id FROM batches WHERE taken < ?5))
          ORDER BY batch, start LIMIT ?4",
         states.join(", ")
     ))?;
-    let rows = query.query_map(params![selection.batch, after.0, after.1, most], |row| {
+    // Of which run a record is stands in it alone.
+    let limit = if selection.run.is_some() { i64::MAX } else { most.into() };
+    let before = selection.before.map(|before| before as i64);
+    let mut rows = query.query_map(params![selection.batch, after.0, after.1, limit, before], |row| {
         let span = Span::new(row.get(0)?, row.get(1)?);
         let (state, attempts, due, upload) = (state(row.get(2)?)?, row.get(3)?, row.get::<_, i64>(4)? as u64, row.get(5)?);
         Ok((row.get(6)?, Stretch { span, state, attempts, due, upload }))
     })?;
-    Ok(rows.collect::<Result<_, _>>()?)
+    let Some(run) = selection.run.as_deref() else { return Ok(rows.collect::<Result<_, _>>()?) };
+    let (mut found, mut kept): (Vec<(i64, Stretch)>, Option<Kept>) = (Vec::new(), None);
+    while let Some((row, stretch)) = rows.next().transpose()?.filter(|_| found.len() < most as usize) {
+        let kept = match &mut kept {
+            Some(known) if known.row == row => known,
+            other => other.insert(Kept::load(transaction, row)?),
+        };
+        let Some(runs) = kept.batch.meta(RUN).filter(|runs| runs.len() >= stretch.span.end as usize) else { continue };
+        let is_of_it = |record: &u32| runs.get(*record as usize) == Some(run.as_bytes());
+        let mut next = stretch.span.start;
+        while let Some(start) = (next..stretch.span.end).find(is_of_it) {
+            next = (start..stretch.span.end).find(|record| !is_of_it(record)).unwrap_or(stretch.span.end);
+            found.push((row, Stretch { span: Span::new(start, next), ..stretch }));
+        }
+    }
+    Ok(found)
 }
 
 /// All states that a record can be in while it is in the spool.

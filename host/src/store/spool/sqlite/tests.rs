@@ -10,7 +10,10 @@ use std::{
 use super::*;
 use crate::{
     record::{BatchBuilder, SpanSet},
-    store::spool::{ClaimOrder, UploadState},
+    store::{
+        DeadLetter,
+        spool::{ClaimOrder, UploadState, discard},
+    },
 };
 
 const LARGE: Size = Size::from_mib(64);
@@ -187,6 +190,57 @@ async fn a_spool_that_is_full_takes_nothing_and_loses_nothing() {
     // One that has no room at all goes alone.
     let spool = SqliteSpool::open(&folder.path().join("small.db"), Size::from_bytes(1)).unwrap();
     assert_eq!(spool.take(vec![numbers(0..20)], 1).await.unwrap().records, 20);
+}
+
+#[derive(Default)]
+struct Letters(std::sync::Mutex<Vec<DeadLetter>>, bool);
+
+#[async_trait]
+impl super::super::Letters for Letters {
+    async fn give_up(&self, letters: Vec<DeadLetter>) -> Result<(), StoreError> {
+        if self.1 {
+            let (path, cause) = ("store.db".into(), "full".into());
+            return Err(StoreError::Engine { doing: "write to", path, cause, passes: true });
+        }
+        self.0.lock().unwrap().extend(letters);
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn what_is_of_a_run_or_too_old_is_given_up_and_nothing_that_is_in_hands() {
+    let folder = tempfile::tempdir().unwrap();
+    let spool = open(folder.path()).await;
+    // The runs: a a b - a, and then a whole batch without any.
+    let runs = [Some(&b"a"[..]), Some(b"a"), Some(b"b"), None, Some(b"a")].into_iter().collect();
+    let with_runs = batch("p", 0..5, |sequence| sequence.to_string()).with_metadata("run-id", runs);
+    spool.take(vec![incoming(0, with_runs)], 100).await.unwrap();
+    spool.take(vec![numbers(5..8)], 200).await.unwrap();
+    let reason = Arc::new(crate::store::Reason { kind: "gone".into(), code: None, message: "told to".into(), connector: None });
+    let clock = crate::clock::VirtualClock::new().clock();
+    let destination: Arc<str> = "d".into();
+    let discard = async |selection: Selection, letters: &Letters| {
+        discard(&spool, &selection, &destination, reason.clone(), &clock, letters).await
+    };
+    let given_up = |letters: &Letters| letters.0.lock().unwrap().iter().map(|letter| letter.sequence).collect::<Vec<_>>();
+    let in_hand = spool.claim(Claim { records: 1, ..all(200) }).await.unwrap();
+    let (of_run, old) = (Selection { run: Some("a".into()), ..Selection::default() }, |before| Selection {
+        before: Some(before),
+        ..Selection::default()
+    });
+    // Where they cannot be kept, nothing is gone.
+    assert!(discard(of_run.clone(), &Letters(Default::default(), true)).await.is_err());
+    assert_eq!(spool.records(of_run.clone(), (0, 0), 10).await.unwrap().len(), 3, "one is in hand, two are alone");
+    let letters = Letters::default();
+    assert_eq!(discard(of_run.clone(), &letters).await.unwrap(), 2);
+    assert_eq!((given_up(&letters), letters.0.lock().unwrap()[0].attempts), (vec![1, 4], 1));
+    spool.give_back(vec![(in_hand[0].row, in_hand[0].span)], 201).await.unwrap();
+    assert_eq!(discard(of_run, &letters).await.unwrap(), 1, "it came back");
+    let letters = Letters::default();
+    assert_eq!(discard(old(100), &letters).await.unwrap(), 0);
+    assert_eq!((discard(old(200), &letters).await.unwrap(), given_up(&letters)), (2, vec![2, 3]));
+    assert_eq!((discard(Selection::default(), &letters).await.unwrap(), given_up(&letters)), (3, vec![2, 3, 5, 6, 7]));
+    assert_eq!(spool.status().await.unwrap().of(SpoolState::Discarded), 8);
 }
 
 #[tokio::test]
