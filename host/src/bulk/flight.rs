@@ -184,7 +184,7 @@ impl Shared {
     async fn hear<R>(&self, upload: &StoredUpload, told: Result<Told<R>, Hitch>) -> Result<Result<R, Hitch>, BulkError> {
         match told {
             Ok(Told { answer, follow_ups }) => {
-                self.promise(Causes::Upload(upload.id), follow_ups).await?;
+                self.promise(self.promised(Causes::Upload(upload.id), follow_ups).into_iter().collect()).await?;
                 Ok(Ok(answer))
             }
             Err(hitch) => Ok(Err(hitch)),

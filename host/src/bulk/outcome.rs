@@ -122,13 +122,18 @@ impl Shared {
         Settling::Discarded(format!("{}: {}", why.kind, why.message).into())
     }
 
-    /// Keeps follow-ups beside their causes.
-    pub(super) async fn promise(&self, causes: Causes, follow_ups: Vec<FollowUps>) -> Result<(), BulkError> {
-        if follow_ups.is_empty() {
-            return Ok(());
-        }
+    /// What a call added, to be kept beside its causes; `None` where it added nothing.
+    pub(super) fn promised(&self, causes: Causes, follow_ups: Vec<FollowUps>) -> Option<Promise> {
         let (pipeline, max_depth) = (self.pipeline.clone(), self.policy.follow_up_depth);
-        Ok(self.spool.promise(Promise { causes, follow_ups, pipeline, max_depth }).await?)
+        (!follow_ups.is_empty()).then_some(Promise { causes, follow_ups, pipeline, max_depth })
+    }
+
+    /// Keeps follow-ups beside their causes.
+    pub(super) async fn promise(&self, promises: Vec<Promise>) -> Result<(), BulkError> {
+        if !promises.is_empty() {
+            self.spool.promise(promises).await?;
+        }
+        Ok(())
     }
 
     pub(super) async fn give_up(&self, letters: Vec<DeadLetter>) -> Result<(), BulkError> {

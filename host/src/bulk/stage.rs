@@ -5,13 +5,16 @@ use std::{sync::Arc, time::Duration};
 use super::{BulkError, CallTrouble, FileBounds, engine::Shared, far::Told, outcome::Why, staging::Writing};
 use crate::{
     connector::BulkTrouble,
-    record::{Failure, FailureKind, Fate, Span, Transformed},
+    record::{Failure, FailureKind, Fate, FollowUps, Span, Transformed},
     sandbox::Ended,
     store::{
         DeadLetter,
-        spool::{Causes, Claim, ClaimOrder, NewUpload, Part, Settling, Step, StoredUpload},
+        spool::{Causes, Claim, ClaimOrder, NewUpload, Part, Promise, Settling, Step, StoredUpload},
     },
 };
+
+/// Bytes of follow-ups that are held before they are kept.
+const PROMISED: usize = 4 << 20;
 
 /// What came of making a file.
 pub(super) enum Round {
@@ -30,6 +33,7 @@ struct Draft {
     lines: Vec<(i64, Span)>,
     settled: Vec<(i64, Span, Settling)>,
     letters: Vec<DeadLetter>,
+    promises: Vec<Promise>,
     back: Vec<(i64, Span)>,
     records: u32,
     is_full: bool,
@@ -57,6 +61,7 @@ impl Shared {
             lines: Vec::new(),
             settled: Vec::new(),
             letters: Vec::new(),
+            promises: Vec::new(),
             back: Vec::new(),
             records: 0,
             is_full: false,
@@ -87,8 +92,10 @@ impl Shared {
             draft.back.extend(parts.map(|part| (part.row, part.span)));
             settled |= !draft.settled.is_empty();
         }
-        let Draft { writing, lines, settled: done, letters, back, .. } = draft;
+        let Draft { writing, lines, settled: done, letters, promises, back, .. } = draft;
         self.spool.give_back(back, now).await?;
+        // Before what they are to follow can be noted.
+        self.promise(promises).await?;
         self.give_up(letters).await?;
         let Some(writing) = writing.filter(|_| !lines.is_empty()) else {
             self.spool.settle(done, now).await?;
@@ -132,7 +139,11 @@ impl Shared {
                 Ok(Told { answer, follow_ups }) => {
                     // They are counted from the first of the part.
                     let follow_ups = follow_ups.into_iter().map(|added| added.from(part.span.start)).collect();
-                    self.promise(Causes::Batch(part.row), follow_ups).await?;
+                    draft.promises.extend(self.promised(Causes::Batch(part.row), follow_ups));
+                    let held = draft.promises.iter().flat_map(|promise| &promise.follow_ups).map(FollowUps::bytes);
+                    if held.sum::<usize>() > PROMISED {
+                        self.promise(std::mem::take(&mut draft.promises)).await?;
+                    }
                     self.place(part, answer, bounds, draft).await?;
                 }
                 Err(CallTrouble::Call(BulkTrouble::Failed(failure))) if failure.kind == FailureKind::Rejected => {

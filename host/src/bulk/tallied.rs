@@ -132,8 +132,8 @@ impl Spool for Tallied {
         Ok(id)
     }
 
-    async fn promise(&self, promise: Promise) -> Result<(), SpoolError> {
-        self.spool.promise(promise).await
+    async fn promise(&self, promises: Vec<Promise>) -> Result<(), SpoolError> {
+        self.spool.promise(promises).await
     }
 
     fn born(&self) -> Born {

@@ -241,6 +241,11 @@ impl FollowUps {
         self.causes.iter().map(|span| span.len()).sum()
     }
 
+    /// Bytes of their keys and payloads.
+    pub fn bytes(&self) -> usize {
+        self.keys.bytes() + self.payloads.bytes()
+    }
+
     /// The same where the call counts its records from there on.
     #[must_use]
     pub fn from(mut self, start: u32) -> Self {

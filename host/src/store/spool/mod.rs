@@ -463,7 +463,7 @@ pub trait Spool: Send + Sync {
     /// Keeps follow-ups beside their causes. Whatever notes the outcome of these puts what follows into the spool with it, also where that is full.
     ///
     /// Of one cause, action and outcome the last that was added holds. A cause makes one record of an action at the most.
-    async fn promise(&self, promise: Promise) -> Result<(), SpoolError>;
+    async fn promise(&self, promises: Vec<Promise>) -> Result<(), SpoolError>;
 
     /// What was born so far, since it was opened.
     fn born(&self) -> Born;

@@ -230,8 +230,8 @@ impl Spool for SqliteSpool {
         Ok(id)
     }
 
-    async fn promise(&self, promise: Promise) -> Result<(), SpoolError> {
-        self.on("write to", move |transaction| follow_ups::promise(transaction, &promise)).await
+    async fn promise(&self, promises: Vec<Promise>) -> Result<(), SpoolError> {
+        self.on("write to", move |transaction| promises.iter().try_for_each(|one| follow_ups::promise(transaction, one))).await
     }
 
     fn born(&self) -> Born {

@@ -60,7 +60,7 @@ async fn what_follows_is_there_with_the_outcome_and_bears_the_key_of_its_cause()
     let id = spool.stage(upload("i", &parts), Vec::new(), 2).await.unwrap();
     let of = |action, on, word| added(4, action, on, &[Span::new(0, 2), Span::new(3, 4)], word);
     let follow_ups = vec![of(1, On::Succeeded, "done"), of(1, On::Discarded, "gone"), of(2, On::Failed, "later")];
-    spool.promise(promise(Causes::Upload(id), follow_ups)).await.unwrap();
+    spool.promise(vec![promise(Causes::Upload(id), follow_ups)]).await.unwrap();
     assert_eq!((born(&spool, 1).await, spool.born()), (Vec::new(), Born::default()), "nothing has become of anything");
     let outcomes = vec![
         (Span::new(0, 1), Settling::Succeeded(None)),
@@ -101,7 +101,7 @@ async fn what_was_added_last_holds_and_what_only_failed_to_be_tried_is_no_failur
     spool.take(vec![numbers(0..3)], 1).await.unwrap();
     let row = spool.claim(all(1)).await.unwrap()[0].row;
     let add = async |span, on, word| {
-        spool.promise(promise(Causes::Batch(row), vec![added(3, 1, on, &[span], word)])).await.unwrap();
+        spool.promise(vec![promise(Causes::Batch(row), vec![added(3, 1, on, &[span], word)])]).await.unwrap();
     };
     add(Span::new(0, 3), On::Succeeded, "first").await;
     add(Span::new(1, 2), On::Succeeded, "second").await;
@@ -128,7 +128,7 @@ async fn a_cycle_is_cut_where_it_is_as_deep_as_may_be() {
         assert_eq!(&*part.label, format!("{}a file", "follow-up/load/".repeat(depth)));
         // A component that answers to each of its own.
         let causes = [Span::new(0, 2)];
-        spool.promise(promise(Causes::Batch(part.row), vec![added(2, 0, On::Succeeded, &causes, "again")])).await.unwrap();
+        spool.promise(vec![promise(Causes::Batch(part.row), vec![added(2, 0, On::Succeeded, &causes, "again")])]).await.unwrap();
         spool.settle(vec![(part.row, part.span, Settling::Succeeded(None))], 2).await.unwrap();
     }
     assert_eq!(spool.born(), Born { records: 6, cut: 2 });
@@ -147,7 +147,7 @@ async fn a_spool_that_is_full_has_room_for_what_follows_and_for_nothing_else() {
         let causes = [Span::new(0, part.span.len())];
         let long = "long enough to take more room than its cause does".repeat(20);
         let follow_ups = vec![added(part.span.len(), 1, On::Succeeded, &causes, &long)];
-        spool.promise(promise(Causes::Batch(part.row), follow_ups)).await.unwrap();
+        spool.promise(vec![promise(Causes::Batch(part.row), follow_ups)]).await.unwrap();
         spool.settle(vec![(part.row, part.span, Settling::Succeeded(None))], 2).await.unwrap();
     }
     assert_eq!((born(&spool, 1).await.len() as u64, spool.status().await.unwrap().of(SpoolState::Waiting)), (taken, taken));
@@ -170,7 +170,7 @@ async fn a_spool_of_the_first_format_becomes_one_of_this_and_keeps_what_is_in_it
     let spool = open(folder.path()).await;
     assert_eq!(sequences(&spool.claim(all(1)).await.unwrap()), [0, 1, 2]);
     let follow_ups = vec![added(3, 1, On::Discarded, &[Span::new(0, 3)], "x")];
-    spool.promise(promise(Causes::Batch(1), follow_ups)).await.unwrap();
+    spool.promise(vec![promise(Causes::Batch(1), follow_ups)]).await.unwrap();
     spool.settle(vec![(1, Span::new(0, 3), Settling::Discarded("no".into()))], 2).await.unwrap();
     assert_eq!(born(&spool, 1).await.len(), 3);
 }
@@ -210,14 +210,14 @@ async fn one_life(seed: u64) {
                         let id = *id;
                         let span = random_span(random, Span::new(0, uploads[&id].len() as u32));
                         let added = added(uploads[&id].len() as u32, action, on, &[span], &word);
-                        spool.promise(promise(Causes::Upload(id), vec![added])).await.unwrap();
+                        spool.promise(vec![promise(Causes::Upload(id), vec![added])]).await.unwrap();
                         uploads[&id][span.range()].to_vec()
                     }
                     _ => match claimed.first() {
                         Some((row, span)) => {
                             let span = random_span(random, *span);
                             let added = added(span.end, action, on, &[span], &word);
-                            spool.promise(promise(Causes::Batch(*row), vec![added])).await.unwrap();
+                            spool.promise(vec![promise(Causes::Batch(*row), vec![added])]).await.unwrap();
                             (span.start..span.end).map(|record| (*row, record)).collect()
                         }
                         None => Vec::new(),
