@@ -165,9 +165,13 @@ fn all_cases_are_listed_without_a_component_and_one_can_be_run_alone() {
     let report: Value = serde_json::from_str(&out).unwrap();
     assert_eq!((code, report["passed"].as_u64(), report["cases"].as_array().unwrap().len()), (0, Some(1), 1));
     // One that is not exercised is not passed.
-    let (_, out, _) = conform(&[discard.to_str().unwrap(), "--only", "W-PROC-001", "--output", "json"]);
+    let (code, out, _) = conform(&[discard.to_str().unwrap(), "--only", "W-PROC-001", "--output", "json"]);
     let report: Value = serde_json::from_str(&out).unwrap();
-    assert_eq!((report["passed"].as_u64(), report["skipped"].as_u64()), (Some(0), Some(1)));
+    assert_eq!((code, report["passed"].as_u64(), report["skipped"].as_u64()), (2, Some(0), Some(1)));
+    let (code, one, _) = conform(&["--list", "--only", "W-PROC-001"]);
+    assert!(code == 0 && one.starts_with("W-PROC-001  MUST ") && one.lines().count() == 1, "{one}");
+    let (code, _, err) = conform(&["--list", "--output", "junit"]);
+    assert!(code == 2 && err.contains("hint: "), "{err}");
 }
 
 #[test]
@@ -203,6 +207,10 @@ fn what_cannot_start_is_refused_with_its_place() {
         ("read: { directory: a, capture: true }", "`read` names 2 ways to read back"),
         ("record: x", "`record` has no `{n}`"),
         ("far: { DB: nothing }", "this grant names no port"),
+        ("far: { '1DB': 'localhost:1' }", "`1DB` is no name of a variable"),
+        ("far: { SCRATCH: 'localhost:1' }", "`SCRATCH` is the name of what the run gives itself"),
+        ("skip:\n  - { case: W-DEST-001, reason: ' ' }", "W-DEST-001 is skipped for no reason"),
+        ("refused: [ { settings: { checksun: x }, names: checksun } ]", "did you mean `checksum`?"),
         ("settings: { checksum: '${NOT_SET_ANYWHERE}' }", "NOT_SET_ANYWHERE"),
     ] {
         let err = with(suite);

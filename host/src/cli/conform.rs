@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use super::{
-    Output, SETTLED, STOPPED, loader,
+    Output, REFUSED, SETTLED, STOPPED, loader,
     report::{self, Refusal},
 };
 use crate::{
@@ -61,7 +61,7 @@ impl Options {
 pub(super) async fn conform(options: Options) -> Result<u8, Refusal> {
     let Options { component, suite, list, only, output } = options;
     let Some(component) = component.filter(|_| !list) else {
-        return Ok(listed(output));
+        return listed(only.as_deref(), output);
     };
     let loader = loader(&Clock::system(), Process::default())?;
     let mut tell = |outcome: &Outcome| {
@@ -76,7 +76,12 @@ pub(super) async fn conform(options: Options) -> Result<u8, Refusal> {
         Told::Junit => report::print_text(&conformance::junit(&ran)),
         Told::Html => report::print_text(&conformance::html(&ran)),
     }
-    Ok(if ran.failed() == 0 { SETTLED } else { STOPPED })
+    Ok(match (ran.failed(), ran.passed()) {
+        // What was not tried is no pass.
+        (0, 0) => REFUSED,
+        (0, _) => SETTLED,
+        _ => STOPPED,
+    })
 }
 
 fn refused(error: ConformError) -> Refusal {
@@ -86,9 +91,14 @@ fn refused(error: ConformError) -> Refusal {
     }
 }
 
-/// Lists all cases.
-fn listed(output: Told) -> u8 {
-    let cases = conformance::cases();
+/// Lists all cases, or one.
+fn listed(only: Option<&str>, output: Told) -> Result<u8, Refusal> {
+    if matches!(output, Told::Junit | Told::Html) {
+        let hint = "leave `--list` out for the report of a component, or use `--output text` or `--output json`";
+        return Err(Refusal::with_hint("a list is neither JUnit XML nor a page".into(), Some(hint.into())));
+    }
+    let one = only.map(conformance::case).transpose().map_err(refused)?;
+    let cases = conformance::cases().filter(|case| one.is_none_or(|one| one.id == case.id));
     if output == Told::Json {
         let cases = cases.map(|case| {
             let (id, clause, level, title) = (case.id, case.clause, case.level.name(), case.title);
@@ -98,5 +108,5 @@ fn listed(output: Told) -> u8 {
     } else {
         cases.for_each(|case| report::print_text(&format!("{}  {:<6}  {}\n", case.id, case.level.name(), case.title)));
     }
-    SETTLED
+    Ok(SETTLED)
 }

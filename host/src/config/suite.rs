@@ -154,7 +154,7 @@ pub struct Skip {
     /// Its id.
     pub case: At<String>,
     /// Why, for whoever reads the report.
-    pub reason: String,
+    pub reason: At<String>,
 }
 
 /// A suite file that was read and whose variables stand open: which far sides there are has to be known before their proxies are.
@@ -190,7 +190,15 @@ impl SuiteText {
         let Some(node) = self.tree.get("far") else { return Ok(BTreeMap::new()) };
         let mut node = node.clone();
         interpolate(&mut node, env)?;
-        from_node(&node)
+        let far: BTreeMap<String, HostPort> = from_node(&node)?;
+        for name in far.keys() {
+            if let Some(why) = no_name(name) {
+                return Err(ConfigError::new(format!("`{name}` {why}"))
+                    .with_hint("name it like `DB`: `${DB}` is then its `host:port` in the other keys")
+                    .with_place(node.place.clone()));
+            }
+        }
+        Ok(far)
     }
 
     /// The suite, with its variables replaced and its relative paths made absolute from the folder that it is in.
@@ -218,6 +226,11 @@ impl SuiteText {
                     .with_place(place()));
             }
         }
+        if let Some(skip) = suite.skip.iter().find(|skip| skip.reason.trim().is_empty()) {
+            return Err(ConfigError::new(format!("{} is skipped for no reason", skip.case))
+                .with_hint("say why: the report shows it to whoever decides whether to trust the component")
+                .with_place(skip.reason.place.clone()));
+        }
         if suite.record.as_ref().is_some_and(|record| !record.contains("{n}")) {
             let place = self.tree.get("record").map_or(&self.tree, |node| node).place.clone();
             return Err(ConfigError::new("`record` has no `{n}`: all records would be one")
@@ -226,6 +239,16 @@ impl SuiteText {
         }
         Ok(suite)
     }
+}
+
+/// Why a far side cannot be called so: its name is one of a variable.
+fn no_name(name: &str) -> Option<&'static str> {
+    let mut letters = name.chars();
+    let begins = letters.next().is_some_and(|first| first.is_ascii_alphabetic() || first == '_');
+    if !begins || !letters.all(|letter| letter.is_ascii_alphanumeric() || letter == '_') {
+        return Some("is no name of a variable");
+    }
+    ["SCRATCH", "CAPTURE", "CAPTURE_ADDRESS"].contains(&name).then_some("is the name of what the run gives itself")
 }
 
 fn version<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {

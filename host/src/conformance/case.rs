@@ -91,6 +91,8 @@ pub enum Came {
         expected: String,
         /// What came.
         came: String,
+        /// What to do, where that is another thing than what the case is about.
+        mend: Option<&'static str>,
     },
     /// It was not run, or could not be exercised.
     Skipped {
@@ -106,7 +108,7 @@ pub(super) type Tried = Result<String, Stop>;
 #[derive(Debug)]
 pub(super) enum Stop {
     /// Something else came than was due.
-    Failed { did: String, expected: String, came: String },
+    Failed { did: String, expected: String, came: String, mend: Option<&'static str> },
     /// It could not be exercised.
     Skipped(String),
     /// What the suite file gives does not work, so that nothing can be said of the component.
@@ -121,7 +123,7 @@ impl Came {
     pub(super) fn of(tried: Tried) -> Result<Self, ConformError> {
         match tried {
             Ok(did) => Ok(Self::Passed { did }),
-            Err(Stop::Failed { did, expected, came }) => Ok(Self::Failed { did, expected, came }),
+            Err(Stop::Failed { did, expected, came, mend }) => Ok(Self::Failed { did, expected, came, mend }),
             Err(Stop::Skipped(why)) => Ok(Self::Skipped { why }),
             Err(Stop::Suite(error)) => Err(error),
         }
@@ -130,7 +132,17 @@ impl Came {
 
 /// Something else came than was due.
 pub(super) fn failed(did: impl Into<String>, expected: impl Into<String>, came: impl Into<String>) -> Stop {
-    Stop::Failed { did: did.into(), expected: expected.into(), came: came.into() }
+    Stop::Failed { did: did.into(), expected: expected.into(), came: came.into(), mend: None }
+}
+
+impl Stop {
+    /// The same with something else to be done about it.
+    pub(super) fn mended(self, other: Option<&'static str>) -> Self {
+        match self {
+            Self::Failed { did, expected, came, mend } => Self::Failed { did, expected, came, mend: other.or(mend) },
+            stop => stop,
+        }
+    }
 }
 
 /// It could not be exercised.

@@ -197,6 +197,14 @@ impl Handed {
         words.into_iter()
     }
 
+    /// What to do where records were forgotten, whatever was looked for.
+    pub fn mend(&self) -> Option<&'static str> {
+        let forgotten = self.trouble.is_none() && self.runs.iter().any(|run| run.fate == Fate::Unknown);
+        forgotten.then_some(
+            "name every record in the answer: as delivered, or with a verdict; one that stands nowhere counts as unknown",
+        )
+    }
+
     /// How many records were taken.
     pub fn taken(&self) -> u32 {
         self.runs.iter().filter(|run| matches!(run.fate, Fate::Delivered | Fate::Warned(_))).map(|run| run.records.len()).sum()

@@ -49,6 +49,14 @@ pub fn cases() -> impl Iterator<Item = &'static Case> {
     cases::ALL.iter().copied().flatten()
 }
 
+/// The case of an id.
+///
+/// # Errors
+/// Where there is none: the nearest one is named.
+pub fn case(id: &str) -> Result<&'static Case, ConformError> {
+    cases().find(|case| case.id == id).ok_or_else(|| none(id, None))
+}
+
 /// Tries a component.
 ///
 /// `only` is the id of one case; `tell` is told of each outcome as it comes.
@@ -64,11 +72,11 @@ pub async fn conform(
     tell: &mut (dyn FnMut(&Outcome) + Send),
 ) -> Result<Report, ConformError> {
     if let Some(id) = only {
-        known(id, None)?;
+        case(id)?;
     }
     let rig = Rig::start(component, suite, loader).await?;
     for skip in &rig.suite.skip {
-        known(&skip.case, Some(&skip.case.place))?;
+        cases().find(|case| *case.id == *skip.case.value).ok_or_else(|| none(&skip.case, Some(&skip.case.place)))?;
     }
     let mut report = Report { component: component.display().to_string(), title: rig.title(), outcomes: Vec::new() };
     for case in cases().filter(|case| only.is_none_or(|only| only == case.id)) {
@@ -89,15 +97,12 @@ pub async fn conform(
     Ok(report)
 }
 
-fn known(id: &str, place: Option<&crate::config::Place>) -> Result<(), ConformError> {
-    if cases().any(|case| case.id == id) {
-        return Ok(());
-    }
+fn none(id: &str, place: Option<&crate::config::Place>) -> ConformError {
     let hint = match nearest(id, cases().map(|case| case.id)) {
         Some(near) => format!("did you mean `{near}`?"),
         None => "`wharf conform --list` has them all".into(),
     };
-    Err(ConformError::NoCase { id: id.into(), hint, place: place.cloned() })
+    ConformError::NoCase { id: id.into(), hint, place: place.cloned() }
 }
 
 /// Tries a component in a test of its own, and panics with the report where a case failed. Compiled code is kept where the program keeps it,

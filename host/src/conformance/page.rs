@@ -13,7 +13,7 @@ const STYLE: &str = "\
 body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:var(--text);background:var(--page)}\
 h1{font-size:1.5rem;margin:0}p{margin:.25rem 0}p.file{color:var(--faint);overflow-wrap:anywhere;margin-bottom:1.5rem}\
 details{border-left:.3rem solid var(--bar);margin:.4rem 0;padding:.3rem .8rem;background:var(--box)}\
-summary{cursor:pointer;display:grid;grid-template-columns:5rem 7.5rem 1fr;gap:0 .5rem}\
+summary{cursor:pointer;display:grid;align-items:baseline;grid-template-columns:5rem 7.5rem 1fr;gap:0 .5rem}\
 summary>b{color:var(--faint)}summary>span{overflow-wrap:anywhere}summary>i{grid-column:3;font-style:normal;color:var(--faint)}\
 .failed{border-color:var(--bad);background:var(--bad-box)}.failed b,.bad{color:var(--bad)}.passed{border-color:var(--good)}.passed b,.good{color:var(--good)}\
 code{font-size:.9em}dl{display:grid;grid-template-columns:5rem 1fr;gap:.2rem .5rem;margin:.5rem 0}dt{color:var(--faint)}dd{margin:0;overflow-wrap:anywhere}\
@@ -51,8 +51,13 @@ fn add(page: &mut String, Outcome { case, came, took }: &Outcome) {
             parts.push(("done", did));
             ("passed", "", "")
         }
-        Came::Failed { did, expected, came } => {
-            parts.extend([("done", did.as_str()), ("expected", expected), ("came", came), ("to mend", case.mend)]);
+        Came::Failed { did, expected, came, mend } => {
+            parts.extend([
+                ("done", did.as_str()),
+                ("expected", expected),
+                ("came", came),
+                ("to mend", mend.unwrap_or(case.mend)),
+            ]);
             ("failed", " open", "")
         }
         // Why stands where it is seen without a click: a case that was not tried is no pass.

@@ -78,12 +78,12 @@ pub fn line(outcome: &Outcome) -> String {
     let mut part = |name: &str, words: &str| wrapped(&mut text, &format!("        {name:<10}"), words);
     match came {
         Came::Passed { .. } => {}
-        Came::Failed { did, expected, came } => {
+        Came::Failed { did, expected, came, mend } => {
             part("clause", &format!("{} {} of the contract", case.level.name(), case.clause));
             part("done", did);
             part("expected", expected);
             part("came", came);
-            part("to mend", case.mend);
+            part("to mend", mend.unwrap_or(case.mend));
         }
         Came::Skipped { why } => part("because", why),
     }
@@ -142,12 +142,12 @@ pub fn json(report: &Report) -> Value {
                 told["outcome"] = "passed".into();
                 told["done"] = did.as_str().into();
             }
-            Came::Failed { did, expected, came } => {
+            Came::Failed { did, expected, came, mend } => {
                 told["outcome"] = "failed".into();
                 told["done"] = did.as_str().into();
                 told["expected"] = expected.as_str().into();
                 told["came"] = came.as_str().into();
-                told["mend"] = case.mend.into();
+                told["mend"] = mend.unwrap_or(case.mend).into();
             }
             Came::Skipped { why } => {
                 told["outcome"] = "skipped".into();
@@ -204,7 +204,7 @@ pub fn junit(report: &Report) -> String {
         );
         let _written = match came {
             Came::Passed { .. } => writeln!(xml, "{head}/>"),
-            Came::Failed { did, expected, came } => writeln!(
+            Came::Failed { did, expected, came, mend } => writeln!(
                 xml,
                 "{head}>\n    <failure message=\"{}\">{} {} of the contract\ndone: {}\nexpected: {}\ncame: {}\nto mend: {}</failure>\n  </testcase>",
                 escaped(came),
@@ -213,7 +213,7 @@ pub fn junit(report: &Report) -> String {
                 escaped(did),
                 escaped(expected),
                 escaped(came),
-                escaped(case.mend)
+                escaped(mend.unwrap_or(case.mend))
             ),
             Came::Skipped { why } => writeln!(xml, "{head}>\n    <skipped message=\"{}\"/>\n  </testcase>", escaped(why)),
         };

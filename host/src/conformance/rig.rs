@@ -22,8 +22,8 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    config::{self, At, Id, Limits, Place, Suite, SuiteText},
-    connector::{Asked, Connector, Loader, OpenError, Opening, binary::Outline, settings::Given},
+    config::{self, At, ConfigError, Id, Limits, Place, Suite, SuiteText},
+    connector::{Asked, Connector, Loader, OpenError, Opening, binary::Outline, descriptor::Parameter, settings::Given},
     plan::{Alone, PlanError, alone},
     record::{Batch, BatchBuilder},
     sandbox::{Grants, Tokens, Usage},
@@ -108,6 +108,9 @@ impl Rig {
             .iter()
             .map(|(name, setting)| (name.to_owned(), Given { value: setting.value().into(), written: setting.written().into() }))
             .collect();
+        if let Ok(connector) = &connector {
+            named(&suite, &connector.descriptor.parameters)?;
+        }
         let opening = match &connector {
             Ok(connector) => opened_with(connector, &suite, component, &outline, loader).await?,
             Err(error) => Err(error.to_string()),
@@ -241,6 +244,26 @@ impl Rig {
     }
 }
 
+/// Holds what the suite has a refusal name against the parameters that there are.
+fn named(suite: &Suite, parameters: &[Parameter]) -> Result<(), ConformError> {
+    for refused in &suite.refused {
+        let name = refused.names.as_str();
+        // A part of one with a `*` in its name is named by its own.
+        let is_one = |parameter: &Parameter| {
+            let mut parts = parameter.name.split('.');
+            name.split('.').all(|part| parts.next().is_none_or(|own| own == part || own == "*"))
+        };
+        if !parameters.iter().any(is_one) {
+            let near = config::nearest(name, parameters.iter().map(|parameter| parameter.name.as_str()));
+            let hint =
+                near.map_or_else(|| "`wharf inspect` lists its parameters".into(), |near| format!("did you mean `{near}`?"));
+            let error = ConfigError::new(format!("`{name}` is no parameter of the component, so that no refusal can name it"));
+            return Err(error.with_hint(hint).with_place(refused.names.place.clone()).into());
+        }
+    }
+    Ok(())
+}
+
 /// What a component is opened with; the inner error where it does not take its settings.
 async fn opened_with(
     connector: &Connector,
@@ -268,5 +291,8 @@ async fn opened_with(
 
 /// Fails unless every record was delivered.
 pub(super) fn all_well(did: &str, handed: &Handed) -> Tried {
-    if handed.is_all_well() { Ok(did.to_owned()) } else { Err(failed(did, "every record taken", handed.to_string())) }
+    if handed.is_all_well() {
+        return Ok(did.to_owned());
+    }
+    Err(failed(did, "every record taken", handed.to_string()).mended(handed.mend()))
 }

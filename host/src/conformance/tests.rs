@@ -55,7 +55,7 @@ fn report(came: Came) -> Report {
 #[test]
 fn a_report_stays_within_eighty_columns_and_a_component_writes_no_markup() {
     let came = format!("<script>alert('1')</script> \u{1b}[2J {} {}", "x".repeat(200), "word ".repeat(40));
-    let report = report(Came::Failed { did: "asked".into(), expected: "less".into(), came });
+    let report = report(Came::Failed { did: "asked".into(), expected: "less".into(), came, mend: None });
     let text = line(&report.outcomes[0]);
     assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
     assert!(text.contains("to mend") && text.contains("MUST 1 of the contract"));

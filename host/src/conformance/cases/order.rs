@@ -111,10 +111,12 @@ async fn overtaken(rig: &Rig) -> Tried {
     if partly.is_empty() {
         return Err(skipped("nothing that was tried made it want a record of several sent again"));
     }
-    let wrong: Vec<String> = partly
+    let mut wrong: Vec<String> = partly
         .iter()
         .filter_map(|(batch, handed)| overtakes(order, batch, handed))
         .map(|(record, first)| format!("record {record} was delivered, and record {first} is to be sent again"))
         .collect();
+    wrong.sort();
+    wrong.dedup();
     unless(&wrong, &format!("looked at {} batches of which records are to be sent again", partly.len()), "none overtaken")
 }

@@ -27,7 +27,7 @@ macro_rules! of_records {
                 41 Must,
                 of $about,
                 "an empty payload and an absent one get a verdict, and those beside them are taken",
-                "reject what cannot be taken, with a reason; an absent value is one whose validity bit is 0",
+                "reject what cannot be taken, with a reason, and nothing beside it; an absent value is one whose validity bit is 0",
                 blank
             ),
             case!(
@@ -136,7 +136,7 @@ const MESSAGE: usize = 2_000;
 fn verdicts(did: &str, batch: &Batch, handed: &Handed, good: &[u32]) -> Tried {
     let due = "each record taken, or rejected with a reason";
     if let Some(broken) = handed.broken() {
-        return Err(failed(did, due, broken));
+        return Err(failed(did, due, broken).mended(handed.mend()));
     }
     let mut wrong = Vec::new();
     for run in &handed.runs {
@@ -324,9 +324,17 @@ async fn not_json(rig: &Rig, about: About) -> Tried {
 async fn read_back(rig: &Rig) -> Tried {
     rig.readable()?;
     rig.reset().await?;
-    let batch = rig.records(200);
-    let did = "handed over 200 records, and read them back";
-    all_well(did, &rig.hand_over(About::Destination, &batch).await?)?;
+    let batch = rig.records(203);
+    let did = "handed over 200 records, and three more in another call, and read them back";
+    let mut life = rig.open(About::Destination).await?;
+    // What ends the one has to hold where the next begins.
+    for part in [0..200, 200..203] {
+        let part = batch.slice(part).recut("conform");
+        let handed = life.hand_over(&part, 1).await;
+        rig.heard(&part, &handed);
+        all_well(did, &handed)?;
+    }
+    life.close().await.map_err(|came| failed(did, "it to close", came))?;
     rig.holds(did, &batch, 0).await
 }
 
