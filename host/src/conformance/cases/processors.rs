@@ -54,7 +54,12 @@ fn come_of(handed: &Handed) -> Vec<String> {
 }
 
 fn values(column: &Column) -> impl Iterator<Item = String> {
-    column.iter().map(|value| format!("{value:?}"))
+    column.iter().map(shown)
+}
+
+/// A value for a person, such that no two look alike.
+fn shown(value: Option<&[u8]>) -> String {
+    value.map_or_else(|| "absent".into(), |value| format!("'{}'", value.escape_ascii()))
 }
 
 /// Each record that came out, with the one that it came from and all its columns.
@@ -62,11 +67,12 @@ fn records(derived: &Derived, batch: &Batch) -> Vec<String> {
     let columns = [Some(batch.after()), batch.before(), batch.key()];
     let one = |record: u32| {
         let at = record as usize;
-        let value = |column: &Column| format!("{:?}", column.get(at));
+        let value = |column: &Column| shown(column.get(at));
         let plain: Vec<String> = columns.into_iter().flatten().map(value).collect();
         let metadata: Vec<String> = batch.metadata().iter().map(|(name, column)| format!("{name}={}", value(column))).collect();
         let types = batch.content_types().get("after").unwrap_or_default();
-        format!("{} {:?} {types} {plain:?} {metadata:?}", derived.parent(record), batch.operation(record))
+        let (plain, metadata) = (plain.join(", "), metadata.join(", "));
+        format!("{} {:?} {types} {plain}; {metadata}", derived.parent(record), batch.operation(record))
     };
     (0..batch.count()).map(one).collect()
 }
