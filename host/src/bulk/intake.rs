@@ -76,7 +76,7 @@ struct Entrance {
 
 #[async_trait]
 impl FarSession for Entrance {
-    async fn write(&mut self, batch: &Batch, _attempt: u32) -> Answer {
+    async fn write(&mut self, batch: &Batch, _action: u32, _attempt: u32) -> Answer {
         let Intake { spool, action, version, again, clock, .. } = &self.intake;
         let (version, label) = (version.clone(), self.label.clone());
         let incoming = Incoming { action: *action, version, label, batch: batch.clone(), again: *again };

@@ -16,6 +16,7 @@ use super::{
     id::Id,
     limits::Limits,
     processor::Processor,
+    route::{Otherwise, Route},
     settings::Settings,
 };
 
@@ -92,6 +93,13 @@ pub struct Destination {
     #[serde(default)]
     #[schemars(with = "Bulk")]
     pub bulk: Option<At<Bulk>>,
+    /// Which records go to which action, where the connector has several that are written to. The first that takes a record has it.
+    #[serde(default)]
+    pub routes: Vec<Route>,
+    /// What becomes of records that no route takes. Only with `routes`.
+    #[serde(default)]
+    #[schemars(with = "Otherwise", extend("default" = "default"))]
+    pub otherwise: Option<At<Otherwise>>,
     /// What changes records on their way to this destination alone, in this order, behind the processors of the pipeline.
     #[serde(default)]
     pub processors: Vec<At<Processor>>,

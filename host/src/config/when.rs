@@ -1,4 +1,4 @@
-//! Which records a processor is given.
+//! Which records a processor is given, or a route takes.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, de};
@@ -18,6 +18,22 @@ pub enum When {
     Metadata(String, Is),
     /// The value at that JSON pointer is so.
     Pointer(String, Is),
+    /// That was done to the entity.
+    Operation(Operation),
+}
+
+/// What was done to an entity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case", expecting = "`create`, `update`, `delete` or `snapshot`")]
+pub enum Operation {
+    /// It came into being; the case where nothing is said.
+    Create,
+    /// It changed.
+    Update,
+    /// It went away.
+    Delete,
+    /// It was there when the source first looked.
+    Snapshot,
 }
 
 /// How a value is.
@@ -38,6 +54,8 @@ struct Written {
     metadata: Option<String>,
     /// JSON pointer to a value of the record, such as `/type`. What is not JSON has no such value.
     pointer: Option<At<String>>,
+    /// What was done to the entity: `create`, where nothing is said of it, `update`, `delete` or `snapshot`.
+    operation: Option<Operation>,
     /// It is this text: of a string what it says, of any other value its JSON.
     equals: Option<String>,
     /// It is one of these texts.
@@ -58,7 +76,7 @@ const LONGEST: usize = 64;
 
 impl Written {
     fn read(self) -> Result<When, Refusal> {
-        let Self { metadata, pointer, equals, one_of, exists, not, all, any } = self;
+        let Self { metadata, pointer, operation, equals, one_of, exists, not, all, any } = self;
         let is = match (equals, one_of, exists) {
             (None, None, None) => None,
             (Some(text), None, None) => Some(Is::OneOf(vec![text])),
@@ -80,17 +98,18 @@ impl Written {
                 .with_place(&pointer.place));
         }
         let untested = || Refusal::new("a condition that asks for nothing").with_hint("add `equals`, `in` or `exists`");
-        let when = match (metadata, pointer, not, all, any) {
-            (Some(name), None, None, None, None) => return Ok(When::Metadata(name, is.ok_or_else(untested)?)),
-            (None, Some(pointer), None, None, None) => return Ok(When::Pointer(pointer.value, is.ok_or_else(untested)?)),
-            (None, None, Some(not), None, None) => When::Not(not),
-            (None, None, None, Some(all), None) if !all.is_empty() => When::All(all),
-            (None, None, None, None, Some(any)) if !any.is_empty() => When::Any(any),
-            (None, None, None, Some(_), None) | (None, None, None, None, Some(_)) => {
+        let when = match (metadata, pointer, operation, not, all, any) {
+            (Some(name), None, None, None, None, None) => return Ok(When::Metadata(name, is.ok_or_else(untested)?)),
+            (None, Some(pointer), None, None, None, None) => return Ok(When::Pointer(pointer.value, is.ok_or_else(untested)?)),
+            (None, None, Some(operation), None, None, None) => When::Operation(operation),
+            (None, None, None, Some(not), None, None) => When::Not(not),
+            (None, None, None, None, Some(all), None) if !all.is_empty() => When::All(all),
+            (None, None, None, None, None, Some(any)) if !any.is_empty() => When::Any(any),
+            (None, None, None, None, Some(_), None) | (None, None, None, None, None, Some(_)) => {
                 return Err(Refusal::new("an empty list of conditions"));
             }
             _ => {
-                return Err(Refusal::new("a condition has one of `metadata`, `pointer`, `not`, `all` and `any`")
+                return Err(Refusal::new("a condition has one of `metadata`, `pointer`, `operation`, `not`, `all` and `any`")
                     .with_hint("join several by `all:` or `any:`"));
             }
         };

@@ -547,7 +547,12 @@ impl Session {
 
     /// Hands over a batch or a part of one. `attempt` is 1 on the first delivery and one more on each that follows.
     pub async fn write(&mut self, batch: &Batch, attempt: u32) -> Answer {
-        self.inner.write(batch, attempt).await
+        self.write_to(0, batch, attempt).await
+    }
+
+    /// The same for the action with that index into the descriptor's.
+    pub async fn write_to(&mut self, action: u32, batch: &Batch, attempt: u32) -> Answer {
+        self.inner.write(batch, action, attempt).await
     }
 
     /// Tells that these cuts are settled and will not be asked for again.

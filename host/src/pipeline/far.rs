@@ -62,8 +62,9 @@ pub trait Far: Send + Sync + 'static {
 /// A session of a destination.
 #[async_trait]
 pub trait FarSession: Send {
-    /// Hands over a batch or a part of one. `attempt` is 1 on the first delivery and one more on each that follows.
-    async fn write(&mut self, batch: &Batch, attempt: u32) -> Answer;
+    /// Hands over a batch or a part of one, for the action with that index. `attempt` is 1 on the first delivery and one more on each that
+    /// follows.
+    async fn write(&mut self, batch: &Batch, action: u32, attempt: u32) -> Answer;
 
     /// What people call the partition of the batch that comes next.
     fn label(&mut self, label: &Arc<str>) {
@@ -161,8 +162,8 @@ impl Far for Destination {
 
 #[async_trait]
 impl FarSession for Session {
-    async fn write(&mut self, batch: &Batch, attempt: u32) -> Answer {
-        self.write(batch, attempt).await
+    async fn write(&mut self, batch: &Batch, action: u32, attempt: u32) -> Answer {
+        self.write_to(action, batch, attempt).await
     }
 
     async fn ack(&mut self, batches: &[&str]) -> Result<(), Ended> {

@@ -17,6 +17,7 @@ use super::{
     gate::Pause,
     ledger::{Entry, Ledger, Outcome},
     reader::{Entered, Read},
+    routing::{Router, Way},
     stage::distinct,
     writing::{Write, Writing},
 };
@@ -171,8 +172,16 @@ impl Keeper {
         let own = &*self.outlets[destination].id;
         let own = letters.filter(|letter| letter.destination.as_deref().is_none_or(|of| of == own));
         let given_up: HashSet<u64> = own.map(|letter| letter.sequence).collect();
-        let delivered = batch.sequences().iter().copied().filter(|sequence| *sequence < to && !given_up.contains(sequence));
-        self.progress.destination(destination).delivered(distinct(delivered), 0);
+        let ways = Router::new(&self.outlets[destination].routing).ways(batch);
+        let of = |filtered: bool| {
+            let spans = ways.iter().filter(move |(_, way)| (*way == Way::Filtered) == filtered);
+            let sequences = spans.flat_map(|(records, _)| batch.sequences()[records.range()].iter().copied());
+            sequences.filter(|sequence| *sequence < to && !given_up.contains(sequence)).collect::<Vec<_>>()
+        };
+        let (delivered, filtered) = (of(false), of(true));
+        let whole = filtered.into_iter().filter(|sequence| delivered.binary_search(sequence).is_err());
+        self.progress.destination(destination).filtered(distinct(whole));
+        self.progress.destination(destination).delivered(distinct(delivered.iter().copied()), 0);
     }
 
     /// The columns of a destination.

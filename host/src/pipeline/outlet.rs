@@ -15,6 +15,7 @@ use super::{
     process::Step,
     rate::Rate,
     retry::Policy,
+    routing::Routing,
     schedule::Timetable,
     spooled::Spooled,
     tolerance::Tolerance,
@@ -38,6 +39,8 @@ pub struct Destination {
     pub delivery: Delivery,
     /// What changes records on their way to it alone.
     pub processors: Vec<Processor>,
+    /// Which records go to which action.
+    pub routing: Arc<Routing>,
     /// How files are made for it, where it takes files.
     pub uploads: Option<Arc<Uploads>>,
 }
@@ -114,6 +117,8 @@ pub struct Outlet {
     pub delivery: Arc<Delivery>,
     /// What changes records on their way to it alone.
     pub processors: Vec<Step>,
+    /// Which records go to which action.
+    pub routing: Arc<Routing>,
     /// Whether it takes any.
     pub gate: Gate,
     /// Whether the far side was there once in this run, or cannot be asked for.
@@ -137,6 +142,7 @@ impl Outlet {
             far,
             delivery: Arc::new(delivery),
             processors: Vec::new(),
+            routing: Arc::default(),
             gate: Gate::default(),
             spooled: None,
             reached,
@@ -206,6 +212,7 @@ impl From<Destination> for Outlet {
     fn from(destination: Destination) -> Self {
         let (id, delivery) = (destination.id.clone(), destination.delivery.clone());
         let processors = destination.processors.iter().cloned().map(Step::from).collect();
-        Self { start: on_a_thread, processors, ..Self::new(id, Arc::new(destination), delivery) }
+        let routing = destination.routing.clone();
+        Self { start: on_a_thread, processors, routing, ..Self::new(id, Arc::new(destination), delivery) }
     }
 }

@@ -128,6 +128,52 @@ pub enum PlanError {
         /// Which.
         key: &'static str,
     },
+    /// A route to an action that the connector does not have.
+    #[error("{part}: {connector} has no action `{action}`")]
+    NoAction {
+        /// Whose.
+        part: Part,
+        /// Where it is named.
+        place: Place,
+        /// Name and version.
+        connector: String,
+        /// Which.
+        action: String,
+        /// The one that was probably meant.
+        near: Option<String>,
+        /// Those that there are.
+        known: Vec<String>,
+    },
+    /// A route to an action that takes files, in a destination that is written to.
+    #[error("{part}: the action `{action}` of {connector} takes files, and this destination is written to")]
+    NotWritten {
+        /// Whose.
+        part: Part,
+        /// Where it is named.
+        place: Place,
+        /// Name and version.
+        connector: String,
+        /// Which.
+        action: String,
+    },
+    /// A route that takes everything, and others behind it.
+    #[error("{part}: the route to `{action}` takes every record, so that none behind it gets any")]
+    Unreached {
+        /// Whose.
+        part: Part,
+        /// Where it is named.
+        place: Place,
+        /// Its action.
+        action: String,
+    },
+    /// It is said what becomes of records that no route takes, and there is no route.
+    #[error("{part}: `otherwise` does nothing without `routes`")]
+    NoRoutes {
+        /// Whose.
+        part: Part,
+        /// Where it stands.
+        place: Place,
+    },
     /// What the connector itself has for a schedule is none.
     #[error("{part}: the schedule that {connector} has for itself is {cause}")]
     Schedule {
@@ -323,6 +369,12 @@ impl PlanError {
             Self::NotADestination { .. } | Self::NotAProcessor { .. } => None,
             Self::NoFiles { .. } => Some("leave out the block `bulk`, or name a component that takes files".into()),
             Self::NotForFiles { .. } => Some("leave it out; the block `bulk` says how files are made and uploaded".into()),
+            Self::NoAction { near: Some(near), .. } => Some(format!("did you mean `{near}`?")),
+            Self::NoAction { known, .. } if known.is_empty() => Some("leave `routes` out: it has no actions to choose from".into()),
+            Self::NoAction { known, .. } => Some(format!("there are {}; `wharf inspect` tells what each does", known.join(", "))),
+            Self::NotWritten { .. } => Some("name a destination of its own for it, with a block `bulk`".into()),
+            Self::Unreached { .. } => Some("put it last, or say `when` it takes a record".into()),
+            Self::NoRoutes { .. } => Some("leave it out, or say in `routes` which records go to which action".into()),
             Self::Schedule { .. } => Some("say `bulk: { schedule: … }` in the destination, and tell the connector's author".into()),
             Self::Variable { near: Some(near), meant, .. } if meant.is_empty() => Some(format!("did you mean `{near}`?")),
             Self::Variable { meant, .. } if meant.is_empty() => {
@@ -370,6 +422,10 @@ impl PlanError {
             | Self::NotADestination { place, .. }
             | Self::NoFiles { place, .. }
             | Self::NotForFiles { place, .. }
+            | Self::NoAction { place, .. }
+            | Self::NotWritten { place, .. }
+            | Self::Unreached { place, .. }
+            | Self::NoRoutes { place, .. }
             | Self::Schedule { place, .. }
             | Self::Variable { place, .. }
             | Self::Version { place, .. }

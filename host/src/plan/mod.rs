@@ -15,6 +15,7 @@ mod explain;
 mod format;
 mod grants;
 mod remedy;
+mod routes;
 mod tokens;
 mod uploads;
 mod variables;
@@ -33,7 +34,7 @@ use crate::{
     config::{self, At, Digest, TokenProvider},
     connector::{Connector, Loader, Opening, Processor, settings},
     pipeline::{Destination, Policy},
-    record::{Condition, Looked, Pointer, Test},
+    record::{Condition, Looked, Operation, Pointer, Test},
     sandbox::{Broker, Directories, Kept, Scope},
     source::Cut,
     store,
@@ -310,13 +311,17 @@ impl Planner<'_> {
         let version = version::chosen(given, &connector, &mut self.errors);
         self.remarks.extend(version::deprecated(&id, version.as_deref(), &connector, self.loader.clock().millis()));
         let uploads = uploads::planned(given, &connector, version.as_ref(), &mut self.errors);
+        let routing = Arc::new(routes::planned(given, &connector, &mut self.errors));
         let mut opening = self.opening(&named, &connector, before).await?;
         if self.errors.len() > errors {
             return None;
         }
         opening.scope = self.scope(&whose, delivery::is_ordered(given, &connector), &connector, version.as_deref());
+        if uploads.is_none() {
+            opening.scope = opening.scope.with([("actions", routes::in_use(&routing, &connector))]);
+        }
         let delivery = delivery::planned(&given.value, format?, pipeline, &connector, keyed);
-        Some(Destination { id: id.into(), connector, opening, delivery, processors: Vec::new(), uploads })
+        Some(Destination { id: id.into(), connector, opening, delivery, processors: Vec::new(), routing, uploads })
     }
 
     /// Processors that can be opened, of the pipeline or of one destination; what is wrong with others is noted.
@@ -489,6 +494,12 @@ fn condition(when: &config::When) -> Condition {
         config::When::All(conditions) => Condition::All(each(conditions)),
         config::When::Any(conditions) => Condition::Any(each(conditions)),
         config::When::Not(inner) => Condition::Not(Box::new(condition(inner))),
+        config::When::Operation(operation) => Condition::Operation(match operation {
+            config::Operation::Create => Operation::Create,
+            config::Operation::Update => Operation::Update,
+            config::Operation::Delete => Operation::Delete,
+            config::Operation::Snapshot => Operation::Snapshot,
+        }),
         config::When::Metadata(name, is) => Condition::Of(Looked::Metadata(name.as_str().into()), test(is)),
         // It was held against the rules of pointers where it was read.
         config::When::Pointer(text, is) => match text.parse::<Pointer>() {

@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use super::{Batch, Pointer, Selection, json::Checker};
+use super::{Batch, Operation, Pointer, Selection, json::Checker};
 
 /// A condition that a record fulfils or not.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,6 +13,8 @@ pub enum Condition {
     Any(Vec<Condition>),
     /// This one does not hold.
     Not(Box<Condition>),
+    /// That was done to the entity.
+    Operation(Operation),
     /// What the record has there passes a test.
     Of(Looked, Test),
 }
@@ -54,7 +56,7 @@ impl fmt::Display for Condition {
                 }
                 match condition {
                     Self::All(_) | Self::Any(_) => write!(f, "({condition})")?,
-                    Self::Not(_) | Self::Of(..) => condition.fmt(f)?,
+                    Self::Not(_) | Self::Of(..) | Self::Operation(_) => condition.fmt(f)?,
                 }
             }
             Ok(())
@@ -63,6 +65,7 @@ impl fmt::Display for Condition {
             Self::All(conditions) => joined(f, conditions, "and"),
             Self::Any(conditions) => joined(f, conditions, "or"),
             Self::Not(condition) => write!(f, "not ({condition})"),
+            Self::Operation(operation) => write!(f, "operation is {:?}", operation.name()),
             Self::Of(looked, test) => write!(f, "{looked} {test}"),
         }
     }
@@ -114,6 +117,7 @@ enum Node {
     All(Vec<Node>),
     Any(Vec<Node>),
     Not(Box<Node>),
+    Operation(Operation),
     Metadata(Arc<str>, Test),
     Pointer(Box<Checker>, Test),
 }
@@ -122,6 +126,11 @@ impl Chooser {
     /// By that condition.
     pub fn new(condition: &Condition) -> Self {
         Self(Node::new(condition))
+    }
+
+    /// Whether a record of a batch fulfils it.
+    pub fn takes(&mut self, batch: &Batch, record: u32) -> bool {
+        self.0.holds(batch, record)
     }
 
     /// The records of a batch that fulfil it.
@@ -137,6 +146,7 @@ impl Node {
             Condition::All(conditions) => Self::All(each(conditions)),
             Condition::Any(conditions) => Self::Any(each(conditions)),
             Condition::Not(condition) => Self::Not(Box::new(Self::new(condition))),
+            Condition::Operation(operation) => Self::Operation(*operation),
             Condition::Of(Looked::Metadata(name), test) => Self::Metadata(name.clone(), test.clone()),
             Condition::Of(Looked::Pointer(pointer), test) => {
                 let checker = match test {
@@ -153,6 +163,7 @@ impl Node {
             Self::All(nodes) => nodes.iter_mut().all(|node| node.holds(batch, record)),
             Self::Any(nodes) => nodes.iter_mut().any(|node| node.holds(batch, record)),
             Self::Not(node) => !node.holds(batch, record),
+            Self::Operation(operation) => batch.operation(record) == *operation,
             Self::Metadata(name, test) => test.passes(batch.meta(name).and_then(|column| column.get(record as usize))),
             Self::Pointer(checker, test) => {
                 let after = batch.after().get(record as usize);

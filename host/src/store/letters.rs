@@ -43,7 +43,7 @@ pub struct DeadLetter {
 }
 
 /// All that [`Reason::kind`] may be.
-pub const KINDS: [&str; 14] = [
+pub const KINDS: [&str; 15] = [
     "rejected",
     "too-large",
     "limit",
@@ -53,6 +53,7 @@ pub const KINDS: [&str; 14] = [
     "unknown",
     "breach",
     "missed",
+    "unrouted",
     "unreadable",
     "throttled",
     "unauthorized",

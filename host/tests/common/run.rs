@@ -40,6 +40,7 @@ pub fn destination(id: &str, connector: &Connector, settings: &[(&str, &str)]) -
             ..Opening::default()
         },
         processors: Vec::new(),
+        routing: std::sync::Arc::default(),
         uploads: None,
         delivery: Delivery { tolerance: (0, 0), ..Delivery::default() },
     }

@@ -13,6 +13,7 @@ mod limits;
 mod output;
 mod receipts;
 mod restarts;
+mod routes;
 mod server;
 mod sockets;
 mod sources;

@@ -61,6 +61,7 @@ fn every_key_stands_in_the_docs_with_its_default() {
         ("Rate", "### `rate`"),
         ("Retry", "### `retry` and `outage`"),
         ("Throttle", "### `throttle`"),
+        ("Route", "### `routes`"),
         ("Bulk", "### `bulk`"),
         ("Poll", "#### `poll`"),
         ("SpoolKeys", "#### `spool`"),

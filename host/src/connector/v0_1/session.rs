@@ -54,14 +54,15 @@ impl Session {
     }
 
     /// Hands over records and holds the answer against the contract.
-    pub async fn write(&mut self, batch: &record::Batch, attempt: u32) -> Answer {
+    pub async fn write(&mut self, batch: &record::Batch, action: u32, attempt: u32) -> Answer {
         let count = batch.count();
         if let Some(host) = self.instance.host() {
             // Clones share the columns.
             host.in_hand = Some(InHand { batch: batch.clone(), progress: Some(SpanSet::default()) });
         }
         let (offsets, validity) = (batch.after().offsets(), batch.after().validity());
-        let part = part(batch, attempt, &offsets, validity.as_deref());
+        let mut part = part(batch, attempt, &offsets, validity.as_deref());
+        part.action = action;
         let guest = self.exports.wharf_connector_destination().session();
         let session = self.session;
         let answer = self.instance.call(Call::Write, count, async |store| guest.call_write(store, session, part).await).await;

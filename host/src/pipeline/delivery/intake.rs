@@ -12,7 +12,7 @@ use super::{
     share,
 };
 use crate::{
-    pipeline::{Delivery, stage::Handed},
+    pipeline::{Delivery, Way, stage::Handed},
     record::{Outcome, Span, Verdict, format::shape},
 };
 
@@ -42,11 +42,12 @@ impl Lane {
         self.accounts.push_back(Account::new((number, portion), batch.clone(), letters, derived, times));
         self.notes_oldest();
         let Some(batch) = batch else { return Ok(()) };
+        let ways = self.router.ways(&batch);
         let shaped = shape(&batch, &self.outlet.delivery.format);
         let whole = Part::whole(&shaped.batch);
         let mut over = Vec::new();
-        for records in shaped.shaped() {
-            let part = whole.slice(records);
+        for (records, action) in shaped.shaped().flat_map(|records| routed(&ways, records)) {
+            let part = Part { action, ..whole.slice(records) };
             let (parts, too_large) = part.within(self.bounds, |records| part.batch.bytes_of(records) as u64);
             for part in parts {
                 self.queue.put(number, part, Duration::ZERO);
@@ -58,6 +59,7 @@ impl Lane {
                 self.give_up(number, &whole, *records, &Why::Failed(failure))?;
             }
         }
+        self.leave_out(number, &whole, &ways)?;
         let largest = self.bounds.largest;
         for (record, size) in over {
             let message = format!("the record has {size} bytes, and this connector takes {largest} at the most");
@@ -65,4 +67,34 @@ impl Lane {
         }
         Ok(())
     }
+}
+
+impl Lane {
+    /// Deals with the records that go to no action.
+    fn leave_out(&mut self, number: u64, whole: &Part, ways: &[(Span, Way)]) -> Result<(), Left> {
+        for (records, way) in ways {
+            match way {
+                Way::To(_) => {}
+                Way::Refused => self.give_up(number, whole, *records, &Why::Unrouted)?,
+                Way::Filtered => {
+                    let Some(account) = self.account(number) else { continue };
+                    account.settle(&whole.batch, *records);
+                    // Where several were made of one, that one is filtered once all of them are.
+                    if !account.is_derived() {
+                        self.counts().filtered(records.len().into());
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Of some records those that go to an action, cut where that changes.
+fn routed(ways: &[(Span, Way)], records: Span) -> impl Iterator<Item = (Span, u32)> {
+    ways.iter().filter_map(move |(span, way)| {
+        let Way::To(action) = way else { return None };
+        let both = Span::new(span.start.max(records.start), span.end.min(records.end));
+        (both.start < both.end).then_some((both, *action))
+    })
 }

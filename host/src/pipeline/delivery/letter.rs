@@ -20,6 +20,8 @@ pub(super) enum Why<'a> {
     Ended(&'a Ended),
     /// The connector did not say what became of them: in words for a person.
     Unknown(String),
+    /// No route takes them.
+    Unrouted,
     /// Their destination fell behind, and the others did not wait for it.
     Missed,
 }
@@ -42,6 +44,7 @@ impl Why<'_> {
             Self::Ended(ended) if ended.reason.is_limit() => "limit",
             Self::Ended(_) => "trapped",
             Self::Unknown(_) => "unknown",
+            Self::Unrouted => "unrouted",
             Self::Missed => "missed",
         }
     }
@@ -51,6 +54,7 @@ impl Why<'_> {
             Self::Failed(failure) => failure.message.as_str().into(),
             Self::TooLarge(message) | Self::Unknown(message) => message.as_str().into(),
             Self::Missed => "the destination fell behind, and the others did not wait for it (best-effort)".into(),
+            Self::Unrouted => "no route takes the record (routes, otherwise: dead-letter)".into(),
             Self::Ended(ended) => ended.to_string().into(),
         }
     }
@@ -58,7 +62,7 @@ impl Why<'_> {
     fn code(&self) -> Option<Arc<str>> {
         match self {
             Self::Failed(failure) => failure.code.as_deref().map(Arc::from),
-            Self::TooLarge(_) | Self::Ended(_) | Self::Unknown(_) | Self::Missed => None,
+            Self::TooLarge(_) | Self::Ended(_) | Self::Unknown(_) | Self::Unrouted | Self::Missed => None,
         }
     }
 }

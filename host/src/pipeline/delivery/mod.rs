@@ -44,6 +44,7 @@ use super::{
     Outlet, Stopping,
     far::{Bounds, FarSession},
     progress::DestinationProgress,
+    routing::Router,
     stage::Handed,
 };
 use crate::{
@@ -138,6 +139,7 @@ pub(super) struct Lane {
     /// The cuts of those that are reported.
     dealt: Cuts,
     queue: Queue,
+    router: Router,
     /// The moment before which nothing is sent.
     rest: Duration,
     /// Whether the last call was ended since others waited for it.
@@ -167,6 +169,7 @@ pub(super) struct Lane {
 
 impl Lane {
     pub fn new(outlet: Outlet, which: Which, clock: Clock, progress: Arc<super::Progress>, inlet: Inlet) -> Self {
+        let router = Router::new(&outlet.routing);
         let (log, bounds, queue) = (outlet.far.log(&clock), outlet.bounds(), Queue::new(outlet.holds()));
         Self {
             outlet,
@@ -180,6 +183,7 @@ impl Lane {
             accounts: VecDeque::new(),
             dealt: Cuts::default(),
             queue,
+            router,
             rest: Duration::ZERO,
             cut_off: false,
             paced: Duration::ZERO,

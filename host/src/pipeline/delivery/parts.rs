@@ -12,6 +12,8 @@ use crate::{
 #[derive(Clone, Debug)]
 pub(super) struct Part {
     pub batch: Batch,
+    /// Index of the action that it is for.
+    pub action: u32,
     /// How often it was handed over.
     pub sent: u32,
     /// How often that counted as an attempt.
@@ -29,7 +31,7 @@ pub(super) struct Part {
 impl Part {
     /// A whole batch, not sent so far.
     pub fn whole(batch: &Batch) -> Self {
-        Self { batch: batch.clone(), sent: 0, attempts: 0, singled: false, silent: 0, unknown: false, ends: 0 }
+        Self { batch: batch.clone(), action: 0, sent: 0, attempts: 0, singled: false, silent: 0, unknown: false, ends: 0 }
     }
 
     /// Some of its records, with its history.

@@ -43,7 +43,7 @@ impl Lane {
         let (stop, let_go, clock) = (&mut self.inlet.stop, &mut self.inlet.let_go, &self.clock);
         let answer = tokio::select! {
             biased;
-            answer = session.write(&part.batch, part.sent + 1) => Some(answer),
+            answer = session.write(&part.batch, part.action, part.sent + 1) => Some(answer),
             _now = stop.wait_for(|stop| *stop == Stopping::Now) => None,
             () = async {
                 let asked = async {

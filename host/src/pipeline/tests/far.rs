@@ -146,7 +146,7 @@ impl Far for Fake {
 
 #[async_trait]
 impl FarSession for FakeSession {
-    async fn write(&mut self, batch: &Batch, _: u32) -> Answer {
+    async fn write(&mut self, batch: &Batch, _action: u32, _: u32) -> Answer {
         let now = self.clock.elapsed();
         let wait = {
             let mut world = self.world.lock().unwrap();

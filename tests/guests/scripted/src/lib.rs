@@ -11,7 +11,8 @@
 //! | `fail=KIND` | fails as a whole; `long` instead says so at length |
 //! | `trap`, `nothing`, `sleep=MILLISECONDS`, `hoard=COUNT` | ends; says nothing; waits; keeps handles |
 //!
-//! `KIND/MILLISECONDS` asks for patience. The journal, in which calls are counted across instances, is `/journal/calls`.
+//! `KIND/MILLISECONDS` asks for patience. It has the actions `plain`, which it takes where nothing is said, `other` and `filed`, which it does not
+//! serve. The journal, which tells the action of what is for another than the first, and in which calls are counted across instances, is `/journal/calls`.
 #![cfg(target_arch = "wasm32")]
 #![allow(clippy::panic, clippy::expect_used, reason = "a script that cannot be read ends in a trap, which fails the test")]
 
@@ -45,7 +46,11 @@ impl Connector for Scripted {
     fn describe() -> String {
         let parameters = r#"[{"name": "script", "default": ""}, {"name": "opens", "default": ""}]"#;
         let about = r#"{"name": "guest-scripted", "version": "0.1.0"}"#;
-        format!(r#"{{"format": 1, "about": {about}, "parameters": {parameters}, "guarantees": {{"order": "batch"}}}}"#)
+        let actions = r#"[{"name": "plain"}, {"name": "other"}, {"name": "filed", "delivery": "bulk"}]"#;
+        let guarantees = r#"{"order": "batch"}"#;
+        format!(
+            r#"{{"format": 1, "about": {about}, "parameters": {parameters}, "actions": {actions}, "guarantees": {guarantees}}}"#
+        )
     }
 
     fn check(_: Settings) -> Vec<Problem> {
@@ -68,10 +73,11 @@ impl GuestSession for Session {
     }
 
     fn write(&self, batch: Batch) -> Result<Receipt, Failure> {
-        let Batch { id, start, count, attempt, after, .. } = batch;
+        let Batch { id, start, count, attempt, action, after } = batch;
         let values = after.offsets.windows(2).map(|at| String::from_utf8_lossy(&after.data[at[0] as usize..at[1] as usize]));
         let records = values.collect::<Vec<_>>().join(",");
-        let written = journal("write", &format!("{id} {start}+{count} attempt {attempt} [{records}]"));
+        let to = if action > 0 { format!(" action {action}") } else { String::new() };
+        let written = journal("write", &format!("{id} {start}+{count} attempt {attempt}{to} [{records}]"));
         let mut receipt = Receipt { delivered: Vec::new(), verdicts: Vec::new() };
         let answer = self.script.split(';').nth(written).filter(|answer| !answer.trim().is_empty()).unwrap_or("0-$");
         for word in answer.split_whitespace() {
