@@ -47,7 +47,7 @@ fn conditions_are_read_as_they_are_written() {
 #[test]
 fn what_is_no_condition_is_refused_with_its_place() {
     let at = |column: u32, words: &str| format!("p.yaml:5:{column}: {words}");
-    let one = "a condition has one of `metadata`, `pointer`, `not`, `all` and `any`";
+    let one = "a condition has one of `metadata`, `pointer`, `operation`, `not`, `all` and `any`";
     for (when, expected) in [
         ("{}", at(52, one)),
         ("{ metadata: a, pointer: /b, equals: c }", at(52, one)),
@@ -60,6 +60,8 @@ fn what_is_no_condition_is_refused_with_its_place() {
             "{ not: { metadata: a, exists: true }, equals: b }",
             at(52, "`equals`, `in` and `exists` go with `metadata` or `pointer`"),
         ),
+        ("{ operation: remove }", at(64, "")),
+        ("{ operation: delete, equals: delete }", at(52, "`equals`, `in` and `exists` go with `metadata` or `pointer`")),
         ("{ any: [{ metadat: a }] }", at(62, "unknown key `metadat` in a condition")),
         ("{ metadata: a, exists: yes }", at(75, "expected `true` or `false`, found `yes`")),
     ] {
