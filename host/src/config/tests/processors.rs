@@ -60,7 +60,7 @@ fn what_is_no_condition_is_refused_with_its_place() {
             "{ not: { metadata: a, exists: true }, equals: b }",
             at(52, "`equals`, `in` and `exists` go with `metadata` or `pointer`"),
         ),
-        ("{ operation: remove }", at(64, "")),
+        ("{ operation: remove }", at(65, "expected `create`, `update`, `delete` or `snapshot`, found `remove`")),
         ("{ operation: delete, equals: delete }", at(52, "`equals`, `in` and `exists` go with `metadata` or `pointer`")),
         ("{ any: [{ metadat: a }] }", at(62, "unknown key `metadat` in a condition")),
         ("{ metadata: a, exists: yes }", at(75, "expected `true` or `false`, found `yes`")),
