@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, watch};
 use super::{Order, Stand, Tallied};
 use crate::{
     clock::Clock,
-    pipeline::{Gate, Timetable, Uploads},
+    pipeline::{Gate, Sooner, Spooling, Timetable},
     store::spool::{Millis, Spool as _, SpoolError},
 };
 
@@ -31,7 +31,7 @@ const NAP: Duration = Duration::from_secs(60);
 /// It outlives engines: what is due follows from what is in the spool, and from nothing that it remembers.
 pub struct Driver {
     spool: Tallied,
-    uploads: Arc<Uploads>,
+    of: Arc<Spooling>,
     timetable: Timetable,
     clock: Clock,
     gate: Gate,
@@ -53,9 +53,9 @@ pub enum Rest {
 }
 
 impl Driver {
-    /// One for the uploads of an action, on a timetable that need not be their own.
-    pub fn new(spool: Tallied, uploads: Arc<Uploads>, timetable: Timetable, clock: Clock, gate: Gate) -> Self {
-        Self { spool, uploads, timetable, clock, gate, asked: AtomicU64::default(), rest: watch::Sender::default() }
+    /// One for an action, on a timetable that need not be its own.
+    pub fn new(spool: Tallied, of: Arc<Spooling>, timetable: Timetable, clock: Clock, gate: Gate) -> Self {
+        Self { spool, of, timetable, clock, gate, asked: AtomicU64::default(), rest: watch::Sender::default() }
     }
 
     /// Has files made until the engine ends.
@@ -64,15 +64,16 @@ impl Driver {
     /// Where the spool cannot be read or written.
     pub async fn drive(&self, orders: mpsc::Sender<Order>, mut stand: watch::Receiver<Stand>) -> Result<(), SpoolError> {
         let (mut fired, mut pruned) = (None, None);
-        let mut gate = self.gate.watch();
+        let (mut gate, mut changes) = (self.gate.watch(), self.spool.changes());
         loop {
             let elapsed = self.clock.elapsed();
             if pruned.is_none_or(|pruned| elapsed >= pruned) {
-                let history: Duration = self.uploads.keys.uploads.spool.history.into();
+                let history: Duration = self.of.keys.spool.history.into();
                 self.spool.prune(self.clock.millis().saturating_sub(millis(history))).await?;
                 pruned = Some(elapsed + PRUNED);
             }
             gate.borrow_and_update();
+            changes.borrow_and_update();
             let asked = self.asked.load(SeqCst);
             // Before it is looked what there is: what an upload leaves is in the spool before it is told of.
             let now = stand.borrow_and_update().clone();
@@ -89,8 +90,8 @@ impl Driver {
             let nap = wait.filter(|_| !now.firing).map_or(NAP, |wait| Duration::from_millis(wait).min(NAP));
             tokio::select! {
                 () = self.clock.sleep(nap) => {}
-                () = self.spool.changed() => {}
-                // The gate's sender is its own.
+                // The senders of both are its own.
+                _changed = changes.changed() => {}
                 _changed = gate.changed() => {}
                 changed = stand.changed() => if changed.is_err() {
                     return Ok(());
@@ -101,14 +102,14 @@ impl Driver {
 
     /// When files are to be made next, where there is anything to make them of.
     async fn due(&self, fired: Option<Millis>) -> Result<Option<Millis>, SpoolError> {
-        let backlog = self.spool.backlog(self.uploads.action).await?;
-        let keys = &self.uploads.keys;
+        let backlog = self.spool.backlog(self.of.action).await?;
+        let Sooner { records, bytes, delay } = self.of.sooner;
         // What could go into no file when some were made last waits for the moment after that.
         let scheduled = |at: Millis| self.timetable.after(at.max(fired.unwrap_or_default())).unwrap_or(Millis::MAX);
         let waiting = backlog.oldest.map(|oldest| {
-            let enough = keys.max_records.is_some_and(|most| backlog.records >= u64::from(most))
-                || keys.max_bytes.is_some_and(|most| backlog.bytes >= most.bytes());
-            let late = keys.max_delay.map(|most| oldest.saturating_add(most.millis()));
+            let enough = records.is_some_and(|most| backlog.records >= u64::from(most))
+                || bytes.is_some_and(|most| backlog.bytes >= most.bytes());
+            let late = delay.map(|most| oldest.saturating_add(most.millis()));
             let soonest = if enough { 0 } else { scheduled(oldest) };
             soonest.min(late.unwrap_or(Millis::MAX))
         });
@@ -119,7 +120,8 @@ impl Driver {
     /// Tells whether anything goes on by itself.
     async fn rests(&self, stand: &Stand, nothing_due: bool, asked: u64) -> Result<(), SpoolError> {
         let held = stand.held as u64;
-        let idle = nothing_due && !stand.firing && stand.in_flight == 0 && self.spool.status().await?.uploads == held;
+        let open = self.spool.uploads().await?.into_iter().filter(|upload| upload.action == self.of.action).count() as u64;
+        let idle = nothing_due && !stand.firing && stand.in_flight == 0 && open == held;
         let pause = self.gate.state().pause.filter(|pause| !pause.by_hand);
         let rest = match (idle, pause) {
             (true, _) => Rest::Done,

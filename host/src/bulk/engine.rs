@@ -7,7 +7,7 @@ use tokio::{
     task::{JoinError, JoinSet},
 };
 
-use super::{BulkError, BulkFar, BulkPolicy, Letters, Staging, stage::Round};
+use super::{BulkError, BulkFar, BulkPolicy, Letters, Staging, stage::Round, written::Written};
 use crate::{
     clock::Clock,
     pipeline::{Gate, Pause},
@@ -222,6 +222,22 @@ impl Running {
                 // It is opened by hand, or tried again when its time has come.
                 let now = self.shared.clock.elapsed();
                 return Ok(Some(pause.again.map_or(self.shared.policy.pause, |again| again.saturating_sub(now))));
+            }
+            if self.shared.current().writes() {
+                match self.shared.write(self.failures).await? {
+                    Written::Some => self.failures = 0,
+                    Written::Nothing => {
+                        (self.firing, self.failures) = (None, 0);
+                        self.tell();
+                        return Ok(None);
+                    }
+                    Written::Later(wait) => {
+                        self.failures = self.failures.saturating_add(1);
+                        return Ok(Some(wait));
+                    }
+                }
+                // Whoever tells it to end is heard between two calls.
+                return Ok(Some(Duration::ZERO));
             }
             match self.shared.stage(part, self.failures).await? {
                 Round::Staged(upload) => {

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use thiserror::Error;
 
 use crate::{
-    connector::{BulkSession, BulkTrouble, Connector, OpenError, Opening, UploadContext, descriptor::Order},
+    connector::{Answer, BulkSession, BulkTrouble, Connector, OpenError, Opening, UploadContext, descriptor::Order},
     record::{
         Batch, Failure, FailureKind, FollowUps, Found, Handle, Run, SpanSet, Transformed, UploadRequest, UploadStatus, Uploaded,
     },
@@ -39,6 +39,14 @@ pub enum CallTrouble {
     /// The call itself.
     #[error(transparent)]
     Call(#[from] BulkTrouble),
+}
+
+impl CallTrouble {
+    /// Nobody makes such a call of an action of the other kind.
+    pub(super) fn other_kind() -> Self {
+        let message = "the action is of another kind".into();
+        Self::NotOpened(Arc::new(Failure { kind: FailureKind::Fatal, message, code: None, retry_after: None }))
+    }
 }
 
 impl From<OpenError> for CallTrouble {
@@ -86,6 +94,23 @@ pub trait BulkFar: Send + Sync + 'static {
     /// Whether it speaks a version of the far side's interface.
     fn speaks(&self, _version: &str) -> bool {
         true
+    }
+
+    /// Whether records are written to it when their time has come, and no files are made of them: of all calls there is [`write`](Self::write)
+    /// alone then.
+    fn writes(&self) -> bool {
+        false
+    }
+
+    /// Writes records that came for a version of the far side's interface.
+    async fn write(
+        &self,
+        _batch: &Batch,
+        _version: Option<&str>,
+        _action: u32,
+        _attempt: u32,
+    ) -> Result<Told<Answer>, CallTrouble> {
+        Err(CallTrouble::other_kind())
     }
 
     /// Has lines made of records that came for a version of the far side's interface.

@@ -11,7 +11,7 @@ use super::Tallied;
 use crate::{
     clock::Clock,
     connector::{Answer, OpenError, Opening, Room, Trouble, descriptor::Order},
-    pipeline::{Bounds, Far, FarSession},
+    pipeline::{Actions, Bounds, Far, FarSession, Router, Spooled, Way},
     record::{Batch, Failure, FailureKind, Fate, Run, Span},
     sandbox::{Ended, log::Log},
     store::spool::{Incoming, Spool, SpoolError},
@@ -24,10 +24,10 @@ pub struct Intake {
     pub title: Arc<str>,
     /// The spool.
     pub spool: Tallied,
-    /// The action that records are for.
-    pub action: u32,
-    /// The version of the far side's interface that they come for.
-    pub version: Option<Arc<str>>,
+    /// Which records are for which action.
+    pub actions: Arc<Actions>,
+    /// The pipeline.
+    pub pipeline: Arc<str>,
     /// Whether they were given up once, and are sent again.
     pub again: bool,
     /// What the connector is opened with, for the log.
@@ -60,7 +60,7 @@ impl Far for Intake {
     }
 
     async fn open(&self, _lane: u32, _lanes: u32) -> Result<Box<dyn FarSession>, OpenError> {
-        Ok(Box::new(Entrance { intake: self.clone(), label: "".into() }))
+        Ok(Box::new(Entrance::new(self.clone())))
     }
 
     fn log(&self, clock: &Clock) -> Log {
@@ -69,23 +69,64 @@ impl Far for Intake {
     }
 }
 
-struct Entrance {
+/// A session of it.
+pub(super) struct Entrance {
     intake: Intake,
+    router: Router,
     label: Arc<str>,
+}
+
+impl Entrance {
+    pub(super) fn new(intake: Intake) -> Self {
+        let router = Router::new(&intake.actions.routing);
+        Self { intake, router, label: "".into() }
+    }
+
+    /// What becomes of what it takes.
+    pub(super) fn counts(&self) -> &Spooled {
+        self.intake.spool.counts()
+    }
+
+    /// Takes records, each for the action that its route says: all or none. What is for one action goes in as one.
+    async fn take(&mut self, batch: &Batch) -> Result<(), Arc<Failure>> {
+        let ways = self.router.ways(batch);
+        let Intake { spool, actions, pipeline, again, clock, .. } = &self.intake;
+        let mut incoming = Vec::new();
+        for one in &actions.spooled {
+            let own = ways.iter().filter(|(_, way)| *way == Way::To(one.action));
+            let spans: Vec<Span> = own.map(|(span, _)| *span).collect();
+            let batch = match spans.as_slice() {
+                [] => continue,
+                [span] => batch.slice(span.start..span.end),
+                spans => {
+                    let ordinal = |at: u32| batch.ordinals().get(at as usize).copied().unwrap_or_default();
+                    let places: Vec<(u32, u32)> =
+                        spans.iter().flat_map(|span| span.start..span.end).map(|at| (at, ordinal(at))).collect();
+                    batch.picked(pipeline, &places).map_err(|error| failure(FailureKind::Fatal, error.to_string()))?
+                }
+            };
+            let (action, version, label, again) = (one.action, one.version.clone(), self.label.clone(), *again);
+            incoming.push(Incoming { action, version, label, batch, again });
+        }
+        let taken = spool.take(incoming, clock.millis()).await;
+        taken.map(drop).map_err(|error| {
+            let kind = if passes(&error) { FailureKind::Transient } else { FailureKind::Fatal };
+            failure(kind, error.to_string())
+        })
+    }
+}
+
+fn failure(kind: FailureKind, message: String) -> Arc<Failure> {
+    Arc::new(Failure { kind, message, code: None, retry_after: None })
 }
 
 #[async_trait]
 impl FarSession for Entrance {
     async fn write(&mut self, batch: &Batch, _action: u32, _attempt: u32) -> Answer {
-        let Intake { spool, action, version, again, clock, .. } = &self.intake;
-        let (version, label) = (version.clone(), self.label.clone());
-        let incoming = Incoming { action: *action, version, label, batch: batch.clone(), again: *again };
         let records = Span::new(0, batch.count());
-        match spool.take(vec![incoming], clock.millis()).await {
-            Ok(_) => Answer { runs: vec![Run { records, fate: Fate::Delivered }], trouble: None },
-            Err(error) => {
-                let kind = if passes(&error) { FailureKind::Transient } else { FailureKind::Fatal };
-                let failure = Arc::new(Failure { kind, message: error.to_string(), code: None, retry_after: None });
+        match self.take(batch).await {
+            Ok(()) => Answer { runs: vec![Run { records, fate: Fate::Delivered }], trouble: None },
+            Err(failure) => {
                 let runs = vec![Run { records, fate: Fate::Failed(failure.clone()) }];
                 Answer { runs, trouble: Some(Trouble::Failed(failure)) }
             }

@@ -19,6 +19,7 @@ mod engine;
 mod far;
 mod flight;
 mod intake;
+mod mixed;
 mod outcome;
 mod policy;
 mod shaped;
@@ -27,6 +28,7 @@ mod staging;
 mod tallied;
 #[cfg(test)]
 mod tests;
+mod written;
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -40,10 +42,12 @@ pub use driver::{Driver, Rest};
 pub use engine::{Engine, Order, Parts, Resolve, Stand};
 pub use far::{BulkFar, CallTrouble, Component, FileBounds, Told};
 pub use intake::Intake;
+pub use mixed::Mixed;
 pub use policy::{BulkPolicy, OnLost, OnUndecidable};
 pub use shaped::Shaped;
 pub use staging::Staging;
 pub use tallied::Tallied;
+pub use written::Writes;
 
 /// Why bulk delivery cannot go on. Nothing is lost: the next engine goes on where this one was.
 #[derive(Debug, Error)]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::{
     config::{OnUnknown, Poll, UploadKeys},
-    pipeline::{Delivery, Policy},
+    pipeline::{Delivery, Policy, Spooling},
 };
 
 pub use crate::config::{OnLost, OnUndecidable};
@@ -75,7 +75,7 @@ impl Default for BulkPolicy {
 
 impl BulkPolicy {
     /// What a pipeline file says.
-    pub fn of(uploads: &UploadKeys, delivery: &Delivery) -> Self {
+    pub fn of(spooling: &Spooling, delivery: &Delivery) -> Self {
         let UploadKeys {
             max_uploads,
             upload_max_age,
@@ -84,21 +84,21 @@ impl BulkPolicy {
             poll: Poll { min_delay, max_delay },
             follow_up_depth,
             ..
-        } = *uploads;
-        let Delivery { ordered, retry, outage, throttle: (throttle_least, throttle_most), on_unknown, most, .. } = *delivery;
+        } = spooling.keys;
+        let Delivery { outage, throttle: (throttle_least, throttle_most), on_unknown, most, .. } = *delivery;
         let usual = Self::default();
         Self {
             batch_records: if most.0 == u32::MAX { usual.batch_records } else { most.0 },
             batch_bytes: if most.1 == u64::MAX { usual.batch_bytes } else { most.1 },
             max_uploads,
-            ordered,
+            ordered: spooling.ordered,
             poll_least: min_delay.into(),
             poll_most: max_delay.into(),
             upload_max_age: upload_max_age.into(),
             on_lost,
             on_undecidable,
             on_unknown,
-            retry,
+            retry: spooling.retry,
             outage,
             follow_up_depth,
             throttle_least,

@@ -173,7 +173,7 @@ impl Shared {
     }
 
     /// What a failure of `transform` as a whole, or of `open` before it, means; gives how long to wait.
-    fn not_made(&self, failure: &Failure, failures: u32) -> Duration {
+    pub(super) fn not_made(&self, failure: &Failure, failures: u32) -> Duration {
         let denied = failure.kind == FailureKind::Unauthorized;
         if denied {
             self.renew();
@@ -227,7 +227,7 @@ impl Shared {
 }
 
 /// Some records of a part, counted from its first.
-fn half(part: &Part, start: u32, end: u32) -> Part {
+pub(super) fn half(part: &Part, start: u32, end: u32) -> Part {
     let span = Span::new(part.span.start + start, part.span.start + end);
     Part { span, records: part.records.slice(start..end), ..part.clone() }
 }

@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use async_trait::async_trait;
-use tokio::sync::Notify;
+use tokio::sync::watch;
 
 use crate::{
     pipeline::Spooled,
@@ -22,7 +22,7 @@ use crate::{
 pub struct Tallied {
     spool: Arc<dyn Spool>,
     counts: Arc<Spooled>,
-    changed: Arc<Notify>,
+    changed: Arc<watch::Sender<()>>,
 }
 
 impl Tallied {
@@ -36,7 +36,7 @@ impl Tallied {
         let open = SpoolState::ALL.into_iter().filter(|state| !state.is_final());
         counts.before.store(open.map(|state| status.of(state)).sum(), Relaxed);
         counts.unknown.store(status.of(SpoolState::Unknown), Relaxed);
-        Ok(Self { spool, counts: counts.into(), changed: Arc::default() })
+        Ok(Self { spool, counts: counts.into(), changed: Arc::new(watch::Sender::new(())) })
     }
 
     /// The counts.
@@ -46,19 +46,19 @@ impl Tallied {
 
     /// Has whoever waits look once more.
     pub fn look(&self) {
-        self.changed.notify_one();
+        self.changed.send_replace(());
     }
 
-    /// Waits until records were taken, or a person did something.
-    pub async fn changed(&self) {
-        self.changed.notified().await;
+    /// To be told when records were taken, or a person did something.
+    pub fn changes(&self) -> watch::Receiver<()> {
+        self.changed.subscribe()
     }
 
     /// Something was decided about some of those that nobody had answered for, of which there were so many.
     async fn known(&self, before: u64) -> Result<(), SpoolError> {
         let left = self.spool.status().await?.of(SpoolState::Unknown);
         self.counts.unknown.fetch_sub(before.saturating_sub(left), Relaxed);
-        self.changed.notify_one();
+        self.changed.send_replace(());
         Ok(())
     }
 
@@ -68,7 +68,7 @@ impl Tallied {
         let before = self.counts.follow_ups.fetch_max(records, Relaxed);
         self.counts.cut.fetch_max(cut, Relaxed);
         if before < records {
-            self.changed.notify_one();
+            self.changed.send_replace(());
         }
     }
 
@@ -102,7 +102,7 @@ impl Spool for Tallied {
         let taken = self.spool.take(incoming, now).await?;
         self.counts.taken.fetch_add(taken.records, Relaxed);
         self.counts.known.fetch_add(taken.known, Relaxed);
-        self.changed.notify_one();
+        self.changed.send_replace(());
         Ok(taken)
     }
 
@@ -179,8 +179,8 @@ impl Spool for Tallied {
         Ok(parts)
     }
 
-    async fn recover(&self, now: Millis) -> Result<(), SpoolError> {
-        self.spool.recover(now).await
+    async fn recover(&self, action: Option<u32>, now: Millis) -> Result<(), SpoolError> {
+        self.spool.recover(action, now).await
     }
 
     async fn status(&self) -> Result<SpoolStatus, SpoolError> {

@@ -111,10 +111,7 @@ struct Written {
 impl Written {
     fn read(self) -> Result<Bulk, Refusal> {
         let Self { schedule, time_zone, max_records, max_bytes, max_delay, poll, .. } = self;
-        if time_zone.is_some() && matches!(schedule, Some(Schedule::Realtime | Schedule::Every(_))) {
-            return Err(Refusal::new("`time-zone` goes with a schedule of cron")
-                .with_hint("leave it out: the schedule names no time of day"));
-        }
+        zoned(schedule.as_ref(), time_zone)?;
         let Poll { min_delay, max_delay: longest } = poll;
         if min_delay > longest {
             return Err(Refusal::new(format!("`poll` has a `min-delay` of {min_delay} and a `max-delay` of {longest}"))
@@ -124,6 +121,16 @@ impl Written {
         let uploads = UploadKeys { max_uploads, upload_max_age, on_lost, on_undecidable, poll, follow_up_depth, spool };
         Ok(Bulk { schedule, time_zone, max_records, max_bytes, max_delay, uploads })
     }
+}
+
+/// A time zone goes with a schedule that names a time of day.
+pub(super) fn zoned(schedule: Option<&Schedule>, zone: Option<Zone>) -> Result<(), Refusal> {
+    if zone.is_some() && matches!(schedule, Some(Schedule::Realtime | Schedule::Every(_))) {
+        return Err(
+            Refusal::new("`time-zone` goes with a schedule of cron").with_hint("leave it out: the schedule names no time of day")
+        );
+    }
+    Ok(())
 }
 
 impl<'de> Deserialize<'de> for Bulk {
@@ -222,15 +229,15 @@ fn some<'de, D: Deserializer<'de>, T: Quantity>(deserializer: D, bounds: RangeIn
     within(deserializer, bounds).map(Some)
 }
 
-fn records<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
+pub(super) fn records<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
     some(deserializer, 1..=u32::MAX)
 }
 
-fn bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Size>, D::Error> {
+pub(super) fn bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Size>, D::Error> {
     some(deserializer, Size::from_bytes(1)..=Size::from_bytes(u64::MAX))
 }
 
-fn delay<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Interval>, D::Error> {
+pub(super) fn delay<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Interval>, D::Error> {
     some(deserializer, Interval::from_secs(1)..=Interval::from_secs(366 * 86_400))
 }
 

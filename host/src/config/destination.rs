@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{
+    action::Action,
     at::At,
     bounded::{self, within},
     bulk::Bulk,
@@ -89,6 +90,9 @@ pub struct Destination {
     /// Whether the others go on without it where it falls behind or fails. What it misses becomes dead letters of its own.
     #[serde(default)]
     pub best_effort: bool,
+    /// When records are handed over to single actions of the connector, and what is tried again.
+    #[serde(default)]
+    pub actions: Vec<At<Action>>,
     /// How files are made, where the component takes files, and what becomes of uploads.
     #[serde(default)]
     #[schemars(with = "Bulk")]

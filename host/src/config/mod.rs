@@ -11,6 +11,7 @@
 //!
 //! Nothing here opens a component or looks at a source: that is for whoever makes a plan of it.
 
+mod action;
 mod at;
 mod bounded;
 mod bulk;
@@ -55,6 +56,7 @@ mod yaml;
 #[cfg(test)]
 mod tests;
 
+pub use action::Action;
 pub use at::At;
 pub use bulk::{Bulk, OnLost, OnUndecidable, Poll, SpoolKeys, UploadKeys};
 pub use component::Component;

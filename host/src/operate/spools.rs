@@ -258,7 +258,7 @@ impl<S> AtRest<S> {
         let open = open(folder, &[]).await?;
         for Open { spool, .. } in &open {
             // What a process left in its hands is in nobody's.
-            spool.recover(clock.millis()).await?;
+            spool.recover(None, clock.millis()).await?;
         }
         Ok(Self { store, clock, open })
     }

@@ -5,6 +5,7 @@
 //! dealt with it, in the order of reading. A destination that is quarantined is left behind: the others go on, and the checkpoint stays
 //! where it left off.
 
+mod actions;
 mod cuts;
 mod delivery;
 mod far;
@@ -40,16 +41,17 @@ use futures::{FutureExt, StreamExt, stream::FuturesUnordered};
 use thiserror::Error;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
+pub use actions::{Actions, SPOOL, Sooner, Spooling};
 pub use cuts::ends;
 pub use delivery::{DestinationError, Holds};
 pub use far::{Bounds, Far, FarSession};
 pub use gate::{Gate, Pause, State as GateState};
-pub use outlet::{Delivery, Destination, Outlet, Uploads};
+pub use outlet::{Delivery, Destination, Outlet};
 pub use process::{Process, ProcessSession, Step};
 pub use progress::{Counts, DestinationCounts, DestinationProgress, Progress};
 pub use rate::Rate;
 pub use retry::Policy;
-pub use routing::{Routing, Way};
+pub use routing::{Router, Routing, Way};
 pub use schedule::Timetable;
 pub use spooled::{SpoolCounts, Spooled};
 pub use stage::ProcessorError;

@@ -9,6 +9,7 @@ use std::{
 };
 
 use super::{
+    actions::Actions,
     delivery::Holds,
     far::{Bounds, Far, Start, on_a_thread},
     gate::Gate,
@@ -16,12 +17,11 @@ use super::{
     rate::Rate,
     retry::Policy,
     routing::Routing,
-    schedule::Timetable,
     spooled::Spooled,
     tolerance::Tolerance,
 };
 use crate::{
-    config::{self, Isolation, OnUnknown},
+    config::{Isolation, OnUnknown},
     connector::{Connector, OpenError, Opening, Processor, descriptor::Order},
     record::format::Format,
 };
@@ -39,23 +39,8 @@ pub struct Destination {
     pub delivery: Delivery,
     /// What changes records on their way to it alone.
     pub processors: Vec<Processor>,
-    /// Which records go to which action.
-    pub routing: Arc<Routing>,
-    /// How files are made for it, where it takes files.
-    pub uploads: Option<Arc<Uploads>>,
-}
-
-/// How files are made for a destination that takes them, and when.
-#[derive(Clone, Debug)]
-pub struct Uploads {
-    /// Index of the action into those of the descriptor; 0 where there are none.
-    pub action: u32,
-    /// The version of the far side's interface that records come for.
-    pub version: Option<Arc<str>>,
-    /// When files are made.
-    pub timetable: Timetable,
-    /// What the pipeline file says of files and uploads; the schedule in it has been decided on.
-    pub keys: config::Bulk,
+    /// Which records go to which of its actions, and when.
+    pub actions: Arc<Actions>,
 }
 
 /// How records are delivered.
@@ -196,10 +181,22 @@ impl Outlet {
 impl Outlet {
     /// The entrance of a spool, in front of a destination that takes files: whatever comes through is taken in as it is, in order.
     pub fn spool(destination: Destination, far: Arc<dyn Far>, spooled: Arc<Spooled>) -> Self {
-        let Destination { id, delivery: Delivery { tolerance, .. }, processors, .. } = destination;
+        let Destination { id, delivery: Delivery { tolerance, .. }, processors, actions, .. } = destination;
+        let routing = Arc::new(actions.outer());
         let processors = processors.into_iter().map(Step::from).collect();
         let outlet = Self::new(id, far, Delivery { tolerance, ..Delivery::default() });
-        Self { start: on_a_thread, processors, spooled: Some(spooled), ..outlet }
+        Self { start: on_a_thread, processors, routing, spooled: Some(spooled), ..outlet }
+    }
+}
+
+impl Outlet {
+    /// A destination of which some is written as it comes, and some waits in a spool: whatever comes through is taken in order.
+    pub fn mixed(destination: Destination, far: Arc<dyn Far>, spooled: Arc<Spooled>) -> Self {
+        let Destination { id, delivery, processors, actions, .. } = destination;
+        let (routing, processors) = (Arc::new(actions.outer()), processors.into_iter().map(Step::from).collect());
+        // What waits is brought into its shape when it is handed over, and so the far side does it with the rest.
+        let outlet = Self::new(id, far, Delivery { ordered: true, format: Format::Payload, ..delivery });
+        Self { start: on_a_thread, processors, routing, spooled: Some(spooled), ..outlet }
     }
 }
 
@@ -212,7 +209,7 @@ impl From<Destination> for Outlet {
     fn from(destination: Destination) -> Self {
         let (id, delivery) = (destination.id.clone(), destination.delivery.clone());
         let processors = destination.processors.iter().cloned().map(Step::from).collect();
-        let routing = destination.routing.clone();
+        let routing = Arc::new(destination.actions.outer());
         Self { start: on_a_thread, processors, routing, ..Self::new(id, Arc::new(destination), delivery) }
     }
 }

@@ -33,12 +33,13 @@ pub enum Way {
 
 /// Finds the ways of records, on buffers that it keeps.
 #[derive(Debug)]
-pub(super) struct Router {
+pub struct Router {
     routes: Vec<(Option<Chooser>, u32)>,
     otherwise: Way,
 }
 
 impl Router {
+    /// By that routing.
     pub fn new(routing: &Routing) -> Self {
         let routes = routing.routes.iter().map(|(when, action)| (when.as_ref().map(Chooser::new), *action)).collect();
         Self { routes, otherwise: routing.otherwise }

@@ -17,8 +17,10 @@ pub struct Spooled {
     pub cut: AtomicU64,
     /// Known from an earlier run, and not taken a second time.
     pub known: AtomicU64,
-    /// Delivered.
+    /// Delivered out of it.
     pub succeeded: AtomicU64,
+    /// Delivered beside it, at once.
+    pub direct: AtomicU64,
     /// Of the delivered, those with a remark.
     pub warned: AtomicU64,
     /// Given up.
@@ -58,7 +60,7 @@ impl Spooled {
         let of = |counter: &AtomicU64| counter.load(Relaxed);
         let open = self.open();
         counts.pending += open;
-        counts.delivered = of(&self.succeeded);
+        counts.delivered = of(&self.succeeded) + of(&self.direct);
         counts.warned = of(&self.warned);
         counts.dead_lettered += of(&self.discarded);
         counts.unknown += of(&self.unknown);

@@ -2,26 +2,31 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{Part, PlanError, uploads};
+use super::{Part, PlanError, actions};
 use crate::{
     config::{self, At, Handling, Interval, Place, Size},
     connector::{Connector, descriptor::Order},
-    pipeline::{Delivery, Destination, Policy, Rate},
+    pipeline::{Actions, Delivery, Destination, Policy, Rate},
     record::format::Format,
     source::Cut,
 };
 
 /// What the pipeline file asks of a destination and cannot have: waits that contradict each other, an order that nobody keeps. `keyed` tells
 /// whether records may have keys by then.
-pub(super) fn refused(given: &At<config::Destination>, connector: &Connector, keyed: bool) -> Option<PlanError> {
+pub(super) fn refused(
+    given: &At<config::Destination>,
+    connector: &Connector,
+    actions: &Actions,
+    keyed: bool,
+) -> Option<PlanError> {
     let At { value: destination, place } = given;
     let part = Part::Destination(destination.id.value.to_string());
     let (place, title) = (place.clone(), connector.title());
     if let Some(error) = contradiction(&part, &place, &destination.handling()) {
         return Some(error);
     }
-    // The host itself keeps the order of files.
-    if !is_ordered(destination, connector) || uploads::takes_files(destination, connector) {
+    // The host itself keeps the order of what waits.
+    if !is_ordered(destination, actions) || actions.at_once.is_empty() {
         return None;
     }
     if connector.descriptor.guarantees.order == Order::None {
@@ -31,8 +36,9 @@ pub(super) fn refused(given: &At<config::Destination>, connector: &Connector, ke
 }
 
 /// Whether records stay in order: where nothing is said, those that are written do, and those that go out as files do not.
-pub(super) fn is_ordered(given: &config::Destination, connector: &Connector) -> bool {
-    given.ordered.unwrap_or_else(|| !uploads::takes_files(given, connector))
+pub(super) fn is_ordered(given: &config::Destination, actions: &Actions) -> bool {
+    let written = || !actions.at_once.is_empty() || actions.spooled.iter().any(|one| one.writes);
+    given.ordered.unwrap_or_else(written)
 }
 
 /// Waits of which the shortest is longer than the longest.
@@ -50,7 +56,7 @@ pub(super) fn planned(
     given: &config::Destination,
     format: Format,
     pipeline: &config::Pipeline,
-    connector: &Connector,
+    (connector, actions): (&Connector, &Actions),
     keyed: bool,
 ) -> Delivery {
     let preferred = &connector.descriptor.preferences;
@@ -61,12 +67,9 @@ pub(super) fn planned(
     Delivery {
         isolation: given.isolation,
         format,
-        ordered: is_ordered(given, connector),
-        lanes: given.parallel.or_else(|| lanes(given, connector, keyed)).unwrap_or(1),
-        retry: match uploads::takes_files(given, connector) {
-            true => Policy { max_attempts: Some(uploads::attempts(connector)), ..Policy::RECORD }.with(&given.retry),
-            false => Policy::RECORD.with(&given.retry),
-        },
+        ordered: is_ordered(given, actions),
+        lanes: given.parallel.or_else(|| lanes(given, (connector, actions), keyed)).unwrap_or(1),
+        retry: retry(given, connector, actions),
         outage: Policy::OUTAGE.with(&given.outage),
         throttle: (given.throttle.min_delay.into(), given.throttle.max_delay.into()),
         on_unknown: given.on_unknown,
@@ -77,10 +80,25 @@ pub(super) fn planned(
     }
 }
 
+/// When a record that fails for now is handed over again. Of what waits in a queue each action has its own; told is the one of the first.
+fn retry(given: &config::Destination, connector: &Connector, actions: &Actions) -> Policy {
+    match actions.spooled.first().filter(|_| actions.at_once.is_empty()) {
+        Some(first) => first.retry,
+        None => {
+            let attempts = actions::attempts_at_once(connector, actions).or(Policy::RECORD.max_attempts);
+            Policy { max_attempts: attempts, ..Policy::RECORD }.with(&given.retry)
+        }
+    }
+}
+
 /// As many instances as the connector prefers, where that changes nothing of the order that is kept.
-fn lanes(given: &config::Destination, connector: &Connector, keyed: bool) -> Option<u32> {
+fn lanes(given: &config::Destination, (connector, actions): (&Connector, &Actions), keyed: bool) -> Option<u32> {
+    // Whoever puts records into a queue keeps the order of their partition.
+    if actions.has_spool() {
+        return None;
+    }
     let by_key = keyed && connector.descriptor.guarantees.order == Order::Key;
-    let preferred = connector.descriptor.preferences.parallel.filter(|_| by_key || !is_ordered(given, connector))?;
+    let preferred = connector.descriptor.preferences.parallel.filter(|_| by_key || !is_ordered(given, actions))?;
     Some(preferred.clamp(1, MOST_INSTANCES))
 }
 

@@ -144,18 +144,6 @@ pub enum PlanError {
         /// Those that there are.
         known: Vec<String>,
     },
-    /// A route to an action that takes files, in a destination that is written to.
-    #[error("{part}: the action `{action}` of {connector} takes files, and this destination is written to")]
-    NotWritten {
-        /// Whose.
-        part: Part,
-        /// Where it is named.
-        place: Place,
-        /// Name and version.
-        connector: String,
-        /// Which.
-        action: String,
-    },
     /// A route that takes everything, and others behind it.
     #[error("{part}: the route to `{action}` takes every record, so that none behind it gets any")]
     Unreached {
@@ -173,6 +161,28 @@ pub enum PlanError {
         part: Part,
         /// Where it stands.
         place: Place,
+    },
+    /// An action is named twice.
+    #[error("{part}: the action `{named}` stands there twice")]
+    ActionTwice {
+        /// Whose.
+        part: Part,
+        /// Where it stands for the second time.
+        place: Place,
+        /// The name.
+        named: String,
+    },
+    /// A key that does nothing for records that are written as they come.
+    #[error("{part}: `{key}` does nothing for the action `{named}`, to which records are written as they come")]
+    AtOnce {
+        /// Whose.
+        part: Part,
+        /// Where the action stands.
+        place: Place,
+        /// The name.
+        named: String,
+        /// Which.
+        key: &'static str,
     },
     /// What the connector itself has for a schedule is none.
     #[error("{part}: the schedule that {connector} has for itself is {cause}")]
@@ -372,9 +382,11 @@ impl PlanError {
             Self::NoAction { near: Some(near), .. } => Some(format!("did you mean `{near}`?")),
             Self::NoAction { known, .. } if known.is_empty() => Some("leave `routes` out: it has no actions to choose from".into()),
             Self::NoAction { known, .. } => Some(format!("there are {}; `wharf inspect` tells what each does", known.join(", "))),
-            Self::NotWritten { .. } => Some("name a destination of its own for it, with a block `bulk`".into()),
             Self::Unreached { .. } => Some("put it last, or say `when` it takes a record".into()),
             Self::NoRoutes { .. } => Some("leave it out, or say in `routes` which records go to which action".into()),
+            Self::ActionTwice { .. } => Some("say all of it in one place".into()),
+            Self::AtOnce { key: "retry", .. } => Some("write it into the destination; it holds for all that is written as it comes".into()),
+            Self::AtOnce { .. } => Some("leave it out, or give the action a `schedule`".into()),
             Self::Schedule { .. } => Some("say `bulk: { schedule: … }` in the destination, and tell the connector's author".into()),
             Self::Variable { near: Some(near), meant, .. } if meant.is_empty() => Some(format!("did you mean `{near}`?")),
             Self::Variable { meant, .. } if meant.is_empty() => {
@@ -423,10 +435,11 @@ impl PlanError {
             | Self::NoFiles { place, .. }
             | Self::NotForFiles { place, .. }
             | Self::NoAction { place, .. }
-            | Self::NotWritten { place, .. }
             | Self::Unreached { place, .. }
             | Self::NoRoutes { place, .. }
             | Self::Schedule { place, .. }
+            | Self::ActionTwice { place, .. }
+            | Self::AtOnce { place, .. }
             | Self::Variable { place, .. }
             | Self::Version { place, .. }
             | Self::Unordered { place, .. }

@@ -1,6 +1,6 @@
 //! Where each value of a plan comes from: the file, its `defaults`, the environment, the connector, or the house.
 
-use super::{Part, Plan, uploads, variables};
+use super::{Part, Plan, actions, variables};
 use crate::{
     config::{self, At, Component, Explained, Interval, Size, ValueOrigin as Origin},
     connector::{Processor, settings},
@@ -53,7 +53,7 @@ pub fn explain(file: &config::File, plan: &Plan) -> Vec<ExplainedPart> {
         for (within, (of, planned)) in given.destinations.iter().zip(&planned.destinations).enumerate() {
             let part = Part::Destination(planned.id.to_string());
             let mut rows = over(file.explained_destination(at, within), known(planned));
-            if planned.uploads.is_none() {
+            if !planned.actions.has_spool() {
                 rows.retain(|row| !row.key.starts_with("bulk."));
             } else {
                 rows.retain(|row| !NOT_FOR_FILES.iter().any(|key| row.key.starts_with(key)));
@@ -92,7 +92,7 @@ fn interval(duration: std::time::Duration) -> Interval {
 
 /// What no schema tells of a destination: what its connector prefers, and what follows from other keys.
 fn known(planned: &Destination) -> Vec<Explained> {
-    let Destination { connector, delivery, uploads, .. } = planned;
+    let Destination { connector, delivery, actions: planned, .. } = planned;
     let descriptor = &connector.descriptor;
     let said = |said: bool| if said { Origin::Connector } else { Origin::House };
     let mut rows = vec![
@@ -110,7 +110,7 @@ fn known(planned: &Destination) -> Vec<Explained> {
     for (block, policy) in [("retry", &delivery.retry), ("outage", &delivery.outage)] {
         let Policy { min_delay, max_delay, factor, max_attempts, max_age, then } = policy;
         let key = |key: &str| format!("{block}.{key}");
-        let of_action = block == "retry" && uploads.is_some() && uploads::says_retries(connector);
+        let of_action = block == "retry" && planned.has_spool() && actions::says_retries(connector);
         rows.push(row(&key("min-delay"), interval(*min_delay), Origin::House));
         rows.push(row(&key("max-delay"), interval(*max_delay), Origin::House));
         rows.push(row(&key("factor"), factor, Origin::House));
@@ -119,8 +119,12 @@ fn known(planned: &Destination) -> Vec<Explained> {
         let then = if *then == config::Then::Stop { "stop" } else { "dead-letter" };
         rows.push(row(&key("then"), then, Origin::House));
     }
-    if let Some(uploads) = uploads {
-        rows.push(row("bulk.schedule", &uploads.timetable.schedule, said(uploads::says_schedule(connector))));
+    for one in &planned.spooled {
+        let key = match &*one.name {
+            "" => "bulk.schedule".to_owned(),
+            name => format!("actions.{name}.schedule"),
+        };
+        rows.push(row(&key, &one.timetable.schedule, said(actions::says_schedule(connector, one.action))));
     }
     rows
 }

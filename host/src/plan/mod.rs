@@ -8,6 +8,7 @@ use std::{
     sync::Arc,
 };
 
+mod actions;
 mod alone;
 mod delivery;
 mod error;
@@ -17,7 +18,6 @@ mod grants;
 mod remedy;
 mod routes;
 mod tokens;
-mod uploads;
 mod variables;
 mod version;
 
@@ -307,21 +307,20 @@ impl Planner<'_> {
         let connector = self.connector(&named).await?;
         // A processor may give records keys.
         let may_be_keyed = keyed || !pipeline.processors.is_empty() || !given.value.processors.is_empty();
-        self.errors.extend(delivery::refused(given, &connector, may_be_keyed));
         let version = version::chosen(given, &connector, &mut self.errors);
         self.remarks.extend(version::deprecated(&id, version.as_deref(), &connector, self.loader.clock().millis()));
-        let uploads = uploads::planned(given, &connector, version.as_ref(), &mut self.errors);
-        let routing = Arc::new(routes::planned(given, &connector, &mut self.errors));
+        let actions = actions::planned(given, &connector, version.as_ref(), &mut self.errors);
+        self.errors.extend(actions.as_ref().and_then(|actions| delivery::refused(given, &connector, actions, may_be_keyed)));
         let mut opening = self.opening(&named, &connector, before).await?;
         if self.errors.len() > errors {
             return None;
         }
-        opening.scope = self.scope(&whose, delivery::is_ordered(given, &connector), &connector, version.as_deref());
-        if uploads.is_none() {
-            opening.scope = opening.scope.with([("actions", routes::in_use(&routing, &connector))]);
-        }
-        let delivery = delivery::planned(&given.value, format?, pipeline, &connector, keyed);
-        Some(Destination { id: id.into(), connector, opening, delivery, processors: Vec::new(), routing, uploads })
+        let actions = actions?;
+        opening.scope = self.scope(&whose, delivery::is_ordered(given, &actions), &connector, version.as_deref());
+        opening.scope = opening.scope.with([("actions", actions.names(&connector))]);
+        let delivery = delivery::planned(&given.value, format?, pipeline, (&connector, &actions), keyed);
+        let (id, processors, actions) = (id.into(), Vec::new(), Arc::new(actions));
+        Some(Destination { id, connector, opening, delivery, processors, actions })
     }
 
     /// Processors that can be opened, of the pipeline or of one destination; what is wrong with others is noted.

@@ -119,6 +119,15 @@ pub struct Run {
     pub fate: Fate,
 }
 
+impl Run {
+    /// The same where its records are counted from another place, so many before the first.
+    #[must_use]
+    pub fn from(self, start: u32) -> Self {
+        let records = Span::new(self.records.start + start, self.records.end + start);
+        Self { records, ..self }
+    }
+}
+
 /// How a receipt breaks the contract. The whole batch is unknown then, but for what `progress` had reported.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum Breach {

@@ -155,7 +155,7 @@ impl Means {
             if let Some(entrance) = gates.spools.entrance(&destination) {
                 return entrance;
             }
-            let mut outlet = Outlet::from(destination);
+            let mut outlet = gates.spools.beside(&destination).unwrap_or_else(|| Outlet::from(destination));
             if let Some(gate) = gates.outlets.get(&outlet.id) {
                 gate.begin();
                 outlet.gate = gate.clone();

@@ -5,7 +5,7 @@
 use std::{
     collections::HashMap,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering::Relaxed},
     time::Duration,
 };
 
@@ -18,20 +18,21 @@ use tokio::{
 use super::{StartError, components::Components, life::Means};
 use crate::{
     bulk::{
-        BulkError, BulkPolicy, Component, Driver, Engine, Intake, Letters, Order, Parts, Resolve, Rest, Shaped, Staging, Tallied,
+        BulkError, BulkFar, BulkPolicy, Component, Driver, Engine, Intake, Letters, Mixed, Order, Parts, Resolve, Rest, Shaped,
+        Staging, Tallied, Writes,
     },
     clock::Clock,
-    config::{Schedule, Zone},
+    config::{Schedule, Size, Zone},
     operate::{
         Refused,
         spools::{Decision, Open},
     },
-    pipeline::{Destination, DestinationError, Gate, Outlet, PipelineError, Policy, Spooled, Stopping, Timetable, Uploads},
-    plan::{PlannedPipeline, Until},
+    pipeline::{Destination, DestinationError, Gate, Outlet, PipelineError, Policy, Spooled, Spooling, Stopping, Timetable},
+    plan::PlannedPipeline,
     sandbox::output::printable,
     store::{
         DataDir, DeadLetter, Kept, Reason, Settled, SqliteStore, Store, StoreError,
-        spool::{Selection, Spool, SpoolError, SqliteSpool, UploadState, discard},
+        spool::{Selection, Spool, SpoolError, SqliteSpool, StoredUpload, UploadState, discard},
     },
 };
 
@@ -49,17 +50,29 @@ pub(super) struct Spools(HashMap<Arc<str>, Arc<Uploading>>);
 pub(super) struct Uploading {
     pipeline: Arc<str>,
     destination: Destination,
-    uploads: Arc<Uploads>,
-    until: Until,
     spool: Tallied,
     intake: Intake,
     folder: PathBuf,
     gate: Gate,
     clock: Clock,
     components: Components,
+    /// Whether it is served until all is settled.
+    settles: bool,
+    served: Vec<Served>,
+}
+
+/// One of its actions in front of which records wait.
+struct Served {
+    of: Arc<Spooling>,
     /// How one tells the engine that runs.
     orders: Mutex<Option<mpsc::Sender<Order>>>,
     driver: Driver,
+}
+
+impl Served {
+    fn orders(&self) -> MutexGuard<'_, Option<mpsc::Sender<Order>>> {
+        self.orders.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// Writes dead letters of one pipeline.
@@ -91,7 +104,8 @@ impl Spools {
     ) -> Result<Self, StartError> {
         let mut spools = HashMap::new();
         for destination in &planned.destinations {
-            let Some(uploads) = &destination.uploads else { continue };
+            let Some(first) = destination.actions.spooled.first() else { continue };
+            let most = first.keys.spool.max_bytes;
             let id = destination.id.clone();
             let failed = |cause: BulkError| StartError::Uploads {
                 pipeline: planned.id.clone(),
@@ -100,17 +114,24 @@ impl Spools {
             };
             let mut destination = destination.clone();
             means.keep(&planned.id, &id, &mut destination.opening);
-            let opened = Uploading::open(means, &planned.id, destination, uploads.clone(), gate(&id), again).await;
+            let opened = Uploading::open(means, &planned.id, destination, (most, again), gate(&id)).await;
             spools.insert(id, Arc::new(opened.map_err(failed)?));
         }
         Ok(Self(spools))
     }
 
-    /// The entrance of a destination's spool, where it has one.
+    /// What stands before a destination of which all that comes waits in a spool.
     pub fn entrance(&self, destination: &Destination) -> Option<Outlet> {
-        let uploading = self.0.get(&destination.id)?;
+        let uploading = self.0.get(&destination.id).filter(|_| destination.actions.at_once.is_empty())?;
         let far = Arc::new(uploading.intake.clone());
         Some(Outlet::spool(destination.clone(), far, uploading.spool.counts().clone()))
+    }
+
+    /// What stands before a destination of which some is written as it comes, and some waits.
+    pub fn beside(&self, destination: &Destination) -> Option<Outlet> {
+        let uploading = self.0.get(&destination.id)?;
+        let far = Arc::new(Mixed::new(destination.clone(), uploading.intake.clone()));
+        Some(Outlet::mixed(destination.clone(), far, uploading.spool.counts().clone()))
     }
 
     /// What became of records in a destination's spool, where it has one.
@@ -138,25 +159,18 @@ impl Spools {
         let (end, ended) = watch::channel(false);
         let serve = |uploading: &Arc<Uploading>| {
             let letters = Arc::new(Given { kept: kept.clone(), pipeline: uploading.pipeline.clone() });
-            tokio::spawn(uploading.clone().serve(letters, stop.clone(), ended.clone()))
+            let each =
+                (0..uploading.served.len()).map(|at| uploading.clone().serve(at, letters.clone(), stop.clone(), ended.clone()));
+            each.map(tokio::spawn).collect::<Vec<_>>()
         };
-        Engines { running: self.0.values().map(serve).collect(), end }
+        Engines { running: self.0.values().flat_map(serve).collect(), end }
     }
 
     /// After the source has ended: waits until somebody says that it is enough or, where that is wanted, nothing goes on by itself any more.
     pub async fn until_done(&self, stop: &mut watch::Receiver<Stopping>) -> Option<PipelineError> {
         let settled = async {
             for uploading in self.0.values() {
-                // What was found before the last records came says nothing.
-                let asked = uploading.driver.ask();
-                let found = |(known, rest): &(u64, Rest)| uploading.until.settled && *known >= asked && *rest != Rest::Moving;
-                let mut rest = uploading.driver.rest();
-                // The sender is its own.
-                let rest = match rest.wait_for(found).await {
-                    Ok(rest) => rest.1.clone(),
-                    Err(_) => continue,
-                };
-                if let Rest::Stuck(why) = rest {
+                if let Err(why) = uploading.rests().await {
                     let Destination { id, connector, .. } = &uploading.destination;
                     let cause = DestinationError::Paused { why };
                     return Some(PipelineError::Destination { id: id.clone(), connector: connector.title(), cause });
@@ -193,15 +207,14 @@ impl Uploading {
         means: &Means,
         pipeline: &Arc<str>,
         destination: Destination,
-        uploads: Arc<Uploads>,
+        (most, again): (Size, bool),
         gate: Gate,
-        again: bool,
     ) -> Result<Self, BulkError> {
         let folder = means.spools.join(&**pipeline).join(&*destination.id);
-        let (path, most) = (folder.join(SPOOL), uploads.keys.uploads.spool.max_bytes);
+        let path = folder.join(SPOOL);
         let opened = tokio::task::spawn_blocking(move || SqliteSpool::open(&path, most)).await;
         let spool = opened.map_err(|error| BulkError::Ended(error.to_string()))?.map_err(SpoolError::from)?;
-        spool.recover(means.clock.millis()).await?;
+        spool.recover(None, means.clock.millis()).await?;
         let components = Components::new(folder.join("components"));
         components.keep(&destination.connector).await?;
         let used = spool.uploads().await?.into_iter().map(|upload| upload.digest);
@@ -210,35 +223,47 @@ impl Uploading {
         let intake = Intake {
             title: destination.connector.title().into(),
             spool: spool.clone(),
-            action: uploads.action,
-            version: uploads.version.clone(),
+            actions: destination.actions.clone(),
+            pipeline: pipeline.clone(),
             again,
             opening: destination.opening.clone(),
             clock: means.clock.clone(),
         };
-        let timetable = match means.until.now {
-            true => Timetable { schedule: Schedule::Realtime, zone: Zone::default() },
-            false => uploads.timetable.clone(),
-        };
-        let driver = Driver::new(spool.clone(), uploads.clone(), timetable, means.clock.clone(), gate.clone());
-        Ok(Self {
-            pipeline: pipeline.clone(),
-            destination,
-            uploads,
-            until: means.until,
-            spool,
-            intake,
-            folder,
-            gate,
-            clock: means.clock.clone(),
-            components,
-            orders: Mutex::default(),
-            driver,
-        })
+        let served = destination.actions.spooled.iter().map(|of| {
+            let timetable = match means.until.now {
+                true => Timetable { schedule: Schedule::Realtime, zone: Zone::default() },
+                false => of.timetable.clone(),
+            };
+            let driver = Driver::new(spool.clone(), of.clone(), timetable, means.clock.clone(), gate.clone());
+            Served { of: of.clone(), orders: Mutex::default(), driver }
+        });
+        let served = served.collect();
+        let (clock, settles) = (means.clock.clone(), means.until.settled);
+        let pipeline = pipeline.clone();
+        Ok(Self { pipeline, destination, settles, spool, intake, folder, gate, clock, components, served })
     }
 
-    fn orders(&self) -> MutexGuard<'_, Option<mpsc::Sender<Order>>> {
-        self.orders.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Waits until nothing in the spool goes on by itself any more, where that is wanted; or says why it does not go on.
+    async fn rests(&self) -> Result<(), Arc<str>> {
+        loop {
+            let follow_ups = || self.spool.counts().follow_ups.load(Relaxed);
+            let before = follow_ups();
+            for served in &self.served {
+                // What was found before the last records came says nothing.
+                let asked = served.driver.ask();
+                let found = |(known, rest): &(u64, Rest)| self.settles && *known >= asked && *rest != Rest::Moving;
+                let mut rest = served.driver.rest();
+                // The sender is its own.
+                let rest = rest.wait_for(found).await.map_or(Rest::Done, |rest| rest.1.clone());
+                if let Rest::Stuck(why) = rest {
+                    return Err(why);
+                }
+            }
+            // What became of the last may have given another something to do.
+            if follow_ups() == before {
+                return Ok(());
+            }
+        }
     }
 
     /// The spool, as a person asks it.
@@ -249,14 +274,18 @@ impl Uploading {
 
     /// Has the engine decide about an upload; false where none runs.
     pub async fn decide(&self, upload: i64, decision: Decision) -> Result<bool, Refused> {
-        let Some(orders) = self.orders().clone() else { return Ok(false) };
+        if self.served.iter().all(|served| served.orders().is_none()) {
+            return Ok(false);
+        }
         let uploads = self.spool.uploads().await?;
-        if !uploads.iter().any(|one| one.id == upload && one.state == UploadState::Held) {
+        let held = uploads.iter().find(|one| one.id == upload && one.state == UploadState::Held);
+        let served = held.and_then(|held| self.served.iter().find(|served| served.of.action == held.action));
+        let Some(orders) = served.and_then(|served| served.orders().clone()) else {
             return Err(Refused {
                 what: format!("upload {upload} is under way, and goes on by itself"),
                 hint: Some("one that is held can be decided about, and any of them once the host is stopped".into()),
             });
-        }
+        };
         let resolve = match decision {
             Decision::Ask => Resolve::Ask,
             Decision::Resend => Resolve::Resend,
@@ -268,17 +297,24 @@ impl Uploading {
     }
 
     /// Works on what is in the spool until it is told to end; what goes wrong is tried again.
-    async fn serve(self: Arc<Self>, letters: Arc<Given>, stop: watch::Receiver<Stopping>, ended: watch::Receiver<bool>) {
+    async fn serve(
+        self: Arc<Self>,
+        at: usize,
+        letters: Arc<Given>,
+        stop: watch::Receiver<Stopping>,
+        ended: watch::Receiver<bool>,
+    ) {
+        let Some(served) = self.served.get(at) else { return };
         let mut failures = 0;
         loop {
             let began = self.clock.elapsed();
-            let Err(error) = self.work(&letters, &stop, &ended).await else { return };
+            let Err(error) = self.work(served, &letters, &stop, &ended).await else { return };
             let lasted = self.clock.elapsed().saturating_sub(began);
             failures = if lasted > Policy::OUTAGE.max_delay { 1 } else { failures + 1 };
             let wait = Policy::OUTAGE.wait(failures, &self.clock);
             let (pipeline, destination, hint) = (&self.pipeline, &self.destination.id, error.hint());
             tracing::error!(%pipeline, %destination, hint, "uploads go on in {wait:?}: {error}");
-            self.driver.stuck(error.to_string().into());
+            served.driver.stuck(error.to_string().into());
             tokio::select! {
                 biased;
                 () = told(stop.clone(), ended.clone()) => return,
@@ -290,24 +326,25 @@ impl Uploading {
     /// One engine, from its beginning to its end.
     async fn work(
         &self,
+        served: &Served,
         letters: &Arc<Given>,
         stop: &watch::Receiver<Stopping>,
         ended: &watch::Receiver<bool>,
     ) -> Result<(), BulkError> {
-        self.spool.recover(self.clock.millis()).await?;
-        let engine = Engine::new(self.parts(letters).await?);
+        self.spool.recover(Some(served.of.action), self.clock.millis()).await?;
+        let engine = Engine::new(self.parts(&served.of, letters).await?);
         let stand = engine.watch();
         let (orders, taken) = mpsc::channel(16);
-        *self.orders() = Some(orders.clone());
+        *served.orders() = Some(orders.clone());
         let mut running = tokio::spawn(engine.run(taken));
         let driven = tokio::select! {
             biased;
             () = told(stop.clone(), ended.clone()) => Ok(()),
-            driven = self.driver.drive(orders, stand) => driven.map_err(BulkError::from),
-            aged = self.give_up_what_is_too_old(letters) => aged,
+            driven = served.driver.drive(orders, stand) => driven.map_err(BulkError::from),
+            aged = self.give_up_what_is_too_old(&served.of, letters) => aged,
         };
         // Nobody tells it anything any more: it finishes the calls that are under way.
-        *self.orders() = None;
+        *served.orders() = None;
         let mut stop = stop.clone();
         let finished = tokio::select! {
             biased;
@@ -320,15 +357,19 @@ impl Uploading {
         finished.and(driven)
     }
 
-    async fn parts(&self, letters: &Arc<Given>) -> Result<Parts, BulkError> {
+    async fn parts(&self, of: &Spooling, letters: &Arc<Given>) -> Result<Parts, BulkError> {
         let Destination { id, connector, opening, delivery, .. } = &self.destination;
-        let action = self.uploads.action;
+        let action = of.action;
         let far = |connector| {
-            let component = Component { connector, opening: opening.clone() };
-            Arc::new(Shaped { component, format: delivery.format.clone() }) as Arc<dyn crate::bulk::BulkFar>
+            let (component, format) = (Component { connector, opening: opening.clone() }, delivery.format.clone());
+            match of.writes {
+                true => Arc::new(Writes { component, format }) as Arc<dyn BulkFar>,
+                false => Arc::new(Shaped { component, format }),
+            }
         };
         let mut earlier = Vec::new();
-        for upload in self.spool.uploads().await?.into_iter().filter(|upload| *upload.digest != *connector.digest) {
+        let others = |upload: &StoredUpload| upload.action == action && *upload.digest != *connector.digest;
+        for upload in self.spool.uploads().await?.into_iter().filter(others) {
             if !earlier.contains(&upload.digest) {
                 earlier.push(upload.digest);
             }
@@ -348,15 +389,17 @@ impl Uploading {
             spool: Arc::new(self.spool.clone()),
             staging: staging.map_err(|error| BulkError::Ended(error.to_string()))??,
             letters: letters.clone(),
-            policy: BulkPolicy::of(&self.uploads.keys.uploads, delivery),
+            policy: BulkPolicy::of(of, delivery),
             clock: self.clock.clone(),
             gate: self.gate.clone(),
         })
     }
 
     /// Gives up what has waited for longer than it may, again and again; where nothing is too old ever, it waits for ever.
-    async fn give_up_what_is_too_old(&self, letters: &Given) -> Result<(), BulkError> {
-        let Some(age) = self.uploads.keys.uploads.spool.max_age else { return std::future::pending().await };
+    async fn give_up_what_is_too_old(&self, of: &Spooling, letters: &Given) -> Result<(), BulkError> {
+        // One looks for all.
+        let looks = self.served.first().is_some_and(|first| first.of.action == of.action);
+        let Some(age) = of.keys.spool.max_age.filter(|_| looks) else { return std::future::pending().await };
         let (pipeline, destination) = (&self.pipeline, &self.destination.id);
         let millis = age.millis();
         let message = format!("it waited for longer than {age} (bulk.spool.max-age)");
@@ -382,7 +425,7 @@ impl Uploading {
 pub(super) async fn unspoken(pipelines: &[PlannedPipeline], data_dir: &Path) -> Result<Vec<String>, StoreError> {
     let mut remarks = Vec::new();
     for pipeline in pipelines {
-        for destination in pipeline.destinations.iter().filter(|destination| destination.uploads.is_some()) {
+        for destination in pipeline.destinations.iter().filter(|destination| destination.actions.has_spool()) {
             let path = DataDir::spools_in(data_dir).join(&*pipeline.id).join(&*destination.id).join(SPOOL);
             let looked = tokio::task::spawn_blocking({
                 let path = path.clone();

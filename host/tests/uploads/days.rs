@@ -303,7 +303,7 @@ impl Month {
     async fn live(&self) -> Life {
         let (clock, path, gate) = (self.time.clock(), self.folder.path(), Gate::default());
         let spool = SqliteSpool::open(&path.join("spool.db"), Size::from_mib(64)).unwrap();
-        spool.recover(clock.millis()).await.unwrap();
+        spool.recover(None, clock.millis()).await.unwrap();
         let spool = Tallied::new(Arc::new(spool)).await.unwrap();
         let engine = Engine::new(Parts {
             pipeline: "month".into(),

@@ -101,7 +101,7 @@ impl World {
         let path: &Path = self.folder.path();
         let clock: Clock = self.time.clock();
         let spool = SqliteSpool::open(&path.join("spool.db"), Size::from_mib(16)).unwrap();
-        spool.recover(clock.millis()).await.unwrap();
+        spool.recover(None, clock.millis()).await.unwrap();
         self.fake.service().spool = Some(Arc::new(spool.clone()));
         let engine = Engine::new(Parts {
             pipeline: "p".into(),

@@ -490,7 +490,9 @@ pub trait Spool: Send + Sync {
     async fn reserve(&self, selection: Selection, most: u32, now: Millis) -> Result<Vec<Part>, SpoolError>;
 
     /// After a start: what was executing is what it was before.
-    async fn recover(&self, now: Millis) -> Result<(), SpoolError>;
+    ///
+    /// Of one action alone where only what worked on that has ended.
+    async fn recover(&self, action: Option<u32>, now: Millis) -> Result<(), SpoolError>;
 
     /// How much there is.
     async fn status(&self) -> Result<SpoolStatus, SpoolError>;

@@ -259,10 +259,11 @@ impl Spool for SqliteSpool {
         self.on("read", move |transaction| uploads::parts(transaction, upload, lines)).await
     }
 
-    async fn recover(&self, now: Millis) -> Result<(), SpoolError> {
+    async fn recover(&self, action: Option<u32>, now: Millis) -> Result<(), SpoolError> {
         self.on("write to", move |transaction| {
-            let mut query = transaction.prepare_cached("SELECT batch, start, end FROM spans WHERE state = ?")?;
-            let left = query.query_map([code(SpoolState::Executing)], |row| {
+            let mut query = transaction
+                .prepare_cached("SELECT batch, start, end FROM spans WHERE state = ?1 AND (?2 IS NULL OR action = ?2)")?;
+            let left = query.query_map(params![code(SpoolState::Executing), action], |row| {
                 Ok((row.get::<_, i64>(0)?, Span::new(row.get(1)?, row.get(2)?)))
             })?;
             for (row, span) in left.collect::<Result<Vec<_>, _>>()? {

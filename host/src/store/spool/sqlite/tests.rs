@@ -58,7 +58,7 @@ fn failed(due: Millis) -> Settling {
 
 async fn open(folder: &Path) -> SqliteSpool {
     let spool = SqliteSpool::open(&folder.join("spool.db"), LARGE).unwrap();
-    spool.recover(0).await.unwrap();
+    spool.recover(None, 0).await.unwrap();
     spool
 }
 

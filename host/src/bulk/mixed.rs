@@ -1,0 +1,122 @@
+//! A destination of which some actions are written to as records come, and some have a spool in front, as the rest of a pipeline sees it.
+//!
+//! **Threat.** What is written and what waits is of one partition: one of the two fails, and what comes behind it in the partition is taken into the spool, which
+//! knows by where it got to what it has. **Answer.** A lane hands over what is for one of the two at a time, and holds the rest of the partition back until it
+//! came through.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering::Relaxed},
+};
+
+use async_trait::async_trait;
+
+use super::{Intake, Told, intake::Entrance, written::write_shaped};
+use crate::{
+    clock::Clock,
+    connector::{Answer, OpenError, Room, Session, descriptor::Order},
+    pipeline::{Bounds, Destination, Far, FarSession, SPOOL},
+    record::{Batch, Failure, Fate, format::Format},
+    sandbox::{Ended, log::Log},
+};
+
+/// A destination of which some actions are written to as records come, and some have a spool in front.
+#[derive(Clone)]
+pub struct Mixed {
+    destination: Destination,
+    intake: Intake,
+}
+
+impl Mixed {
+    /// One with the entrance of its spool.
+    pub fn new(destination: Destination, intake: Intake) -> Self {
+        Self { destination, intake }
+    }
+}
+
+#[async_trait]
+impl Far for Mixed {
+    fn title(&self) -> Arc<str> {
+        self.destination.title()
+    }
+
+    /// What goes into a spool must not be overtaken in its partition: the spool knows by where it got to what it has.
+    fn order(&self) -> Order {
+        Order::Batch
+    }
+
+    fn is_idempotent(&self) -> bool {
+        self.destination.is_idempotent() && self.intake.is_idempotent()
+    }
+
+    fn bounds(&self) -> Bounds {
+        self.destination.bounds()
+    }
+
+    fn memory(&self) -> String {
+        self.destination.memory()
+    }
+
+    fn can_be_probed(&self) -> bool {
+        Far::can_be_probed(&self.destination)
+    }
+
+    async fn probe(&self) -> Result<(), OpenError> {
+        Far::probe(&self.destination).await
+    }
+
+    async fn open(&self, _lane: u32, _lanes: u32) -> Result<Box<dyn FarSession>, OpenError> {
+        let Destination { connector, opening, delivery, .. } = &self.destination;
+        let session = connector.open(opening).await?;
+        Ok(Box::new(Split { session, entrance: Entrance::new(self.intake.clone()), format: delivery.format.clone() }))
+    }
+
+    fn renew(&self) {
+        Far::renew(&self.destination);
+    }
+
+    fn log(&self, clock: &Clock) -> Log {
+        Far::log(&self.destination, clock)
+    }
+}
+
+/// A session, and the entrance of the spool beside it.
+struct Split {
+    session: Session,
+    entrance: Entrance,
+    format: Format,
+}
+
+#[async_trait]
+impl FarSession for Split {
+    async fn write(&mut self, batch: &Batch, action: u32, attempt: u32) -> Answer {
+        if action == SPOOL {
+            return self.entrance.write(batch, action, attempt).await;
+        }
+        let answer = write_shaped(&mut self.session, batch, &self.format, action, attempt).await;
+        let count = |counter: &AtomicU64, wanted: fn(&Fate) -> bool| {
+            let records = answer.runs.iter().filter(|run| wanted(&run.fate)).map(|run| u64::from(run.records.len()));
+            counter.fetch_add(records.sum(), Relaxed)
+        };
+        let counts = self.entrance.counts();
+        count(&counts.direct, |fate| matches!(fate, Fate::Delivered | Fate::Warned(_)));
+        count(&counts.warned, |fate| matches!(fate, Fate::Warned(_)));
+        answer
+    }
+
+    fn label(&mut self, label: &Arc<str>) {
+        self.entrance.label(label);
+    }
+
+    async fn ack(&mut self, batches: &[&str]) -> Result<(), Ended> {
+        self.session.ack(batches).await
+    }
+
+    async fn close(self: Box<Self>) -> Result<Result<(), Failure>, Ended> {
+        self.session.close().await
+    }
+
+    fn room(&self) -> Room {
+        self.session.room()
+    }
+}
