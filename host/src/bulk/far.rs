@@ -103,13 +103,7 @@ pub trait BulkFar: Send + Sync + 'static {
     }
 
     /// Writes records that came for a version of the far side's interface.
-    async fn write(
-        &self,
-        _batch: &Batch,
-        _version: Option<&str>,
-        _action: u32,
-        _attempt: u32,
-    ) -> Result<Told<Answer>, CallTrouble> {
+    async fn write(&self, _batch: &Batch, _version: Option<&str>, _action: u32, _attempt: u32) -> Result<Answer, CallTrouble> {
         Err(CallTrouble::other_kind())
     }
 

@@ -11,7 +11,7 @@ use std::sync::{
 
 use async_trait::async_trait;
 
-use super::{Intake, Told, intake::Entrance, written::write_shaped};
+use super::{Intake, intake::Entrance, written::write_shaped};
 use crate::{
     clock::Clock,
     connector::{Answer, OpenError, Room, Session, descriptor::Order},

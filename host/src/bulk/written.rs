@@ -13,7 +13,7 @@ use crate::{
         format::{Format, shape},
     },
     sandbox::{Staged, thread},
-    store::spool::{Causes, Claim, ClaimOrder, Part, Settling},
+    store::spool::{Claim, ClaimOrder, Part, Settling},
 };
 
 /// What came of writing some of what is due.
@@ -86,8 +86,8 @@ impl Shared {
         }
         let attempt = part.attempts.saturating_add(1);
         let written = self.current().write(&part.records, part.version.as_deref(), self.action, attempt).await;
-        let Told { answer: Answer { runs, trouble }, follow_ups } = match written {
-            Ok(told) => told,
+        let Answer { runs, trouble } = match written {
+            Ok(answer) => answer,
             Err(trouble) => {
                 done.back.push((part.row, part.span));
                 done.failure = Some(match trouble {
@@ -99,9 +99,6 @@ impl Shared {
                 return Ok(done);
             }
         };
-        // They are counted from the first of the part.
-        let follow_ups = follow_ups.into_iter().map(|added| added.from(part.span.start)).collect();
-        self.promise(Causes::Batch(part.row), follow_ups).await?;
         // What speaks for all that was not reported is nobody's failure: they are tried again, and no attempt is counted.
         let outage = match &trouble {
             Some(Trouble::Failed(failure)) => {
@@ -173,19 +170,19 @@ impl BulkFar for Writes {
         true
     }
 
-    async fn write(&self, batch: &Batch, version: Option<&str>, action: u32, attempt: u32) -> Result<Told<Answer>, CallTrouble> {
+    async fn write(&self, batch: &Batch, version: Option<&str>, action: u32, attempt: u32) -> Result<Answer, CallTrouble> {
         let (batch, format) = (batch.clone(), self.format.clone());
         let (connector, opening) = (self.component.connector.clone(), self.component.opening.for_version(version));
         let called = thread::spawn(async move {
             let mut session = connector.open(&opening).await?;
-            let told = write_shaped(&mut session, &batch, &format, action, attempt).await;
-            if !matches!(told.answer.trouble, Some(Trouble::Ended(_))) {
+            let answer = write_shaped(&mut session, &batch, &format, action, attempt).await;
+            if !matches!(answer.trouble, Some(Trouble::Ended(_))) {
                 let closed = session.close().await.map_err(|ended| ended.to_string());
                 if let Err(cause) = closed.and_then(|closed| closed.map_err(|failure| failure.to_string())) {
                     tracing::debug!("close: {cause}");
                 }
             }
-            Ok(told)
+            Ok(answer)
         });
         called.await.unwrap_or_else(|error| {
             let message = format!("the call ended unexpectedly: {error}");
@@ -231,15 +228,8 @@ impl BulkFar for Writes {
 }
 
 /// Writes records in the shape that they are wanted in. Those that cannot be brought into it are rejected, and the others go by themselves.
-pub(super) async fn write_shaped(
-    session: &mut Session,
-    batch: &Batch,
-    format: &Format,
-    action: u32,
-    attempt: u32,
-) -> Told<Answer> {
+pub(super) async fn write_shaped(session: &mut Session, batch: &Batch, format: &Format, action: u32, attempt: u32) -> Answer {
     let shaped = shape(batch, format);
-    let mut follow_ups = Vec::new();
     let mut runs: Vec<Run> = shaped.verdicts.iter().map(run).collect();
     let mut trouble = None;
     for records in shaped.shaped() {
@@ -249,12 +239,11 @@ pub(super) async fn write_shaped(
         }
         let part = shaped.batch.slice(records.start..records.end);
         let answer = session.write_to(&part, action, attempt).await;
-        follow_ups.extend(session.take_follow_ups().into_iter().map(|added| added.from(records.start)));
         runs.extend(answer.runs.into_iter().map(|run| run.from(records.start)));
         trouble = answer.trouble;
     }
     runs.sort_by_key(|run| run.records);
-    Told { answer: Answer { runs, trouble }, follow_ups }
+    Answer { runs, trouble }
 }
 
 /// A verdict of the host's own on records that cannot be brought into a shape.

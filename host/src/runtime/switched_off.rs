@@ -78,7 +78,7 @@ async fn given_up(
 ) -> Result<u64, BulkError> {
     let Some(spool) = opened(folder).await? else { return Ok(0) };
     let clock = &means.clock;
-    spool.recover(clock.millis()).await?;
+    spool.recover(None, clock.millis()).await?;
     let given = Given { kept: kept.clone(), pipeline: pipeline.clone() };
     let reason =
         |message: &str| Arc::new(Reason { kind: "switched-off".into(), code: None, message: message.into(), connector: None });

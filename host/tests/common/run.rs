@@ -40,8 +40,7 @@ pub fn destination(id: &str, connector: &Connector, settings: &[(&str, &str)]) -
             ..Opening::default()
         },
         processors: Vec::new(),
-        routing: std::sync::Arc::default(),
-        uploads: None,
+        actions: Arc::default(),
         delivery: Delivery { tolerance: (0, 0), ..Delivery::default() },
     }
 }

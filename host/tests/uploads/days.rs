@@ -20,9 +20,9 @@ use wharf::{
         Tallied, Told,
     },
     clock::VirtualClock,
-    config::{Bulk, Size, Zone},
+    config::{Size, UploadKeys, Zone},
     connector::{BulkTrouble, UploadContext},
-    pipeline::{Gate, Timetable, Uploads},
+    pipeline::{Gate, Sooner, Spooling, Timetable},
     record::{
         Batch, BatchBuilder, ColumnParts, Failure, FailureKind, Found, Handle, Outcome, Receipt, Run, Span, SpanSet, Transformed,
         UploadRequest, UploadStatus, Uploaded, Verdict,
@@ -271,7 +271,7 @@ struct Month {
     time: VirtualClock,
     near: Near,
     letters: Arc<Kept>,
-    uploads: Arc<Uploads>,
+    of: Arc<Spooling>,
     policy: BulkPolicy,
 }
 
@@ -295,9 +295,19 @@ impl Month {
             ..BulkPolicy::default()
         };
         let timetable = Timetable { schedule: schedule.parse().unwrap(), zone: Zone("Europe/Berlin".parse().unwrap()) };
-        let uploads = Uploads { action: 0, version: None, timetable, keys: Bulk::default() };
+        let of = Spooling {
+            action: 0,
+            name: "".into(),
+            writes: false,
+            timetable,
+            sooner: Sooner::default(),
+            ordered: false,
+            retry: policy.retry,
+            keys: UploadKeys::default(),
+            version: None,
+        };
         let folder = tempfile::tempdir().unwrap();
-        Self { folder, time, near, letters: Arc::default(), uploads: Arc::new(uploads), policy }
+        Self { folder, time, near, letters: Arc::default(), of: Arc::new(of), policy }
     }
 
     async fn live(&self) -> Life {
@@ -321,7 +331,7 @@ impl Month {
         let (orders, taken) = mpsc::channel(4);
         let stand = engine.watch();
         let engine = tokio::spawn(async move { engine.run(taken).await.unwrap() });
-        let driver = Driver::new(spool.clone(), self.uploads.clone(), self.uploads.timetable.clone(), clock, gate);
+        let driver = Driver::new(spool.clone(), self.of.clone(), self.of.timetable.clone(), clock, gate);
         let rest = driver.rest();
         let driver = tokio::spawn(async move { driver.drive(orders, stand).await.unwrap() });
         Life { spool, rest, engine, driver }
