@@ -238,7 +238,7 @@ pub(super) async fn write_shaped(session: &mut Session, batch: &Batch, format: &
             continue;
         }
         let part = shaped.batch.slice(records.start..records.end);
-        let answer = session.write_to(&part, action, attempt).await;
+        let answer = session.write_to(action, &part, attempt).await;
         runs.extend(answer.runs.into_iter().map(|run| run.from(records.start)));
         trouble = answer.trouble;
     }

@@ -90,6 +90,13 @@ pub struct Destination {
     /// Whether the others go on without it where it falls behind or fails. What it misses becomes dead letters of its own.
     #[serde(default)]
     pub best_effort: bool,
+    /// Which records go to which action, where the connector has several. The first that takes a record has it.
+    #[serde(default)]
+    pub routes: Vec<Route>,
+    /// What becomes of records that no route takes. Only with `routes`.
+    #[serde(default)]
+    #[schemars(with = "Otherwise", extend("default" = "default"))]
+    pub otherwise: Option<At<Otherwise>>,
     /// When records are handed over to single actions of the connector, and what is tried again.
     #[serde(default)]
     pub actions: Vec<At<Action>>,
@@ -97,13 +104,6 @@ pub struct Destination {
     #[serde(default)]
     #[schemars(with = "Bulk")]
     pub bulk: Option<At<Bulk>>,
-    /// Which records go to which action, where the connector has several that are written to. The first that takes a record has it.
-    #[serde(default)]
-    pub routes: Vec<Route>,
-    /// What becomes of records that no route takes. Only with `routes`.
-    #[serde(default)]
-    #[schemars(with = "Otherwise", extend("default" = "default"))]
-    pub otherwise: Option<At<Otherwise>>,
     /// What changes records on their way to this destination alone, in this order, behind the processors of the pipeline.
     #[serde(default)]
     pub processors: Vec<At<Processor>>,

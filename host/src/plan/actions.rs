@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Part, PlanError, condition};
+use super::{Part, PlanError, routes};
 use crate::{
     config::{self, At, Isolation, Retry, Schedule},
     connector::{Connector, descriptor},
@@ -14,9 +14,9 @@ const EVERY: config::Interval = config::Interval::from_secs(3600);
 const ATTEMPTS: u32 = 72;
 
 /// An action of a connector; one that names none has one, which has no name.
-struct Known<'a> {
-    index: u32,
-    name: &'a str,
+pub(super) struct Known<'a> {
+    pub(super) index: u32,
+    pub(super) name: &'a str,
     writes: bool,
     descriptor: Option<&'a descriptor::Action>,
 }
@@ -40,7 +40,9 @@ fn known<'a>(given: &config::Destination, connector: &'a Connector) -> Vec<Known
         writes: writes(action),
         descriptor: Some(action),
     };
-    (0..).zip(actions).map(known).collect()
+    // One of a kind that the component does not export is nobody's.
+    let exported = |one: &Known<'_>| offers(if one.writes { "destination" } else { "bulk" });
+    (0..).zip(actions).map(known).filter(exported).collect()
 }
 
 /// The action of what no route takes: the connector's default one. Where there is none, and the pipeline file says how files are made, the first that
@@ -62,25 +64,15 @@ pub(super) fn planned(
     let At { value: destination, place } = given;
     let part = || Part::Destination(destination.id.value.to_string());
     let known = known(destination, connector);
-    let mut routes = Vec::new();
-    let mut otherwise = otherwise(destination, connector, &known).map_or(0, |one| one.index);
-    let mut ends = false;
+    let listed = || known.iter().filter(|one| !one.name.is_empty());
     for action in &destination.actions {
-        let Some(one) = known.iter().find(|one| one.name == action.name.value && !one.name.is_empty()) else {
-            let listed = known.iter().map(|one| one.name.to_owned()).filter(|name| !name.is_empty()).collect();
-            let (place, named) = (action.name.place.clone(), action.name.value.clone());
-            errors.push(PlanError::Action { part: part(), place, connector: connector.title(), named, listed });
-            continue;
-        };
-        if ends {
-            let (place, named) = (action.name.place.clone(), action.name.value.clone());
-            errors.push(PlanError::Unrouted { part: part(), place, named });
-        }
-        match &action.when {
-            Some(when) => routes.push((condition(when), one.index)),
-            None => (otherwise, ends) = (one.index, true),
+        if !listed().any(|one| one.name == action.name.value) {
+            let At { value: named, place } = &action.name;
+            errors.push(PlanError::no_action(part(), place.clone(), connector.title(), named, listed().map(|one| one.name)));
         }
     }
+    let otherwise = otherwise(destination, connector, &known).map_or(0, |one| one.index);
+    let routing = routes::planned(given, connector, (&known, otherwise), errors);
     let twice =
         |at: usize, action: &config::Action| destination.actions[..at].iter().any(|other| other.name.value == action.name.value);
     for (_, action) in destination.actions.iter().enumerate().filter(|(at, action)| twice(*at, action)) {
@@ -123,7 +115,7 @@ pub(super) fn planned(
         }));
     }
     refused(given, connector, (&known, &at_once), errors);
-    (errors.len() == before).then_some(Actions { routes, otherwise, at_once, spooled })
+    (errors.len() == before).then_some(Actions { routing, at_once, spooled })
 }
 
 /// What does nothing is refused, and so is what nobody could keep.

@@ -365,6 +365,19 @@ pub(super) fn because(reason: &str) -> String {
 }
 
 impl PlanError {
+    /// The connector has no action of that name, and those.
+    pub(super) fn no_action<'a>(
+        part: Part,
+        place: Place,
+        connector: String,
+        action: &str,
+        known: impl Iterator<Item = &'a str> + Clone,
+    ) -> Self {
+        let near = nearest(action, known.clone()).map(str::to_owned);
+        let (action, known) = (action.to_owned(), known.map(str::to_owned).collect());
+        Self::NoAction { part, place, connector, action, near, known }
+    }
+
     /// What to do.
     pub fn hint(&self) -> Option<String> {
         match self {

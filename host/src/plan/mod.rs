@@ -317,7 +317,7 @@ impl Planner<'_> {
         }
         let actions = actions?;
         opening.scope = self.scope(&whose, delivery::is_ordered(given, &actions), &connector, version.as_deref());
-        opening.scope = opening.scope.with([("actions", actions.names(&connector))]);
+        opening.scope = opening.scope.with([("actions", routes::in_use(&actions.routing, &connector))]);
         let delivery = delivery::planned(&given.value, format?, pipeline, (&connector, &actions), keyed);
         let (id, processors, actions) = (id.into(), Vec::new(), Arc::new(actions));
         Some(Destination { id, connector, opening, delivery, processors, actions })

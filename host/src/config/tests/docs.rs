@@ -62,6 +62,7 @@ fn every_key_stands_in_the_docs_with_its_default() {
         ("Retry", "### `retry` and `outage`"),
         ("Throttle", "### `throttle`"),
         ("Route", "### `routes`"),
+        ("Action", "### `actions`"),
         ("Bulk", "### `bulk`"),
         ("Poll", "#### `poll`"),
         ("SpoolKeys", "#### `spool`"),

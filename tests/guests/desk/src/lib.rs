@@ -1,0 +1,132 @@
+//! A destination with actions of both kinds: what it gets stands in files that are named for the action.
+//!
+//! | action | delivery | what becomes of a record |
+//! | --- | --- | --- |
+//! | `note` | written at once | a line in `note` |
+//! | `digest` | written on a schedule, `@every 1h` where nobody says | a line in `digest` |
+//! | `letter` | a file | the file, as `letter-INTENT` |
+//! | `parcel` | a file, on the schedule `@every 1h` | the file, as `parcel-INTENT` |
+//!
+//! A value that says `refused` is rejected by `note` and `digest`, one that says `later` fails there the first time. Each call of `write` adds a line to `calls`.
+
+use std::{
+    fs::{File, OpenOptions},
+    io::{self, Write as _},
+    path::Path,
+};
+
+use wharf_sdk::{
+    Action, Batch, BulkDestination, Context, Descriptor, Destination, Failure, Found, Lines, Order, Parameters, Receipt, Upload,
+    Uploaded, export_mixed,
+};
+
+const NAMES: [&str; 4] = ["note", "digest", "letter", "parcel"];
+
+/// What an operator sets.
+#[derive(Debug, Parameters)]
+pub struct Config {
+    /// Where files are put.
+    #[parameter(default = "/out")]
+    pub directory: String,
+}
+
+/// Writes lines.
+#[derive(Debug)]
+pub struct Writes(Config);
+
+/// Puts files.
+#[derive(Debug)]
+pub struct Uploads(Config);
+
+fn described() -> Descriptor {
+    Descriptor::new("Puts what it gets into files that are named for the action.")
+        .author("tests")
+        .order(Order::Batch)
+        .action(Action::write("note").summary("A line at once."))
+        .action(Action::write("digest").summary("A line by the hour.").schedule("@every 1h"))
+        .action(Action::bulk("letter").summary("A file."))
+        .action(Action::bulk("parcel").summary("A file by the hour.").schedule("@every 1h").retries(3))
+        .default_action("note")
+        .request("directory", "{directory}", "files are put there")
+}
+
+fn add(directory: &str, name: &str, line: &[u8]) -> Result<(), Failure> {
+    let path = Path::new(directory).join(name);
+    let mut file = OpenOptions::new().append(true).create(true).open(&path).map_err(|error| refused(&path, &error))?;
+    file.write_all(&[line, b"\n"].concat()).map_err(|error| refused(&path, &error))
+}
+
+fn refused(path: &Path, error: &io::Error) -> Failure {
+    Failure::from_io(format!("write {}", path.display()), error)
+}
+
+impl Destination for Writes {
+    type Config = Config;
+
+    fn describe() -> Descriptor {
+        described()
+    }
+
+    fn open(config: Config, _: Context) -> Result<Self, Failure> {
+        Ok(Self(config))
+    }
+
+    fn write(&mut self, batch: &Batch) -> Result<Receipt, Failure> {
+        let (name, directory) = (NAMES[batch.action() as usize], &self.0.directory);
+        add(directory, "calls", format!("{name} {}", batch.count()).as_bytes())?;
+        let mut receipt = Receipt::builder(batch);
+        for record in batch.records() {
+            let value = record.after().unwrap_or_default();
+            let says = |word: &str| String::from_utf8_lossy(value).contains(word);
+            if says("refused") {
+                receipt.failed(record.index(), Failure::rejected("it says so"));
+            } else if says("later") && batch.attempt() == 1 {
+                receipt.failed(record.index(), Failure::transient("it says so"));
+                // Nothing overtakes it.
+                (record.index() + 1..batch.count()).for_each(|after| {
+                    receipt.untried(after);
+                });
+                break;
+            } else {
+                add(directory, name, value)?;
+                receipt.delivered(record.index());
+            }
+        }
+        Ok(receipt.finish())
+    }
+}
+
+impl BulkDestination for Uploads {
+    type Config = Config;
+    type Handle = ();
+
+    fn describe() -> Descriptor {
+        described()
+    }
+
+    fn open(config: Config, _: Context) -> Result<Self, Failure> {
+        Ok(Self(config))
+    }
+
+    fn transform(&mut self, batch: &Batch) -> Result<Lines, Failure> {
+        Ok(Lines::each(batch, |record, line| {
+            line.push(record.after().unwrap_or_default());
+            Ok(())
+        }))
+    }
+
+    fn upload(&mut self, upload: &Upload) -> Result<Uploaded<()>, Failure> {
+        let name = NAMES[upload.action() as usize];
+        let path = Path::new(&self.0.directory).join(format!("{name}-{}", upload.intent()));
+        let written = File::create(&path).and_then(|mut file| io::copy(&mut upload.reader(), &mut file));
+        written.map_err(|error| refused(&path, &error))?;
+        Ok(Uploaded::settled(upload, Receipt::all(upload)))
+    }
+
+    fn reconcile(&mut self, _: &Upload) -> Result<Found<()>, Failure> {
+        // A file that is sent again takes its own place.
+        Ok(Found::Absent)
+    }
+}
+
+export_mixed!(Writes, Uploads);

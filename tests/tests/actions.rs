@@ -1,0 +1,177 @@
+//! A destination with several actions, some written to at once, some when their time has come, and some given files.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+use std::{
+    fs,
+    hash::{BuildHasher as _, Hasher as _, RandomState},
+    process::Stdio,
+    thread,
+    time::Duration,
+};
+
+use serde_json::Value;
+use wharf_tests::{Scratch, component, host::Host, long};
+
+/// Records of each kind.
+const EACH: u64 = 60;
+
+const KINDS: [&str; 4] = ["note", "digest", "letter", "parcel"];
+
+/// A folder with records of each kind, in turn, and a pipeline that has them go to their actions.
+fn desk(source: &str, more: &str, odd: &str) -> Scratch {
+    let scratch = Scratch::new().unwrap();
+    fs::create_dir(scratch.path("out")).unwrap();
+    let line = |number: u64| {
+        let kind = KINDS[(number % 4) as usize];
+        let says = if number / 4 == 7 { odd } else { "" };
+        format!("{{\"kind\":\"{kind}\",\"number\":{number},\"says\":\"{says}\"}}\n")
+    };
+    scratch.write("records.ndjson", (0..EACH * 4).map(line).collect::<String>()).unwrap();
+    let file = format!(
+        "version: 1
+pipelines:
+  - id: office
+    source: {{ kind: file, path: records.ndjson{source} }}
+    batch: {{ records: 50 }}
+    dead-letters: {{ window: 0 }}
+    destinations:
+      - id: desk
+        component: {}
+        grants: {{ directories: [ {{ host: out, guest: /out, access: read-write }} ] }}
+        retry: {{ min-delay: 1ms, max-delay: 10ms }}
+        outage: {{ min-delay: 1ms, max-delay: 50ms }}
+        routes:
+          - {{ when: {{ pointer: /kind, equals: digest }}, action: digest }}
+          - {{ when: {{ pointer: /kind, equals: letter }}, action: letter }}
+          - {{ when: {{ pointer: /kind, equals: parcel }}, action: parcel }}
+{more}",
+        component("guest-desk").unwrap().display()
+    );
+    scratch.write("office.yaml", file).unwrap();
+    scratch
+}
+
+/// The numbers of the records that came to an action, in the order of their files' names.
+fn came(scratch: &Scratch, kind: &str) -> Vec<u64> {
+    let mut files: Vec<_> = fs::read_dir(scratch.path("out")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.retain(|path| path.file_name().unwrap().to_string_lossy().split('-').next() == Some(kind));
+    files.sort();
+    let texts = files.iter().map(|path| fs::read_to_string(path).unwrap());
+    let number = |line: &str| {
+        let record: Value = serde_json::from_str(line).unwrap();
+        assert_eq!(record["kind"], kind, "it went to another action");
+        record["number"].as_u64().unwrap()
+    };
+    texts.flat_map(|text| text.lines().map(number).collect::<Vec<_>>()).collect()
+}
+
+fn all(kind: usize) -> Vec<u64> {
+    (0..EACH).map(|at| at * 4 + kind as u64).collect()
+}
+
+fn sorted(mut numbers: Vec<u64>) -> Vec<u64> {
+    numbers.sort_unstable();
+    numbers
+}
+
+fn destination(summary: &Value) -> &Value {
+    &summary["pipelines"][0]["destinations"][0]
+}
+
+#[test]
+fn each_record_goes_to_the_action_of_its_route_and_the_accounts_add_up() {
+    let scratch = desk("", "", "later");
+    let ran = scratch.run(&["run", "office.yaml", "--once", "--now", "--output", "json"]).unwrap();
+    let summary = ran.json().unwrap();
+    let desk = destination(&summary);
+    assert_eq!(ran.code, Some(0), "{}\n{desk:#}", ran.stderr);
+    let total = EACH * 4;
+    assert_eq!(
+        (&desk["delivered"], &desk["pending"], &summary["pipelines"][0]["read"]),
+        (&total.into(), &0.into(), &total.into())
+    );
+    // What is written keeps its order, also where one of them fails for now.
+    assert_eq!((came(&scratch, "note"), came(&scratch, "digest")), (all(0), all(1)));
+    assert_eq!((sorted(came(&scratch, "letter")), sorted(came(&scratch, "parcel"))), (all(2), all(3)));
+
+    let again = scratch.run(&["run", "office.yaml", "--once", "--now", "--output", "json"]).unwrap();
+    assert_eq!((again.code, &again.json().unwrap()["pipelines"][0]["read"]), (Some(0), &0.into()), "{}", again.stderr);
+}
+
+#[test]
+fn what_an_action_rejects_is_a_dead_letter_whether_it_was_written_at_once_or_later() {
+    let scratch = desk("", "", "refused");
+    let ran = scratch.run(&["run", "office.yaml", "--once", "--now", "--output", "json"]).unwrap();
+    let summary = ran.json().unwrap();
+    let desk = destination(&summary);
+    // What files are made of does not look at what a record says.
+    let told = (&desk["delivered"], &desk["dead_lettered"], &desk["pending"]);
+    assert_eq!((ran.code, told), (Some(3), (&(EACH * 4 - 2).into(), &2.into(), &0.into())), "{}\n{desk:#}", ran.stderr);
+    let letters = scratch.run(&["dead-letters", "list", "--output", "json"]).unwrap().json().unwrap();
+    assert_eq!(letters["dead_letters"].as_array().unwrap().len(), 2, "{letters}");
+    assert_eq!((came(&scratch, "note").len() as u64, came(&scratch, "digest").len() as u64), (EACH - 1, EACH - 1));
+}
+
+#[test]
+fn each_action_keeps_to_its_own_schedule() {
+    let more = "        actions:
+          - { name: digest, schedule: 0 0 1 1 * }
+          - { name: letter, schedule: realtime }
+          - { name: parcel, schedule: 0 0 1 1 *, max-records: 60 }
+";
+    let scratch = desk("", more, "");
+    let mut host = Host::start(&scratch, "office.yaml").unwrap();
+    // Those of the digest alone wait for the first of January.
+    host.until(|host| Ok(host.status("office")?["destinations"][0]["pending"] == EACH)).unwrap();
+    host.until(|_| Ok(came(&scratch, "letter").len() as u64 == EACH && came(&scratch, "parcel").len() as u64 == EACH)).unwrap();
+    assert_eq!((came(&scratch, "note"), came(&scratch, "digest").len()), (all(0), 0));
+    host.signal("TERM").unwrap();
+    host.ended().unwrap();
+    let now = scratch.run(&["run", "office.yaml", "--once", "--now", "--output", "json"]).unwrap();
+    assert_eq!((now.code, &destination(&now.json().unwrap())["delivered"]), (Some(0), &EACH.into()), "{}", now.stderr);
+    assert_eq!(came(&scratch, "digest"), all(1));
+}
+
+#[test]
+fn a_host_that_is_killed_loses_nothing_of_any_action() {
+    let kills = if long() { 30 } else { 4 };
+    let scratch = desk(", rate: 200", "", "later");
+    assert_eq!(scratch.run(&["check", "office.yaml"]).unwrap().code, Some(0));
+    for _ in 0..kills {
+        let wharf = scratch.wharf(&["run", "office.yaml", "--once", "--now"]);
+        let mut host = wharf.unwrap().stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        thread::sleep(Duration::from_millis(100 + RandomState::new().build_hasher().finish() % 800));
+        host.kill().unwrap();
+        host.wait().unwrap();
+    }
+    let ran = scratch.run(&["run", "office.yaml", "--once", "--now", "--output", "json"]).unwrap();
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    for (at, kind) in KINDS.iter().enumerate() {
+        // What it had not noted when it was killed may come twice.
+        let mut came = sorted(came(&scratch, kind));
+        came.dedup();
+        assert_eq!(came, all(at), "{kind}");
+    }
+}
+
+#[test]
+fn an_action_that_there_is_not_and_keys_that_do_nothing_are_refused_with_their_place() {
+    for (more, told) in [
+        ("        actions: [ { name: parsel } ]\n", "has no action `parsel`"),
+        ("        actions: [ { name: parcel }, { name: parcel } ]\n", "the action `parcel` stands there twice"),
+        ("        actions: [ { name: note, max-records: 5 } ]\n", "`max-records` does nothing for the action `note`"),
+        (
+            "        actions: [ { name: digest, schedule: realtime, time-zone: UTC } ]\n",
+            "`time-zone` goes with a schedule of cron",
+        ),
+        ("        parallel: 2\n", "`parallel` does nothing"),
+    ] {
+        let scratch = desk("", more, "");
+        let refused = scratch.run(&["check", "office.yaml"]).unwrap();
+        let place = "at office.yaml:";
+        assert!(refused.code == Some(2) && refused.stderr.contains(told) && refused.stderr.contains(place), "{}", refused.stderr);
+    }
+    let hint = desk("", "        actions: [ { name: parsel } ]\n", "").run(&["check", "office.yaml"]).unwrap().stderr;
+    assert!(hint.contains("did you mean `parcel`?"), "{hint}");
+}
