@@ -68,7 +68,7 @@ pub fn mixed(input: TokenStream) -> TokenStream {
 
 fn write_session() -> TokenStream {
     quote! {
-        struct Session(sdk::Session<Exported>);
+        pub(super) struct Session(sdk::Session<Exported>);
 
         impl exports::wharf::connector::destination::Guest for Component {
             type Session = Session;
@@ -100,7 +100,7 @@ fn bulk_session(exported: &TokenStream) -> TokenStream {
     quote! {
         use exports::wharf::connector::bulk;
 
-        struct Session(sdk::BulkSession<#exported>);
+        pub(super) struct Session(sdk::BulkSession<#exported>);
 
         fn uploaded(parts: sdk::UploadedParts) -> bulk::Uploaded {
             let sdk::UploadedParts { settled, working, handle } = parts;
