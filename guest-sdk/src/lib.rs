@@ -58,7 +58,7 @@
 //! - What it answers: [`Receipt`], and [`Failure`]; a processor: [`Processed`].
 //! - What a bulk destination is handed and answers: [`Lines`], [`Upload`] and [`Staged`], [`Uploaded`], [`Job`], [`UploadStatus`], [`Found`]; what helps with
 //!   files and reports: [`csv`], [`gzip`], [`Rows`].
-//! - Whether its far side is there: [`Probe`].
+//! - Whether its far side is there: [`Probe`]; that a pipeline gains, changes or loses it: [`Lifecycle`].
 //! - What it can ask of the host: [`Context`], [`progress`], [`follow_ups`], [`state`], [`tokens`], [`metrics`].
 //! - What it logs: events of [`tracing`], with their fields and those of the spans around them, arrive in the host's log. A panic's message
 //!   goes to stderr, from where the host takes it into its error. (`#[tracing::instrument]` alone asks for `tracing` among the
@@ -79,6 +79,7 @@ mod failure;
 pub mod follow_ups;
 pub mod gzip;
 mod json;
+mod lifecycle;
 mod log;
 pub mod metrics;
 mod panics;
@@ -105,6 +106,7 @@ pub use context::Context;
 pub use descriptor::{Action, Descriptor, Order, Redelivery};
 pub use destination::Destination;
 pub use failure::{Failure, FailureKind};
+pub use lifecycle::Lifecycle;
 pub use parameters::{Parameters, Problem, Settings};
 pub use probe::Probe;
 pub use processed::{Output, Processed, ProcessedBuilder, Step};
@@ -135,7 +137,9 @@ pub mod __private {
         descriptor::Package,
         parameters::Problem,
         processed::{Change, Parts},
-        session::{BulkSession, FoundParts, ProcessorSession, Request, Session, check, describe, reachable},
+        session::{
+            BulkSession, FoundParts, ProcessorSession, Request, Session, check, created, deleted, describe, reachable, updated,
+        },
     };
 
     /// Holds a type to what is exported of it, natively too.
@@ -146,6 +150,9 @@ pub mod __private {
 
     /// Holds a type to what is exported of it, natively too.
     pub const fn is_probed<P: crate::Probe<C>, C>() {}
+
+    /// Holds a type to what is exported of it, natively too.
+    pub const fn is_told<L: crate::Lifecycle<C>, C>() {}
 
     /// Holds a type to what is exported of it, natively too.
     pub const fn is_processor<P: crate::Processor>() {}

@@ -3,8 +3,8 @@
 use std::cell::RefCell;
 
 use crate::{
-    Batch, BulkDestination, Context, Descriptor, Destination, Failure, Found, Job, Parameters, Probe, Problem, Processor,
-    Settings, Upload,
+    Batch, BulkDestination, Context, Descriptor, Destination, Failure, Found, Job, Lifecycle, Parameters, Probe, Problem,
+    Processor, Settings, Upload,
     bindings::wharf::connector::types,
     bulk::{self, StatusParts},
     descriptor::Package,
@@ -39,6 +39,28 @@ fn read<C: Parameters>(settings: types::Settings) -> Result<C, Failure> {
 pub fn reachable<P: Probe<C>, C: Parameters>(settings: types::Settings) -> Result<(), types::Failure> {
     log::enter();
     Ok(P::reachable(read(settings)?, Context::new())?)
+}
+
+/// A pipeline has it from now on.
+pub fn created<L: Lifecycle<C>, C: Parameters>(event: &str, settings: types::Settings) -> Result<(), types::Failure> {
+    log::enter();
+    Ok(L::created(event, read(settings)?, Context::new())?)
+}
+
+/// Its settings changed.
+pub fn updated<L: Lifecycle<C>, C: Parameters>(
+    event: &str,
+    before: types::Settings,
+    after: types::Settings,
+) -> Result<(), types::Failure> {
+    log::enter();
+    Ok(L::updated(event, Settings::from_iter(before), read(after)?, Context::new())?)
+}
+
+/// The pipeline has it no more.
+pub fn deleted<L: Lifecycle<C>, C: Parameters>(event: &str, settings: types::Settings) -> Result<(), types::Failure> {
+    log::enter();
+    Ok(L::deleted(event, read(settings)?, Context::new())?)
 }
 
 /// A destination from `open` to `close`. The contract lends it to each call; one call runs at a time.

@@ -223,12 +223,13 @@ pub fn processor(input: TokenStream) -> TokenStream {
 struct Given {
     types: Vec<syn::Type>,
     probe: Option<syn::Ident>,
+    lifecycle: Option<syn::Ident>,
 }
 
 impl Given {
     fn parse(input: TokenStream, types: usize, example: &str) -> Result<Self, TokenStream> {
         let parse = |input: ParseStream<'_>| {
-            let mut given = Self { types: vec![input.parse()?], probe: None };
+            let mut given = Self { types: vec![input.parse()?], probe: None, lifecycle: None };
             while !input.is_empty() {
                 input.parse::<syn::Token![,]>()?;
                 match given.types.len() {
@@ -236,17 +237,24 @@ impl Given {
                     so_many if so_many < types => given.types.push(input.parse()?),
                     _ => {
                         let optional: syn::Ident = input.parse()?;
-                        if optional != "probe" || given.probe.is_some() {
+                        let known = match () {
+                            () if optional == "probe" => &mut given.probe,
+                            () if optional == "lifecycle" => &mut given.lifecycle,
+                            () => return Err(syn::Error::new(optional.span(), "")),
+                        };
+                        if known.is_some() {
                             return Err(syn::Error::new(optional.span(), ""));
                         }
-                        given.probe = Some(optional);
+                        *known = Some(optional);
                     }
                 }
             }
             if given.types.len() == types { Ok(given) } else { Err(input.error("")) }
         };
         parse.parse2(input).map_err(|error| {
-            let example = format!("{example} `probe` may stand behind it, where it implements `Probe` too.");
+            let example = format!(
+                "{example} `probe` may stand behind it, where it implements `Probe` too, and `lifecycle`, where `Lifecycle`."
+            );
             syn::Error::new(error.span(), example).to_compile_error()
         })
     }
@@ -255,7 +263,7 @@ impl Given {
 /// A component of `world`: what every connector exports, of the first type as it implements the trait `held`, and its `session`, which may
 /// name further types.
 fn component(
-    Given { types, probe }: &Given,
+    Given { types, probe, lifecycle }: &Given,
     further: &[(&str, &syn::Type)],
     world: &str,
     held: &TokenStream,
@@ -263,13 +271,37 @@ fn component(
     checked: &TokenStream,
 ) -> TokenStream {
     let exported = &types[0];
-    let bindings = bindings::exports(world, if probe.is_some() { &["probe"] } else { &[] });
+    let optional = [("probe", probe.is_some()), ("lifecycle", lifecycle.is_some())];
+    let optional: Vec<&str> = optional.into_iter().filter_map(|(name, is_given)| is_given.then_some(name)).collect();
+    let bindings = bindings::exports(world, &optional);
     // Natively too, and where it is asked for.
     let checked_probe = probe.as_ref().map(|probe| {
         let config = quote!(<__WharfExported as #held>::Config);
         quote_spanned!(probe.span()=> const _: () = ::wharf_sdk::__private::is_probed::<__WharfExported, #config>();)
     });
+    let checked_lifecycle = lifecycle.as_ref().map(|lifecycle| {
+        let config = quote!(<__WharfExported as #held>::Config);
+        quote_spanned!(lifecycle.span()=> const _: () = ::wharf_sdk::__private::is_told::<__WharfExported, #config>();)
+    });
     let held = quote!(<Exported as #held>);
+    let lifecycle = lifecycle.as_ref().map(|_| {
+        let told = quote!(::std::result::Result<(), types::Failure>);
+        quote! {
+            impl exports::wharf::connector::lifecycle::Guest for Component {
+                fn created(event: ::std::string::String, settings: types::Settings) -> #told {
+                    sdk::created::<Exported, #held::Config>(&event, settings)
+                }
+
+                fn updated(event: ::std::string::String, before: types::Settings, after: types::Settings) -> #told {
+                    sdk::updated::<Exported, #held::Config>(&event, before, after)
+                }
+
+                fn deleted(event: ::std::string::String, settings: types::Settings) -> #told {
+                    sdk::deleted::<Exported, #held::Config>(&event, settings)
+                }
+            }
+        }
+    });
     let probe = probe.as_ref().map(|_| {
         quote! {
             impl exports::wharf::connector::probe::Guest for Component {
@@ -327,6 +359,8 @@ fn component(
 
                 #probe
 
+                #lifecycle
+
                 export!(Component);
             }
         }
@@ -337,5 +371,6 @@ fn component(
 
         #checked
         #checked_probe
+        #checked_lifecycle
     }
 }

@@ -17,7 +17,8 @@ mod parameters;
 /// descriptor does not say otherwise. On other targets than WebAssembly it exports nothing, so that native tests can use several
 /// connectors at once.
 ///
-/// What is optional is named behind the type: `export_destination!(MyDestination, probe);` exports its `Probe` too.
+/// What is optional is named behind the type: `export_destination!(MyDestination, probe);` exports its `Probe` too, and
+/// `lifecycle` its `Lifecycle`.
 #[proc_macro]
 pub fn export_destination(input: TokenStream) -> TokenStream {
     export::destination(input.into()).into()

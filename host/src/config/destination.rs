@@ -31,6 +31,9 @@ pub struct Destination {
     #[serde(deserialize_with = "bounded::component")]
     #[schemars(with = "String")]
     pub component: At<PathBuf>,
+    /// Whether the pipeline has it no more: it gets no records, and is told that it is deleted, where its component wants to know.
+    #[serde(default)]
+    pub removed: bool,
     /// The version of the far side's interface that the component speaks, one of those that it lists. What is in the spool keeps the one it
     /// came with. Default: what the connector says.
     #[serde(default)]

@@ -124,6 +124,15 @@ pub struct Times {
     /// Asking whether the far side is there, where the component can be asked.
     #[serde(deserialize_with = "time")]
     pub probe: Interval,
+    /// Telling a destination that a pipeline has it from now on.
+    #[serde(deserialize_with = "time")]
+    pub created: Interval,
+    /// Telling a destination that its settings changed.
+    #[serde(deserialize_with = "time")]
+    pub updated: Interval,
+    /// Telling a destination that the pipeline has it no more.
+    #[serde(deserialize_with = "time")]
+    pub deleted: Interval,
     /// Opening a session.
     #[serde(deserialize_with = "time")]
     pub open: Interval,
@@ -166,6 +175,9 @@ impl Default for Times {
             describe: secs(10),
             check: secs(10),
             probe: secs(30),
+            created: secs(60),
+            updated: secs(60),
+            deleted: secs(60),
             open: secs(60),
             write: secs(60),
             process: secs(60),

@@ -234,6 +234,17 @@ fn check(file: &File) -> Result<(), ConfigError> {
                 .with_hint("leave `restart` out: what was read from standard input cannot be read again")
                 .with_place(place.clone()));
         }
+        if let Some(At { value, .. }) = pipeline.destinations.first()
+            && pipeline.destinations.iter().any(|destination| destination.removed)
+            && pipeline.destinations.iter().all(|destination| destination.removed || !destination.enabled)
+        {
+            return Err(ConfigError::new(format!(
+                "all destinations of the pipeline `{}` are removed or switched off",
+                pipeline.id
+            ))
+            .with_hint("leave one that records go to; to have no such pipeline any more, take it out of the file behind that")
+            .with_place(value.id.place.clone()));
+        }
         for processor in pipeline.all_processors() {
             let id = &processor.id;
             if pipeline.destinations.iter().any(|destination| destination.id.value == id.value) {

@@ -70,7 +70,8 @@ impl Connector {
     /// # Errors
     /// Where the component is no bulk destination, too; [`Outline::offers`](super::binary::Outline::offers) tells before.
     pub async fn open_bulk(&self, opening: &Opening) -> Result<BulkSession, OpenError> {
-        let Opening { settings, grants, limits, scope, usage } = opening;
+        self.announce(opening).await?;
+        let Opening { settings, grants, limits, scope, usage, .. } = opening;
         let mut host = Host::new(scope.clone(), limits, grants, usage.clone(), &self.clock)?;
         host.actions = self.actions();
         let standing = Standing { engine: &self.engine, host, limits: limits.clone() };

@@ -9,6 +9,7 @@
 pub mod binary;
 mod bulk;
 pub mod descriptor;
+mod lifecycle;
 mod processor;
 pub mod settings;
 mod v0_1;
@@ -43,6 +44,7 @@ use self::{
 };
 
 pub use self::bulk::{BulkSession, BulkTrouble, UploadContext};
+pub use self::lifecycle::{LifeEvent, Lifecycle};
 pub use self::processor::{ProcessTrouble, Processor, ProcessorSession};
 
 /// Loads components; what all of them share.
@@ -92,6 +94,8 @@ pub struct Opening {
     pub scope: Scope,
     /// Counts what it uses and tries.
     pub usage: Arc<Usage>,
+    /// Where it is noted what it was told of its life; `None` for one that is not told.
+    pub lifecycle: Option<Lifecycle>,
 }
 
 impl Opening {
@@ -506,7 +510,7 @@ impl Connector {
         if !self.can_be_probed() {
             return None;
         }
-        let Opening { settings, grants, limits, scope, usage } = opening;
+        let Opening { settings, grants, limits, scope, usage, .. } = opening;
         let host = match Host::new(scope.clone(), limits, grants, usage.clone(), &self.clock) {
             Ok(host) => host,
             Err(error) => return Some(Err(error.into())),
@@ -523,9 +527,21 @@ impl Connector {
         self.descriptor.actions.iter().map(|action| action.name.as_str().into()).collect()
     }
 
+    /// Tells it of its life where that is due, which goes before any session of it.
+    ///
+    /// # Errors
+    /// Where it fails, its instance ends, or it cannot be noted what it was told.
+    pub async fn announce(&self, opening: &Opening) -> Result<(), OpenError> {
+        match &opening.lifecycle {
+            Some(lifecycle) => lifecycle.is_there(self, opening).await,
+            None => Ok(()),
+        }
+    }
+
     /// Starts an instance with its grants and opens a session in it.
     pub async fn open(&self, opening: &Opening) -> Result<Session, OpenError> {
-        let Opening { settings, grants, limits, scope, usage } = opening;
+        self.announce(opening).await?;
+        let Opening { settings, grants, limits, scope, usage, .. } = opening;
         let host = Host::new(scope.clone(), limits, grants, usage.clone(), &self.clock)?;
         let standing = Standing { engine: &self.engine, host, limits: limits.clone() };
         let inner = v0_1::Session::open(&self.component, standing, settings).await?;

@@ -90,7 +90,7 @@ impl Connector {
     /// # Errors
     /// Where the component is no processor, too; [`Outline::offers`](super::binary::Outline::offers) tells before.
     pub async fn open_processor(&self, opening: &Opening) -> Result<ProcessorSession, OpenError> {
-        let Opening { settings, grants, limits, scope, usage } = opening;
+        let Opening { settings, grants, limits, scope, usage, .. } = opening;
         let host = Host::new(scope.clone(), limits, grants, usage.clone(), &self.clock)?;
         let standing = Standing { engine: &self.engine, host, limits: limits.clone() };
         let inner = v0_1::ProcessorSession::open(&self.component, standing, settings).await?;

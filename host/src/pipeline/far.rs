@@ -134,10 +134,11 @@ impl Far for Destination {
     }
 
     fn can_be_probed(&self) -> bool {
-        self.connector.can_be_probed()
+        self.connector.can_be_probed() || (self.opening.lifecycle.is_some() && self.connector.is_told_of_its_life())
     }
 
     async fn probe(&self) -> Result<(), OpenError> {
+        self.connector.announce(&self.opening).await?;
         self.connector.probe(&self.opening).await.unwrap_or(Ok(())).map_err(OpenError::from)
     }
 

@@ -47,10 +47,13 @@ pub fn explain(file: &config::File, plan: &Plan) -> Vec<ExplainedPart> {
             }
         };
         processors(&given.processors, &planned.processors, None);
-        for (given, planned) in given.destinations.iter().zip(&planned.destinations) {
+        let of = |id: &str| planned.destinations.iter().chain(&planned.removed).find(|planned| *planned.id == *id);
+        let destinations = || given.destinations.iter().enumerate();
+        let destinations = || destinations().filter_map(|(within, given)| Some((within, given, of(&given.id)?)));
+        for (_, given, planned) in destinations() {
             processors(&given.processors, &planned.processors, Some(&planned.id));
         }
-        for (within, (of, planned)) in given.destinations.iter().zip(&planned.destinations).enumerate() {
+        for (within, of, planned) in destinations() {
             let part = Part::Destination(planned.id.to_string());
             let mut rows = over(file.explained_destination(at, within), known(planned));
             if !planned.actions.has_spool() {

@@ -90,6 +90,8 @@ pub struct PlannedPipeline {
     pub destinations: Vec<Destination>,
     /// Destinations that are switched off: what is in their spools is given up.
     pub switched_off: Vec<Arc<str>>,
+    /// Where they went: they are told that they are deleted.
+    pub removed: Vec<Destination>,
     /// All that it is made of: what the file says of it, its components, and the files that its grants name. Of two plans, it is the same pipeline
     /// where these are equal.
     pub digest: Digest,
@@ -121,14 +123,16 @@ pub async fn again(file: config::File, loader: &Loader, run: &str, before: Optio
         let mut before = Vec::new();
         let keyed = pipeline.source.value.is_keyed();
         let processors = planner.processors(&id, None, &pipeline.processors, &mut before).await;
-        let mut destinations = Vec::new();
-        let (on, off): (Vec<_>, Vec<_>) = pipeline.destinations.iter().partition(|destination| destination.enabled);
+        let (mut destinations, mut removed) = (Vec::new(), Vec::new());
+        let is_on = |destination: &&At<config::Destination>| destination.enabled || destination.removed;
+        let (on, off): (Vec<_>, Vec<_>) = pipeline.destinations.iter().partition(is_on);
         let switched_off = off.into_iter().map(|destination| destination.id.as_str().into()).collect();
         for destination in on {
             let own = Some(destination.id.as_str());
             let processors = planner.processors(&id, own, &destination.processors, &mut before).await;
             let planned = planner.destination(&pipeline, keyed, destination, &mut before).await;
-            destinations.extend(planned.map(|planned| Destination { processors, ..planned }));
+            let planned = planned.map(|planned| Destination { processors, ..planned });
+            if destination.removed { &mut removed } else { &mut destinations }.extend(planned);
         }
         let exact_batches = pipeline.exact_batches();
         let digest = planner.digest(&pipeline, files, &tokens);
@@ -146,6 +150,7 @@ pub async fn again(file: config::File, loader: &Loader, run: &str, before: Optio
             processors,
             destinations,
             switched_off,
+            removed,
             digest,
         });
     }
@@ -421,7 +426,7 @@ impl Planner<'_> {
         if self.errors.len() > errors {
             return None;
         }
-        let opening = Opening { settings, grants, limits, scope: Scope::default(), usage: Arc::default() };
+        let opening = Opening { settings, grants, limits, scope: Scope::default(), usage: Arc::default(), lifecycle: None };
         self.errors.extend(grants::beside(part, place, &opening, given, before));
         before.push(opening.grants.directories.clone());
         Some(opening)

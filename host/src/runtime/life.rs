@@ -13,6 +13,7 @@ use super::{
     Report, StartError, Used,
     feed::Feeds,
     overview::{DestinationOverview, PipelineOverview, ProcessorOverview, State},
+    removed::Removed,
     report::Total,
     source::source,
     switched_off,
@@ -21,7 +22,7 @@ use super::{
 use crate::{
     clock::Clock,
     config,
-    connector::{Opening, Processor},
+    connector::{Lifecycle, Opening, Processor},
     pipeline::{
         self, Counts, Destination, Ended, Gate, Outlet, Patience, Pause, Pipeline, PipelineError, Progress, Step, Stopping,
         Surroundings,
@@ -41,6 +42,8 @@ pub(super) struct Means {
     pub scratch: PathBuf,
     /// Where the spools are.
     pub spools: PathBuf,
+    /// Where it is noted what destinations were told of their lives.
+    pub lifecycle: PathBuf,
     pub clock: Clock,
     /// The name of this run.
     pub run: String,
@@ -145,8 +148,10 @@ impl Means {
         let PlannedPipeline { id, mut processors, mut destinations, window, dead_letters, checkpoint_interval, .. } =
             planned.clone();
         let keep = |name: &str, opening: &mut Opening| self.keep(&id, name, opening);
+        let pipeline = &id;
         for Destination { id, opening, processors, .. } in &mut destinations {
             keep(id, opening);
+            opening.lifecycle = Some(self.lifecycle(pipeline, id));
             processors.iter_mut().for_each(|processor| keep(&processor.id, &mut processor.opening));
         }
         processors.iter_mut().for_each(|processor| keep(&processor.id, &mut processor.opening));
@@ -178,6 +183,11 @@ impl Means {
             granted.keep_in(&self.state, pipeline, name);
         }
         opening.grants.directories.scratch_in(&self.scratch);
+    }
+
+    /// Where it is noted what a destination was told of its life.
+    pub fn lifecycle(&self, pipeline: &str, destination: &str) -> Lifecycle {
+        Lifecycle::new(self.lifecycle.join(pipeline).join(format!("{destination}.json")))
     }
 
     /// The store as a pipeline sees it, within what holds for its dead letters.
@@ -411,6 +421,7 @@ impl Course {
         let began = clock.elapsed();
         let (mut prepared, mut attempts) = (first, 0_u32);
         switched_off::look(&self.means, &self.planned, &self.kept).await;
+        let removed = Removed::begin(&self.planned, &self.means);
         let engines = self.gates.spools.begin(&self.kept, &self.stop);
         let (error, rereads) = loop {
             let at = clock.elapsed();
@@ -442,6 +453,7 @@ impl Course {
             prepared = self.prepare().await;
         };
         engines.end().await;
+        removed.end(&self.stop).await;
         if let Err(error) = self.note_spools().await {
             let pipeline = &self.planned.id;
             tracing::warn!(%pipeline, "what is left in spools cannot be noted, so that all of them count as having some: {error}");

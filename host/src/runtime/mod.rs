@@ -11,6 +11,7 @@ mod origin;
 mod overview;
 mod probe;
 mod reload;
+mod removed;
 mod replay;
 mod report;
 mod source;

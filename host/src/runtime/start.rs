@@ -46,8 +46,9 @@ pub(super) async fn open(plan: &Plan, clock: Clock, run: &str, is_there: bool) -
     };
     plan.tokens.broker.open(Arc::new(store.clone())).await?;
     let (state, scratch, spools) = (SqliteState::new(data_dir.state()), data_dir.scratch(), data_dir.spools());
+    let lifecycle = data_dir.lifecycle();
     let (run, feeds) = (run.to_owned(), Feeds::default());
-    let means = Arc::new(Means { store, state, scratch, spools, clock, run, feeds, until: plan.until });
+    let means = Arc::new(Means { store, state, scratch, spools, lifecycle, clock, run, feeds, until: plan.until });
     Ok(Opened { means, data_dir })
 }
 

@@ -29,7 +29,7 @@ use crate::{
     },
     pipeline::{Destination, DestinationError, Gate, Outlet, PipelineError, Policy, Spooled, Spooling, Stopping, Timetable},
     plan::PlannedPipeline,
-    sandbox::output::printable,
+    sandbox::{output::printable, thread},
     store::{
         DataDir, DeadLetter, Kept, Reason, Settled, SqliteStore, Store, StoreError,
         spool::{Selection, Spool, SpoolError, SqliteSpool, StoredUpload, UploadState, discard},
@@ -114,6 +114,7 @@ impl Spools {
             };
             let mut destination = destination.clone();
             means.keep(&planned.id, &id, &mut destination.opening);
+            destination.opening.lifecycle = Some(means.lifecycle(&planned.id, &id));
             let opened = Uploading::open(means, &planned.id, destination, (most, again), gate(&id)).await;
             spools.insert(id, Arc::new(opened.map_err(failed)?));
         }
@@ -332,6 +333,7 @@ impl Uploading {
         ended: &watch::Receiver<bool>,
     ) -> Result<(), BulkError> {
         self.spool.recover(Some(served.of.action), self.clock.millis()).await?;
+        self.announce().await;
         let engine = Engine::new(self.parts(&served.of, letters).await?);
         let stand = engine.watch();
         let (orders, taken) = mpsc::channel(16);
@@ -355,6 +357,18 @@ impl Uploading {
             }
         };
         finished.and(driven)
+    }
+
+    /// Tells the component of its life at the start, whether there is something to upload or not. Where that fails it is told again before it is asked for
+    /// anything, and what the failure means is decided there.
+    async fn announce(&self) {
+        let Destination { connector, opening, .. } = self.destination.clone();
+        let told = thread::spawn(async move { connector.announce(&opening).await });
+        let told = told.await.map_err(|error| error.to_string()).and_then(|told| told.map_err(|error| error.to_string()));
+        if let Err(error) = told {
+            let (pipeline, destination) = (&self.pipeline, &self.destination.id);
+            tracing::warn!(%pipeline, %destination, "is to be told of its life before its next file: {error}");
+        }
     }
 
     async fn parts(&self, of: &Spooling, letters: &Arc<Given>) -> Result<Parts, BulkError> {

@@ -36,6 +36,12 @@ pub enum Call {
     Check,
     /// Is the far side there?
     Probe,
+    /// A pipeline has you from now on.
+    Created,
+    /// Your settings changed.
+    Updated,
+    /// The pipeline has you no more.
+    Deleted,
     /// Make ready.
     Open,
     /// Take these records.
@@ -62,10 +68,13 @@ pub enum Call {
 
 impl Call {
     /// All of them.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 17] = [
         Self::Describe,
         Self::Check,
         Self::Probe,
+        Self::Created,
+        Self::Updated,
+        Self::Deleted,
         Self::Open,
         Self::Write,
         Self::Process,
@@ -85,6 +94,9 @@ impl Call {
             Self::Describe => "describe",
             Self::Check => "check",
             Self::Probe => "probe",
+            Self::Created => "created",
+            Self::Updated => "updated",
+            Self::Deleted => "deleted",
             Self::Open => "open",
             Self::Write => "write",
             Self::Process => "process",
@@ -105,6 +117,9 @@ impl Call {
             Self::Describe => times.describe,
             Self::Check => times.check,
             Self::Probe => times.probe,
+            Self::Created => times.created,
+            Self::Updated => times.updated,
+            Self::Deleted => times.deleted,
             Self::Open => times.open,
             Self::Write => times.write,
             Self::Process => times.process,

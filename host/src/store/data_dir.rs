@@ -136,6 +136,11 @@ impl DataDir {
         path.join("spool")
     }
 
+    /// The folder with what destinations were told of their lives.
+    pub fn lifecycle(&self) -> PathBuf {
+        self.path.join("lifecycle")
+    }
+
     /// The folder of the connectors' state.
     pub fn state(&self) -> PathBuf {
         self.path.join("state")

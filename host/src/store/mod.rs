@@ -5,6 +5,7 @@
 mod data_dir;
 mod kept;
 pub mod letters;
+mod lifecycle;
 mod line;
 mod pipelines;
 pub mod spool;
@@ -26,6 +27,7 @@ use crate::config::Size;
 pub use data_dir::{DataDir, DataDirError};
 pub use kept::{Kept, Settling};
 pub use letters::{DeadLetter, Keeping, KeptLetter, LetterFilter, LetterStore, LetterTotals, Reason, ReplayPlace, Replayed};
+pub use lifecycle::{Due, Kept as KeptSettings, Notes, Told};
 pub use line::{LetterDocument, Payload, is_copy};
 pub use pipelines::{KnownPipeline, PipelineStore, SourceIdentity, StoredCut};
 pub use sqlite::SqliteStore;

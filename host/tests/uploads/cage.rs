@@ -54,6 +54,7 @@ impl Cage {
             grants: Grants { directories, ..Grants::default() },
             scope: Scope::new([("pipeline", "pipe"), ("destination", "leads")]),
             usage: self.usage.clone(),
+            lifecycle: None,
         }
     }
 

@@ -14,7 +14,7 @@ fn a_wrong_file_is_refused_with_the_line_and_what_to_do() {
         (rest("        settigns: {}\n"), "p.yaml:8:9: unknown key `settigns` in a destination\ndid you mean `settings`?"),
         (
             rest("        flavour: 1\n"),
-            "p.yaml:8:9: unknown key `flavour` in a destination\nit may have `id`, `component`, `api-version`, `settings`, `format`, `template`, `grants`, `limits`, `isolation`, `ordered`, `parallel`, `batch`, `rate`, `retry`, `outage`, `throttle`, `on-unknown`, `enabled`, `best-effort`, `routes`, `otherwise`, `actions`, `bulk` and `processors`",
+            "p.yaml:8:9: unknown key `flavour` in a destination\nit may have `id`, `component`, `removed`, `api-version`, `settings`, `format`, `template`, `grants`, `limits`, `isolation`, `ordered`, `parallel`, `batch`, `rate`, `retry`, `outage`, `throttle`, `on-unknown`, `enabled`, `best-effort`, `routes`, `otherwise`, `actions`, `bulk` and `processors`",
         ),
         (
             rest("        bulk: { schedule: hourly }\n"),

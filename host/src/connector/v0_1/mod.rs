@@ -14,9 +14,10 @@ pub use session::Session;
 use wasmtime::component::{InstancePre, Linker};
 
 use crate::{
-    connector::{Loading, Standing, binary::Outline, settings::Problem},
+    connector::{LifeEvent, Loading, Standing, binary::Outline, settings::Problem},
     record::Failure,
     sandbox::{Call, Ended, Engine, Host, Instance, files, http, output::bounded, sockets, timely},
+    store::Told,
 };
 
 /// What `write-destination` asks for and offers.
@@ -89,6 +90,19 @@ mod probing {
     });
 }
 
+/// What a connector offers that is told of its life.
+#[allow(missing_docs, reason = "generated; the contract's own comments stand in wit/")]
+mod living {
+    wasmtime::component::bindgen!({
+        path: "../wit",
+        inline: "package wharf:host; world living { export wharf:connector/lifecycle@0.1.0; }",
+        world: "wharf:host/living",
+        exports: { default: async },
+        ownership: Borrowing { duplicate_if_necessary: true },
+        with: { "wharf:connector/types@0.1.0": super::bindings::wharf::connector::types },
+    });
+}
+
 /// What components of this version can import, linked once for an engine: the contract, all of WASI 0.2, and HTTP. What is not
 /// granted answers so at run time.
 pub fn linker(engine: &Engine) -> wasmtime::Result<Linker<Host>> {
@@ -135,6 +149,10 @@ impl Component {
             let store = instance.store().ok_or(Loading::Gone)?;
             probing::Probing::new(store, &exports).map_err(Loading::Exports)?;
         }
+        if outline.offers("lifecycle") {
+            let store = instance.store().ok_or(Loading::Gone)?;
+            living::Living::new(store, &exports).map_err(Loading::Exports)?;
+        }
         let described = described::Described::new(instance.store().ok_or(Loading::Gone)?, &exports).map_err(Loading::Exports)?;
         let guest = described.wharf_connector_connector();
         let mut documents = Vec::new();
@@ -170,6 +188,32 @@ impl Component {
         let guest = probing.wharf_connector_probe();
         let settings = borrowed(settings);
         let answer = instance.call(Call::Probe, 0, async |store| guest.call_reachable(store, &settings).await).await?;
+        Ok(answer.map_err(|failure| session::failed(failure, &redactor)))
+    }
+
+    /// Starts an instance with its grants and tells it of its life. For a component that exports `lifecycle`.
+    pub async fn tell(
+        &self,
+        standing: Standing<'_>,
+        event: &LifeEvent,
+        settings: &[(String, String)],
+    ) -> Result<Result<(), Failure>, Loading> {
+        let redactor = standing.host.scope.redactor().clone();
+        let call = match event.what {
+            Told::Created => Call::Created,
+            Told::Updated => Call::Updated,
+            Told::Deleted => Call::Deleted,
+        };
+        let (mut instance, exports) = self.start(standing, call).await?;
+        let living = living::Living::new(instance.store().ok_or(Loading::Gone)?, &exports).map_err(Loading::Exports)?;
+        let guest = living.wharf_connector_lifecycle();
+        let (id, before, settings) = (event.id.as_str(), borrowed(&event.before), borrowed(settings));
+        let told = async |store: &mut wasmtime::Store<Host>| match event.what {
+            Told::Created => guest.call_created(store, id, &settings).await,
+            Told::Updated => guest.call_updated(store, id, &before, &settings).await,
+            Told::Deleted => guest.call_deleted(store, id, &settings).await,
+        };
+        let answer = instance.call(call, 0, told).await?;
         Ok(answer.map_err(|failure| session::failed(failure, &redactor)))
     }
 

@@ -1,8 +1,13 @@
 //! A destination that writes down what it is told of its life, and does as its settings say.
 
-use std::{fs::File, io::Write as _};
+use std::{
+    fs::{self, File},
+    io::Write as _,
+};
 
-use wharf_sdk::{Batch, Context, Descriptor, Destination, Failure, Order, Parameters, Receipt, Secret, export_destination};
+use wharf_sdk::{
+    Batch, Context, Descriptor, Destination, Failure, Lifecycle, Order, Parameters, Receipt, Secret, Settings, export_destination,
+};
 
 /// What an operator sets.
 #[derive(Debug, Parameters)]
@@ -47,4 +52,50 @@ impl Destination for Told {
     }
 }
 
-export_destination!(Told);
+impl Lifecycle<Config> for Told {
+    fn created(event: &str, config: Config, _: Context) -> Result<(), Failure> {
+        told("created", event, &config, "")
+    }
+
+    fn updated(event: &str, before: Settings, after: Config, _: Context) -> Result<(), Failure> {
+        let before: Vec<String> = before.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        told("updated", event, &after, &format!(" before {}", before.join(",")))
+    }
+
+    fn deleted(event: &str, config: Config, _: Context) -> Result<(), Failure> {
+        told("deleted", event, &config, "")
+    }
+}
+
+/// Notes that it was told, and does as the file `/out/then` says: fail so often in such a way, trap, run for ever, say too much, take too much.
+fn told(what: &str, event: &str, config: &Config, more: &str) -> Result<(), Failure> {
+    note(&format!("{what} {event} topic={} token={}{more}", config.topic, config.token.expose()))?;
+    let script = fs::read_to_string("/out/then").unwrap_or_default();
+    let Some((act, rest)) = script.split_once(';') else { return Ok(()) };
+    fs::write("/out/then", rest).map_err(|error| Failure::from_io("write the script", &error))?;
+    match act.trim() {
+        "transient" => return Err(Failure::transient("the script says so")),
+        "fatal" => return Err(Failure::fatal("the script says so")),
+        "trap" => std::process::abort(),
+        "loop" => loop {
+            std::hint::black_box(());
+        },
+        "flood" => loop {
+            println!("{}", "a lot ".repeat(10_000));
+        },
+        "memory" => {
+            let mut held = Vec::new();
+            loop {
+                held.push(vec![1_u8; 1 << 20]);
+                std::hint::black_box(&held);
+            }
+        }
+        "wait" => loop {
+            std::thread::sleep(std::time::Duration::from_secs(60));
+        },
+        _ => {}
+    }
+    Ok(())
+}
+
+export_destination!(Told, lifecycle);

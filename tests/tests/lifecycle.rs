@@ -1,0 +1,216 @@
+//! What destinations are told of their life: that a pipeline gained, changed or lost them.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+use std::{fs, process::Stdio, thread, time::Duration};
+
+use wharf_tests::{Scratch, component};
+
+/// A folder with a pipeline into a destination that writes down what it is told, and into one that does not.
+fn folder(settings: &str, more: &str) -> Scratch {
+    let scratch = Scratch::new().unwrap();
+    fs::create_dir(scratch.path("out")).unwrap();
+    scratch.write("records.txt", "a\nb\n").unwrap();
+    file(&scratch, settings, more);
+    scratch
+}
+
+fn file(scratch: &Scratch, settings: &str, more: &str) {
+    let file = format!(
+        "version: 1
+pipelines:
+  - id: shop
+    source: {{ kind: file, path: 'records*.txt', format: lines }}
+    destinations:
+      - {{ id: other, component: {} }}
+      - id: told
+        component: {}
+        settings: {{ {settings} }}
+        grants: {{ directories: [ {{ host: out, guest: /out, access: read-write }} ] }}
+        outage: {{ min-delay: 10ms, max-delay: 50ms }}
+{more}",
+        component("wharf-discard").unwrap().display(),
+        component("guest-told").unwrap().display(),
+    );
+    scratch.write("shop.yaml", file).unwrap();
+}
+
+fn run(scratch: &Scratch) -> String {
+    let ran = scratch.run(&["run", "shop.yaml"]).unwrap();
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    ran.stderr
+}
+
+/// The lines of the journal since it was looked at last, each event's id for itself.
+fn journal(scratch: &Scratch) -> Vec<(String, String)> {
+    let text = fs::read_to_string(scratch.path("out/journal")).unwrap_or_default();
+    let _gone = fs::remove_file(scratch.path("out/journal"));
+    let line = |line: &str| {
+        let mut words: Vec<&str> = line.split(' ').collect();
+        let event = if words.len() > 2 { words.remove(1) } else { "" };
+        (words.join(" "), event.to_owned())
+    };
+    text.lines().map(line).collect()
+}
+
+fn told(scratch: &Scratch) -> Vec<String> {
+    journal(scratch).into_iter().map(|(line, _)| line).collect()
+}
+
+/// What is kept of it on disk.
+fn kept(scratch: &Scratch) -> String {
+    fs::read_to_string(scratch.path(".wharf/lifecycle/shop/told.json")).unwrap()
+}
+
+#[test]
+fn a_destination_is_told_that_it_is_created_changed_and_deleted_once_each() {
+    let scratch = folder("topic: a, token: hunter2", "");
+    run(&scratch);
+    assert_eq!(told(&scratch), ["created topic=a token=hunter2", "open", "write 2"]);
+    run(&scratch);
+    assert!(!told(&scratch).iter().any(|line| line.contains("topic")), "it was told");
+
+    file(&scratch, "topic: b, token: hunter2", "");
+    run(&scratch);
+    assert_eq!(told(&scratch)[0], "updated topic=b token=hunter2 before topic=a");
+    // That a secret changed is seen, and not what it was.
+    file(&scratch, "topic: b, token: hunter3", "");
+    run(&scratch);
+    assert_eq!(told(&scratch)[0], "updated topic=b token=hunter3 before topic=b");
+    assert!(!kept(&scratch).contains("hunter"), "{}", kept(&scratch));
+
+    // One that is only left out is not deleted.
+    let whole = fs::read_to_string(scratch.path("shop.yaml")).unwrap();
+    let without = whole.split("      - id: told").next().unwrap();
+    scratch.write("shop.yaml", without).unwrap();
+    run(&scratch);
+    assert!(told(&scratch).is_empty());
+
+    file(&scratch, "topic: b, token: hunter3", "        removed: true\n");
+    scratch.write("records-2.txt", "c\n").unwrap();
+    run(&scratch);
+    assert_eq!(told(&scratch), ["deleted topic=b token=hunter3"], "and it gets no records");
+    run(&scratch);
+    assert!(told(&scratch).is_empty(), "it was told");
+
+    // It may come back.
+    file(&scratch, "topic: b, token: hunter3", "");
+    run(&scratch);
+    assert_eq!(told(&scratch)[0], "created topic=b token=hunter3");
+}
+
+#[test]
+fn what_was_not_answered_is_told_again_with_the_same_event() {
+    for act in ["transient;transient;", "trap;"] {
+        let scratch = folder("topic: a", "");
+        scratch.write("out/then", act).unwrap();
+        run(&scratch);
+        let lines = journal(&scratch);
+        let created: Vec<_> = lines.iter().filter(|(line, _)| line.starts_with("created")).collect();
+        assert_eq!(created.len(), act.matches(';').count() + 1, "{lines:?}");
+        assert!(created.iter().all(|(_, event)| *event == created[0].1 && event.len() == 32), "{created:?}");
+        assert_eq!(lines[created.len()].0, "open", "it is opened once it has answered");
+        file(&scratch, "topic: b", "");
+        run(&scratch);
+        assert_ne!(journal(&scratch)[0].1, created[0].1, "another event has another id");
+    }
+}
+
+#[test]
+fn a_host_that_is_killed_between_the_call_and_its_note_tells_it_again() {
+    let scratch = folder("topic: a", "");
+    let events = |what: &str| -> Vec<String> {
+        let text = fs::read_to_string(scratch.path("out/journal")).unwrap_or_default();
+        text.lines().filter(|line| line.starts_with(what)).map(|line| line.split(' ').nth(1).unwrap().to_owned()).collect()
+    };
+    let killed_at = |what: &str| {
+        // It has heard of it, and its answer does not come.
+        scratch.write("out/then", "wait;").unwrap();
+        let before = events(what).len();
+        let mut host = scratch.wharf(&["run", "shop.yaml"]).unwrap().stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        // Not before it has read its script: what is left of that would be for the next run.
+        while events(what).len() == before || !fs::read_to_string(scratch.path("out/then")).unwrap().is_empty() {
+            assert!(host.try_wait().unwrap().is_none(), "it ended and was not told: {what}");
+            thread::sleep(Duration::from_millis(20));
+        }
+        host.kill().unwrap();
+        host.wait().unwrap();
+    };
+    killed_at("created");
+    killed_at("created");
+    // Settings that change meanwhile are told behind it.
+    file(&scratch, "topic: b", "");
+    run(&scratch);
+    let created = events("created");
+    assert!(created.len() == 3 && created.iter().all(|event| *event == created[0]), "{created:?}");
+    assert_eq!(events("updated").len(), 1);
+
+    file(&scratch, "topic: c", "");
+    killed_at("updated");
+    run(&scratch);
+    let updated = events("updated");
+    assert!(updated.len() == 3 && updated[1] == updated[2] && updated[0] != updated[1], "{updated:?}");
+
+    file(&scratch, "topic: c", "        removed: true\n");
+    killed_at("deleted");
+    run(&scratch);
+    let deleted = events("deleted");
+    assert!(deleted.len() == 2 && deleted[0] == deleted[1], "{deleted:?}");
+}
+
+#[test]
+fn a_call_that_does_harm_ends_its_instance_and_nothing_else() {
+    let limits = "        limits: { memory: 32MiB, time: { created: 1s, updated: 1s, deleted: 1s } }\n";
+    for act in ["loop;", "memory;", "flood;"] {
+        // One that says too much has used up its share of the log, which is short of what became of it, too.
+        let says = |log: &str, what: &str| act == "flood;" || log.contains(&format!("{what} ended its instance"));
+        let scratch = folder("topic: a", limits);
+        scratch.write("out/then", act).unwrap();
+        let log = run(&scratch);
+        assert!(says(&log, "created"), "{act} {log:.2000}");
+        assert_eq!(told(&scratch), ["created topic=a token=none", "created topic=a token=none", "open", "write 2"], "{act}");
+
+        for (what, settings, more) in
+            [("updated", "topic: b", String::new()), ("deleted", "topic: b", "        removed: true\n".to_owned())]
+        {
+            file(&scratch, settings, &format!("{limits}{more}"));
+            scratch.write("out/then", act).unwrap();
+            scratch.write(&format!("records-{what}.txt"), "c\n").unwrap();
+            let log = run(&scratch);
+            assert!(says(&log, what), "{act} {log:.2000}");
+            let lines = told(&scratch);
+            assert_eq!(lines.iter().filter(|line| line.starts_with(what)).count(), 2, "{act} {lines:?}");
+        }
+    }
+}
+
+#[test]
+fn a_fatal_answer_pauses_the_destination_and_not_the_pipeline() {
+    let scratch = folder("topic: a", "        best-effort: true\n");
+    scratch.write("out/then", "fatal;".repeat(20)).unwrap();
+    let ran = scratch.run(&["run", "shop.yaml", "--output", "json"]).unwrap();
+    let destinations = ran.json().unwrap()["pipelines"][0]["destinations"].clone();
+    assert_eq!((&destinations[0]["id"], &destinations[0]["delivered"]), (&"other".into(), &2.into()), "{destinations}");
+    assert_eq!(destinations[1]["delivered"], 0, "{destinations}");
+    assert!(ran.stderr.contains("created: the script says so"), "{}", ran.stderr);
+    assert!(told(&scratch).iter().all(|line| line.starts_with("created")), "no session was opened");
+}
+
+#[test]
+fn a_pipeline_keeps_one_destination_and_a_removed_one_owes_nothing() {
+    let scratch = folder("topic: a", "        removed: true\n");
+    let text = fs::read_to_string(scratch.path("shop.yaml")).unwrap();
+    scratch.write("all.yaml", text.replace("{ id: other,", "{ id: other, removed: true,")).unwrap();
+    let checked = scratch.run(&["check", "all.yaml"]).unwrap();
+    let told = "error: all destinations of the pipeline `shop` are removed or switched off\n  at all.yaml:6:15\n";
+    assert!(checked.code == Some(2) && checked.stderr.contains(told), "{}", checked.stderr);
+
+    // What it is owed is decided about first.
+    scratch.write("out/then", "fatal;".repeat(20)).unwrap();
+    file(&scratch, "topic: a", "");
+    let ran = scratch.run(&["run", "shop.yaml"]).unwrap();
+    assert_eq!(ran.code, Some(1), "{}", ran.stderr);
+    file(&scratch, "topic: a", "        removed: true\n");
+    let refused = scratch.run(&["run", "shop.yaml"]).unwrap();
+    assert!(refused.code == Some(2) && refused.stderr.contains("told"), "{}", refused.stderr);
+}
