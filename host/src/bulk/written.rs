@@ -58,6 +58,9 @@ impl Shared {
         let (mut wait, mut ends) = (None, 0);
         for part in parts.by_ref() {
             let done = self.write_part(&part).await?;
+            let again =
+                |(.., settling): &(i64, Span, Settling)| matches!(settling, Settling::Failed { .. } | Settling::Unknown(_));
+            let holds_back = self.policy.ordered && done.settled.iter().any(again);
             self.spool.settle(done.settled, self.now()).await?;
             self.spool.give_back(done.back, self.now()).await?;
             ends = if done.ended { ends + 1 } else { 0 };
@@ -68,6 +71,10 @@ impl Shared {
             // Where one ends after the other, records are hardly to blame.
             if ends > 1 {
                 wait = Some(self.policy.outage.wait(failures + 1, &self.clock));
+                break;
+            }
+            // What is behind it of its key must not overtake it; the next claim knows what that is.
+            if holds_back {
                 break;
             }
         }
