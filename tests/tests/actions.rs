@@ -134,6 +134,22 @@ fn each_action_keeps_to_its_own_schedule() {
 }
 
 #[test]
+fn what_follows_a_record_goes_to_its_own_action_once_also_where_that_is_written_at_once() {
+    let scratch = desk("", "", "thanks");
+    let ran = scratch.run(&["run", "office.yaml", "--once", "--now", "--output", "json"]).unwrap();
+    let summary = ran.json().unwrap();
+    let desk = destination(&summary);
+    assert_eq!(ran.code, Some(0), "{}\n{desk:#}", ran.stderr);
+    // Of its record of each kind, the one that is a letter is followed by two.
+    let told = (&desk["delivered"], &desk["pending"], &desk["follow_ups"]);
+    assert_eq!(told, (&(EACH * 4 + 2).into(), &0.into(), &2.into()), "{desk:#}");
+    let thanks = 7 * 4 + 2;
+    for (at, kind) in [(0, "note"), (3, "parcel")] {
+        assert_eq!(sorted(came(&scratch, kind)), sorted([all(at), vec![thanks]].concat()), "{kind}");
+    }
+}
+
+#[test]
 fn a_host_that_is_killed_loses_nothing_of_any_action() {
     let kills = if long() { 30 } else { 4 };
     let scratch = desk(", rate: 200", "", "later");

@@ -19,7 +19,7 @@ pub struct Actions {
     pub routing: Routing,
     /// Those that records are written to as they come, by index into those of the descriptor.
     pub at_once: Vec<u32>,
-    /// Those in front of which records wait in the spool.
+    /// Those that have a queue in the spool. Where one has, all have: follow-ups go there, whatever their action.
     pub spooled: Vec<Arc<Spooling>>,
 }
 
@@ -32,6 +32,8 @@ pub struct Spooling {
     pub name: Arc<str>,
     /// Whether records are written; else files are made of them.
     pub writes: bool,
+    /// Whether records of the pipeline wait for it. To one that is written to as they come, follow-ups alone do.
+    pub routed: bool,
     /// When.
     pub timetable: Timetable,
     /// Before that as soon as there is enough.
@@ -71,7 +73,7 @@ impl Actions {
 
     /// Whether records wait for this one.
     pub fn waits(&self, action: u32) -> bool {
-        self.spooled.iter().any(|one| one.action == action)
+        self.spooled.iter().any(|one| one.routed && one.action == action)
     }
 
     /// The routing as it is seen from before a spool: whatever waits goes there together.

@@ -91,10 +91,7 @@ pub(super) fn planned(
             }
             continue;
         };
-        if !waits {
-            at_once.push(one.index);
-            continue;
-        }
+        at_once.extend((!waits).then_some(one.index));
         let sooner = said.map(|said| Sooner { records: said.max_records, bytes: said.max_bytes, delay: said.max_delay });
         let of_all = bulk.filter(|_| !one.writes).map(Sooner::from).unwrap_or_default();
         let sooner = sooner.map_or(of_all, |sooner| Sooner {
@@ -106,6 +103,7 @@ pub(super) fn planned(
             action: one.index,
             name: one.name.into(),
             writes: one.writes,
+            routed: waits,
             timetable,
             sooner,
             ordered: destination.ordered.unwrap_or(one.writes),
@@ -113,6 +111,10 @@ pub(super) fn planned(
             keys: bulk.map(|bulk| bulk.uploads).unwrap_or_default(),
             version: version.cloned(),
         }));
+    }
+    if at_once.len() == known.len() {
+        // Nothing waits, and so nothing has follow-ups.
+        spooled.clear();
     }
     refused(given, connector, (&known, &at_once), errors);
     (errors.len() == before).then_some(Actions { routing, at_once, spooled })

@@ -122,7 +122,7 @@ fn known(planned: &Destination) -> Vec<Explained> {
         let then = if *then == config::Then::Stop { "stop" } else { "dead-letter" };
         rows.push(row(&key("then"), then, Origin::House));
     }
-    for one in &planned.spooled {
+    for one in planned.spooled.iter().filter(|one| one.routed) {
         let key = match &*one.name {
             "" => "bulk.schedule".to_owned(),
             name => format!("actions.{name}.schedule"),

@@ -299,6 +299,7 @@ impl Month {
             action: 0,
             name: "".into(),
             writes: false,
+            routed: true,
             timetable,
             sooner: Sooner::default(),
             ordered: false,

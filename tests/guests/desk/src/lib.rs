@@ -7,6 +7,8 @@
 //! | `letter` | a file | the file, as `letter-INTENT` |
 //! | `parcel` | a file, on the schedule `@every 1h` | the file, as `parcel-INTENT` |
 //!
+//! A letter that says `thanks` has, once it is delivered, a follow-up for `note` and one for `parcel`, which say the same with their own kind.
+//!
 //! A value that says `refused` is rejected by `note` and `digest`, one that says `later` fails there the first time. Each call of `write` adds a line to `calls`.
 
 use std::{
@@ -18,6 +20,7 @@ use std::{
 use wharf_sdk::{
     Action, Batch, BulkDestination, Context, Descriptor, Destination, Failure, Found, Lines, Order, Parameters, Receipt, Upload,
     Uploaded, export_mixed,
+    follow_ups::{FollowUps, On},
 };
 
 const NAMES: [&str; 4] = ["note", "digest", "letter", "parcel"];
@@ -109,6 +112,16 @@ impl BulkDestination for Uploads {
     }
 
     fn transform(&mut self, batch: &Batch) -> Result<Lines, Failure> {
+        for name in ["note", "parcel"] {
+            let mut thanks = FollowUps::new(name, On::Succeeded);
+            for record in batch.records() {
+                let text = String::from_utf8_lossy(record.after().unwrap_or_default()).into_owned();
+                if batch.action() == 2 && text.contains("thanks") {
+                    thanks.add(record.index(), None, text.replace("letter", name).as_bytes());
+                }
+            }
+            thanks.send()?;
+        }
         Ok(Lines::each(batch, |record, line| {
             line.push(record.after().unwrap_or_default());
             Ok(())
