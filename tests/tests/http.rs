@@ -20,6 +20,7 @@ use serde_json::{Value, json};
 use wharf_tests::{
     Ran, Scratch, checkout, component,
     far::{Far, Reply, Seen, reply},
+    issuer::Issuer,
 };
 
 /// A pipeline of lines of JSON with a key at `/id` to a URL; `more` are further keys of the destination, as JSON.
@@ -150,6 +151,39 @@ fn over_tls_under_a_root_of_ones_own_with_a_credential_that_the_component_never_
     scratch.write("token", "s3cr3t-token").unwrap();
     let ran = run(&scratch);
     assert_eq!((ran.code, counts(&ran)["delivered"].as_u64()), (Some(0), Some(10)), "{}", ran.stderr);
+}
+
+#[test]
+fn a_token_that_the_far_side_refuses_is_fetched_anew_and_no_record_is_lost() {
+    let issuer = Issuer::start().unwrap();
+    // It forgets a token once it has taken ten requests with it.
+    let taken = Mutex::new(BTreeMap::<String, u32>::new());
+    let far = Far::start(move |request| {
+        let token = request.header("authorization").to_owned();
+        let mut taken = taken.lock().unwrap();
+        let uses = taken.entry(token.clone()).or_default();
+        *uses += 1;
+        if token.starts_with("Bearer ") && *uses <= 10 { reply(200, "") } else { reply(401, "the token has expired") }
+    })
+    .unwrap();
+    let scratch = Scratch::new().unwrap();
+    records(&scratch, 25);
+    scratch.write("secret", "client-secret").unwrap();
+    let grant =
+        json!({"http": [{"to": origin(&url(&far, "/")), "headers": {"Authorization": {"token": "crm", "prefix": "Bearer "}}}]});
+    pipeline(&scratch, &url(&far, "/in"), &json!({"concurrency": 1}), &json!({"grants": grant, "batch": {"records": 5}}));
+    let mut file: Value = serde_json::from_slice(&fs::read(scratch.path("p.yaml")).unwrap()).unwrap();
+    let secret = json!({"file": "secret"});
+    file["tokens"] = json!([{"id": "crm", "kind": "client-credentials", "token-url": issuer.url(), "client-id": "us", "client-secret": secret}]);
+    scratch.write("p.yaml", file.to_string()).unwrap();
+    let ran = run(&scratch);
+    assert_eq!((ran.code, counts(&ran)["delivered"].as_u64()), (Some(0), Some(25)), "{}", ran.stderr);
+    let accepted: Vec<Seen> = far.seen();
+    let mut came = ids(&accepted);
+    came.dedup();
+    assert_eq!(came, (0..25).collect::<Vec<_>>());
+    assert_eq!(issuer.asked().len(), 3, "a token for ten records each");
+    assert!(!ran.stdout.contains("client-secret") && !ran.stderr.contains("client-secret"), "{}", ran.stderr);
 }
 
 /// Runs until all records were answered for, while something else is done.

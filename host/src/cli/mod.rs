@@ -46,8 +46,9 @@ struct Arguments {
     command: Command,
 
     /// What to write to the log, on standard error: error, warn, info, debug, trace, or rules such as `wharf::connector=debug`.
-    #[arg(long, global = true, env = "WHARF_LOG", default_value = "info", value_name = "LEVEL")]
-    log: String,
+    /// Default: info; of `conform`, whose faults are made on purpose, error.
+    #[arg(long, global = true, env = "WHARF_LOG", value_name = "LEVEL")]
+    log: Option<String>,
 
     /// How the log is written.
     #[arg(long, global = true, env = "WHARF_LOG_FORMAT", value_enum, default_value_t, value_name = "FORMAT")]
@@ -288,6 +289,8 @@ pub fn main() -> ExitCode {
     }
     let Arguments { command, log, log_format } = Arguments::parse();
     let output = command.output();
+    let usual = if matches!(command, Command::Conform(_)) { "error" } else { "info" };
+    let log = log.unwrap_or_else(|| usual.into());
     let format = log_format.to_possible_value().map(|format| format.get_name().to_owned()).unwrap_or_default();
     let logged = ["--log".to_owned(), log.clone(), "--log-format".to_owned(), format];
     let logging = match logging::start(&log, log_format, output == Output::Text) {

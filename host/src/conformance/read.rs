@@ -21,7 +21,11 @@ pub(super) async fn command(line: &str, folder: &Path, variables: &[(String, Str
     if output.status.success() {
         return Ok(output.stdout);
     }
-    Err(format!("`{line}` ended with {}: {}", output.status, String::from_utf8_lossy(&output.stderr).trim()))
+    let said = String::from_utf8_lossy(&output.stderr);
+    Err(match said.trim() {
+        "" => format!("`{line}` ended with {}, and said nothing", output.status),
+        said => format!("`{line}` ended with {}: {said}", output.status),
+    })
 }
 
 /// The lines of all files of a folder whose names fit, in order of name.

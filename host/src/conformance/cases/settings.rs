@@ -93,7 +93,11 @@ async fn check(rig: &Rig, connector: &Connector, given: &Given_) -> Result<Vec<P
 }
 
 fn told(problems: &[Problem]) -> String {
-    listed(problems.iter().map(|problem| format!("`{}` {}", problem.parameter, problem.message)))
+    // One may be about no parameter alone.
+    listed(problems.iter().map(|problem| match problem.parameter.as_str() {
+        "" => problem.message.clone(),
+        parameter => format!("`{parameter}` {}", problem.message),
+    }))
 }
 
 async fn accepted(rig: &Rig) -> Tried {
