@@ -1,4 +1,4 @@
-//! Has files made when the schedule says so.
+//! Has records go out of the spool when the schedule says so, as files or written.
 
 use std::{
     sync::{
@@ -17,7 +17,7 @@ use crate::{
     store::spool::{Millis, Spool as _, SpoolError},
 };
 
-/// The shortest time between two moments at which files are made.
+/// The shortest time between two moments at which records go out.
 const LEAST: Duration = Duration::from_secs(1);
 
 /// How often it is looked for what is too old to be kept.
@@ -26,7 +26,7 @@ const PRUNED: Duration = Duration::from_secs(600);
 /// How long nothing is looked at, at the most: the time of day may jump.
 const NAP: Duration = Duration::from_secs(60);
 
-/// Has an engine make files of what waits in a spool for one action.
+/// Has an engine see to what waits in a spool for one action: make files of it, or write it.
 ///
 /// It outlives engines: what is due follows from what is in the spool, and from nothing that it remembers.
 pub struct Driver {
@@ -58,7 +58,7 @@ impl Driver {
         Self { spool, of, timetable, clock, gate, asked: AtomicU64::default(), rest: watch::Sender::default() }
     }
 
-    /// Has files made until the engine ends.
+    /// Has records go out until the engine ends.
     ///
     /// # Errors
     /// Where the spool cannot be read or written.
@@ -100,11 +100,11 @@ impl Driver {
         }
     }
 
-    /// When files are to be made next, where there is anything to make them of.
+    /// When records are to go out next, where there are any.
     async fn due(&self, fired: Option<Millis>) -> Result<Option<Millis>, SpoolError> {
         let backlog = self.spool.backlog(self.of.action).await?;
         let Sooner { records, bytes, delay } = self.of.sooner;
-        // What could go into no file when some were made last waits for the moment after that.
+        // What did not go out when some did last waits for the moment after that.
         let scheduled = |at: Millis| self.timetable.after(at.max(fired.unwrap_or_default())).unwrap_or(Millis::MAX);
         let waiting = backlog.oldest.map(|oldest| {
             let enough = records.is_some_and(|most| backlog.records >= u64::from(most))

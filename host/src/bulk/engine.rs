@@ -7,7 +7,7 @@ use tokio::{
     task::{JoinError, JoinSet},
 };
 
-use super::{BulkError, BulkFar, BulkPolicy, Letters, Staging, stage::Round, written::Written};
+use super::{AnyFar, BulkError, BulkFar, BulkPolicy, Letters, Staging, Way, stage::Round, written::Written};
 use crate::{
     clock::Clock,
     pipeline::{Gate, Pause},
@@ -65,8 +65,9 @@ pub(super) struct Shared {
     pub(super) pipeline: Arc<str>,
     pub(super) destination: Arc<str>,
     pub(super) action: u32,
-    /// The component at hand, and then those that have uploads which are not settled.
-    pub(super) fars: Vec<Arc<dyn BulkFar>>,
+    pub(super) way: Way,
+    /// Components besides the one at hand that have uploads which are not settled.
+    pub(super) earlier: Vec<Arc<dyn BulkFar>>,
     pub(super) spool: Arc<dyn Spool>,
     pub(super) staging: Staging,
     pub(super) letters: Arc<dyn Letters>,
@@ -84,8 +85,8 @@ pub struct Parts {
     pub destination: Arc<str>,
     /// Index of the action.
     pub action: u32,
-    /// The component that lines are made with.
-    pub far: Arc<dyn BulkFar>,
+    /// The way of its records, with the component at hand.
+    pub way: Way,
     /// Others that have uploads which are not settled: an upload stays with the component that made it.
     pub earlier: Vec<Arc<dyn BulkFar>>,
     /// Where records wait.
@@ -103,12 +104,12 @@ pub struct Parts {
 }
 
 impl Engine {
-    /// For what was left by the one before. Of several engines on one spool all are made before any runs.
+    /// For what was left by the one before. Several engines may be at work on one spool, each on an action of its own.
     pub fn new(parts: Parts) -> Self {
-        let Parts { pipeline, destination, action, far, earlier, spool, staging, letters, policy, clock, gate } = parts;
-        let fars = std::iter::once(far).chain(earlier).collect();
+        let Parts { pipeline, destination, action, way, earlier, spool, staging, letters, policy, clock, gate } = parts;
         let stopping = watch::Sender::new(false);
-        let shared = Shared { pipeline, destination, action, fars, spool, staging, letters, policy, clock, gate, stopping };
+        let shared =
+            Shared { pipeline, destination, action, way, earlier, spool, staging, letters, policy, clock, gate, stopping };
         Self { shared: shared.into(), stand: watch::Sender::default() }
     }
 
@@ -160,7 +161,7 @@ struct Running {
     held: usize,
     /// Number of the next file of this firing; `None` where nothing is to be made.
     firing: Option<u32>,
-    /// How often in a row no lines could be made.
+    /// How often in a row nothing could go out.
     failures: u32,
 }
 
@@ -223,9 +224,14 @@ impl Running {
                 let now = self.shared.clock.elapsed();
                 return Ok(Some(pause.again.map_or(self.shared.policy.pause, |again| again.saturating_sub(now))));
             }
-            if self.shared.current().writes() {
-                match self.shared.write(self.failures).await? {
-                    Written::Some => self.failures = 0,
+            let far = match &self.shared.way {
+                Way::Files(far) => far,
+                Way::Writes(far) => match self.shared.write(&**far, self.failures).await? {
+                    Written::Some => {
+                        self.failures = 0;
+                        // Whoever tells it to end is heard between two calls.
+                        return Ok(Some(Duration::ZERO));
+                    }
                     Written::Nothing => {
                         (self.firing, self.failures) = (None, 0);
                         self.tell();
@@ -235,11 +241,9 @@ impl Running {
                         self.failures = self.failures.saturating_add(1);
                         return Ok(Some(wait));
                     }
-                }
-                // Whoever tells it to end is heard between two calls.
-                return Ok(Some(Duration::ZERO));
-            }
-            match self.shared.stage(part, self.failures).await? {
+                },
+            };
+            match self.shared.stage(&**far, part, self.failures).await? {
                 Round::Staged(upload) => {
                     self.firing = Some(part.saturating_add(1));
                     self.failures = 0;
@@ -272,18 +276,27 @@ impl Running {
 }
 
 impl Shared {
-    /// The component that lines are made with.
-    pub(super) fn current(&self) -> &Arc<dyn BulkFar> {
-        // There is one: it is put there first.
-        &self.fars[0]
+    /// The component at hand.
+    pub(super) fn far(&self) -> &dyn AnyFar {
+        self.way.far()
+    }
+
+    /// Those that are handed files: the one at hand where it is, and the earlier ones.
+    pub(super) fn fars(&self) -> impl Iterator<Item = &Arc<dyn BulkFar>> {
+        let at_hand = match &self.way {
+            Way::Files(far) => Some(far),
+            Way::Writes(_) => None,
+        };
+        at_hand.into_iter().chain(&self.earlier)
     }
 
     pub(super) fn title(&self) -> Arc<str> {
-        self.current().title()
+        self.far().title()
     }
 
     pub(super) fn renew(&self) {
-        self.fars.iter().for_each(|far| far.renew());
+        self.far().renew();
+        self.earlier.iter().for_each(|far| far.renew());
     }
 
     /// The time of day, in milliseconds since 1970.

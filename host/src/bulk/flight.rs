@@ -315,8 +315,7 @@ impl Shared {
     }
 
     fn far_of(&self, upload: &StoredUpload) -> Result<&Arc<dyn BulkFar>, BulkError> {
-        self.fars
-            .iter()
+        self.fars()
             .find(|far| far.digest() == upload.digest)
             .ok_or_else(|| BulkError::OtherComponent { intent: upload.intent.clone(), made: upload.digest.clone() })
     }

@@ -11,7 +11,7 @@ use std::sync::{
 
 use async_trait::async_trait;
 
-use super::{Intake, intake::Entrance, written::write_shaped};
+use super::{Intake, intake::Entrance, shaped};
 use crate::{
     clock::Clock,
     connector::{Answer, OpenError, Room, Session, descriptor::Order},
@@ -93,7 +93,7 @@ impl FarSession for Split {
         if action == SPOOL {
             return self.entrance.write(batch, action, attempt).await;
         }
-        let answer = write_shaped(&mut self.session, batch, &self.format, action, attempt).await;
+        let answer = shaped::write(&mut self.session, batch, &self.format, action, attempt).await;
         let count = |counter: &AtomicU64, wanted: fn(&Fate) -> bool| {
             let records = answer.runs.iter().filter(|run| wanted(&run.fate)).map(|run| u64::from(run.records.len()));
             counter.fetch_add(records.sum(), Relaxed)

@@ -14,6 +14,7 @@
 //! intent is on disk before the upload, and after anything that is no answer the far side is asked before anything is sent again. A poll that fails
 //! says nothing about the upload. What nobody can decide is held for a person, unless the pipeline says otherwise.
 
+mod component;
 mod driver;
 mod engine;
 mod far;
@@ -38,16 +39,15 @@ use crate::store::{StoreError, spool::SpoolError};
 
 pub use crate::store::spool::Letters;
 
+pub use component::Component;
 pub use driver::{Driver, Rest};
 pub use engine::{Engine, Order, Parts, Resolve, Stand};
-pub use far::{BulkFar, CallTrouble, Component, FileBounds, Told};
+pub use far::{AnyFar, BulkFar, CallTrouble, FileBounds, Told, Way, WriteFar};
 pub use intake::Intake;
 pub use mixed::Mixed;
 pub use policy::{BulkPolicy, OnLost, OnUndecidable};
-pub use shaped::Shaped;
 pub use staging::Staging;
 pub use tallied::Tallied;
-pub use written::Writes;
 
 /// Why bulk delivery cannot go on. Nothing is lost: the next engine goes on where this one was.
 #[derive(Debug, Error)]

@@ -1,131 +1,74 @@
-//! A bulk destination whose records are brought into a shape before lines are made of them.
+//! Calls about records that are brought into the shape in which they are wanted.
 
-use std::sync::Arc;
-
-use async_trait::async_trait;
-
-use super::{BulkFar, CallTrouble, Component, FileBounds, Told};
+use super::{CallTrouble, Told};
 use crate::{
-    connector::UploadContext,
+    connector::{Answer, BulkTrouble, Session},
     record::{
-        Batch, ColumnParts, Found, Handle, Outcome, Run, Span, SpanSet, Transformed, UploadRequest, UploadStatus, Uploaded,
-        Verdict,
+        Batch, ColumnParts, Fate, FollowUps, Outcome, Run, Span, Transformed, Verdict,
         format::{Format, shape},
     },
-    sandbox::Staged,
 };
 
-/// A component, and the shape in which it gets records.
-#[derive(Clone, Debug)]
-pub struct Shaped {
-    /// The component.
-    pub component: Component,
-    /// The shape.
-    pub format: Format,
+/// Writes records in the shape that they are wanted in. Those that cannot be brought into it are rejected, and the others go by themselves.
+pub(super) async fn write(session: &mut Session, batch: &Batch, format: &Format, action: u32, attempt: u32) -> Answer {
+    let shaped = shape(batch, format);
+    let mut runs: Vec<Run> = shaped.verdicts.iter().map(run).collect();
+    let mut trouble = None;
+    for records in shaped.shaped() {
+        if trouble.is_some() {
+            runs.push(Run { records, fate: Fate::Untried });
+            continue;
+        }
+        let part = shaped.batch.slice(records.start..records.end);
+        let answer = session.write_to(action, &part, attempt).await;
+        runs.extend(answer.runs.into_iter().map(|run| run.from(records.start)));
+        trouble = answer.trouble;
+    }
+    runs.sort_by_key(|run| run.records);
+    Answer { runs, trouble }
 }
 
-#[async_trait]
-impl BulkFar for Shaped {
-    fn title(&self) -> Arc<str> {
-        self.component.title()
+/// A verdict of the host's own on records that cannot be brought into a shape.
+fn run(verdict: &Verdict) -> Run {
+    let fate = match &verdict.outcome {
+        Outcome::Failed(failure) => Fate::Failed(failure.clone().into()),
+        Outcome::Warned(remark) => Fate::Warned(remark.as_str().into()),
+        Outcome::Untried => Fate::Untried,
+    };
+    Run { records: verdict.records, fate }
+}
+
+/// Lines that are made of a batch piece by piece, where some of its records cannot be brought into the shape: what comes back stands where it belongs.
+pub(super) struct Pieces {
+    lines: ColumnParts,
+    verdicts: Vec<Verdict>,
+    follow_ups: Vec<FollowUps>,
+}
+
+impl Pieces {
+    /// Of a batch of which these records have a verdict already.
+    pub(super) fn beside(verdicts: Vec<Verdict>) -> Self {
+        Self { lines: ColumnParts { offsets: vec![0], ..ColumnParts::default() }, verdicts, follow_ups: Vec::new() }
     }
 
-    fn digest(&self) -> Arc<str> {
-        self.component.digest()
-    }
-
-    fn bounds(&self) -> FileBounds {
-        self.component.bounds()
-    }
-
-    fn keeps_order(&self) -> bool {
-        self.component.keeps_order()
-    }
-
-    fn renew(&self) {
-        self.component.renew();
-    }
-
-    fn speaks(&self, version: &str) -> bool {
-        self.component.speaks(version)
-    }
-
-    async fn transform(
-        &self,
-        batch: &Batch,
-        version: Option<&str>,
-        action: u32,
-        attempt: u32,
-    ) -> Result<Told<Transformed>, CallTrouble> {
-        let shaped = shape(batch, &self.format);
-        if shaped.verdicts.is_empty() {
-            return self.component.transform(&shaped.batch, version, action, attempt).await;
+    /// Adds what was made of the records from `start` on.
+    pub(super) fn add(&mut self, start: u32, told: Told<Transformed>) {
+        let Told { answer, follow_ups } = told;
+        self.follow_ups.extend(follow_ups.into_iter().map(|added| added.from(start)));
+        for line in answer.lines().iter() {
+            self.lines.data.extend_from_slice(line.unwrap_or_default());
+            self.lines.offsets.push(self.lines.data.len() as u32);
         }
-        // Some cannot be brought into the shape: the others go by themselves, and what comes back stands where it belongs.
-        let mut follow_ups = Vec::new();
-        let (mut lines, mut verdicts) = (ColumnParts { offsets: vec![0], ..ColumnParts::default() }, shaped.verdicts.clone());
-        for records in shaped.shaped() {
-            let part = shaped.batch.slice(records.start..records.end);
-            let told = self.component.transform(&part, version, action, attempt).await?;
-            follow_ups.extend(told.follow_ups.into_iter().map(|added| added.from(records.start)));
-            let made = told.answer;
-            for line in made.lines().iter() {
-                lines.data.extend_from_slice(line.unwrap_or_default());
-                lines.offsets.push(lines.data.len() as u32);
-            }
-            let at = |span: &Span| Span::new(records.start + span.start, records.start + span.end);
-            let failed = made
-                .failed()
-                .iter()
-                .map(|(span, failure)| Verdict { records: at(span), outcome: Outcome::Failed((**failure).clone()) });
-            verdicts.extend(failed);
-        }
-        verdicts.sort_by_key(|verdict| verdict.records);
-        let answer = Transformed::verify(batch.count(), lines, verdicts).map_err(crate::connector::BulkTrouble::from)?;
-        Ok(Told { answer, follow_ups })
+        let at = |span: &Span| Span::new(start + span.start, start + span.end);
+        let failed = answer.failed().iter();
+        self.verdicts
+            .extend(failed.map(|(span, failure)| Verdict { records: at(span), outcome: Outcome::Failed((**failure).clone()) }));
     }
 
-    async fn upload(
-        &self,
-        request: &UploadRequest,
-        context: &UploadContext,
-        file: Staged,
-    ) -> Result<Told<Uploaded>, CallTrouble> {
-        self.component.upload(request, context, file).await
-    }
-
-    async fn poll(
-        &self,
-        handle: &Handle,
-        context: &UploadContext,
-        working: &SpanSet,
-        records: u32,
-        file: Staged,
-    ) -> Result<Told<UploadStatus>, CallTrouble> {
-        self.component.poll(handle, context, working, records, file).await
-    }
-
-    async fn stats(
-        &self,
-        handle: &Handle,
-        context: &UploadContext,
-        working: &SpanSet,
-        records: u32,
-        file: Staged,
-    ) -> Result<Told<Vec<Run>>, CallTrouble> {
-        self.component.stats(handle, context, working, records, file).await
-    }
-
-    async fn reconcile(
-        &self,
-        request: &UploadRequest,
-        context: &UploadContext,
-        file: Staged,
-    ) -> Result<Told<Found>, CallTrouble> {
-        self.component.reconcile(request, context, file).await
-    }
-
-    async fn release(&self, handle: &Handle, context: &UploadContext) -> Result<(), CallTrouble> {
-        self.component.release(handle, context).await
+    /// What was made of the batch, which has so many records.
+    pub(super) fn finish(mut self, count: u32) -> Result<Told<Transformed>, CallTrouble> {
+        self.verdicts.sort_by_key(|verdict| verdict.records);
+        let answer = Transformed::verify(count, self.lines, self.verdicts).map_err(BulkTrouble::from)?;
+        Ok(Told { answer, follow_ups: self.follow_ups })
     }
 }

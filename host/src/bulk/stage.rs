@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{BulkError, CallTrouble, FileBounds, engine::Shared, far::Told, outcome::Why, staging::Writing};
+use super::{BulkError, BulkFar, CallTrouble, FileBounds, engine::Shared, far::Told, outcome::Why, staging::Writing};
 use crate::{
     connector::BulkTrouble,
     record::{Failure, FailureKind, Fate, FollowUps, Span, Transformed},
@@ -51,8 +51,8 @@ struct Placed {
 
 impl Shared {
     /// Makes a file, the `part`-th of one firing. `failures` tells how often in a row none could be made.
-    pub(super) async fn stage(&self, part: u32, failures: u32) -> Result<Round, BulkError> {
-        let (far, bounds, now) = (self.current(), self.current().bounds(), self.now());
+    pub(super) async fn stage(&self, far: &dyn BulkFar, part: u32, failures: u32) -> Result<Round, BulkError> {
+        let (bounds, now) = (far.bounds(), self.now());
         let (intent, staging) = (self.intent(), self.staging.clone());
         let name = intent.clone();
         let writing = self.blocking(move || staging.begin(&name)).await?;
@@ -84,7 +84,7 @@ impl Shared {
             }
             let mut parts = parts.into_iter();
             for part in parts.by_ref() {
-                wait = self.transform(part, bounds, failures, &mut draft).await?;
+                wait = self.transform(far, part, failures, &mut draft).await?;
                 if wait.is_some() || draft.is_full {
                     break;
                 }
@@ -116,12 +116,12 @@ impl Shared {
     /// Has lines made of a part and places them. Gives how long to wait where the far side, or whoever makes lines, is not there.
     async fn transform(
         &self,
+        far: &dyn BulkFar,
         part: Part,
-        bounds: FileBounds,
         failures: u32,
         draft: &mut Draft,
     ) -> Result<Option<Duration>, BulkError> {
-        if let Some(version) = part.version.as_deref().filter(|version| !self.current().speaks(version)) {
+        if let Some(version) = part.version.as_deref().filter(|version| !far.speaks(version)) {
             let message =
                 format!("records came for the version `{version}` of the far side, which {} does not speak", self.title());
             draft.back.push((part.row, part.span));
@@ -135,7 +135,7 @@ impl Shared {
                 continue;
             }
             let attempt = part.attempts.saturating_add(1);
-            match self.current().transform(&part.records, part.version.as_deref(), self.action, attempt).await {
+            match far.transform(&part.records, part.version.as_deref(), self.action, attempt).await {
                 Ok(Told { answer, follow_ups }) => {
                     // They are counted from the first of the part.
                     let follow_ups = follow_ups.into_iter().map(|added| added.from(part.span.start)).collect();
@@ -144,7 +144,7 @@ impl Shared {
                     if held.sum::<usize>() > PROMISED {
                         self.promise(std::mem::take(&mut draft.promises)).await?;
                     }
-                    self.place(part, answer, bounds, draft).await?;
+                    self.place(part, answer, far.bounds(), draft).await?;
                 }
                 Err(CallTrouble::Call(BulkTrouble::Failed(failure))) if failure.kind == FailureKind::Rejected => {
                     let settling = self.settling(&Fate::Failed(failure), &part, &mut draft.letters);
@@ -172,7 +172,7 @@ impl Shared {
         Ok(None)
     }
 
-    /// What a failure of `transform` as a whole, or of `open` before it, means; gives how long to wait.
+    /// What a failure of `transform` or `write` as a whole, or of `open` before it, means; gives how long to wait.
     pub(super) fn not_made(&self, failure: &Failure, failures: u32) -> Duration {
         let denied = failure.kind == FailureKind::Unauthorized;
         if denied {
@@ -181,7 +181,7 @@ impl Shared {
         if matches!(failure.kind, FailureKind::Fatal | FailureKind::Rejected) || (denied && failures > 0) {
             self.pause(failure);
         }
-        tracing::warn!(destination = &*self.destination, "no lines could be made: {failure}");
+        tracing::warn!(destination = &*self.destination, "nothing goes out for now: {failure}");
         let asked = failure.retry_after.map(|asked| asked.clamp(self.policy.throttle_least, self.policy.throttle_most));
         asked.unwrap_or_else(|| self.policy.outage.wait(failures + 1, &self.clock)).max(self.policy.poll_least)
     }

@@ -1,18 +1,11 @@
 //! Records that are written when the schedule says so: out of the spool, to an action that takes no files.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
-use async_trait::async_trait;
-
-use super::{BulkError, BulkFar, CallTrouble, Component, FileBounds, Told, engine::Shared, stage::half};
+use super::{BulkError, CallTrouble, WriteFar, engine::Shared, stage::half};
 use crate::{
-    connector::{Answer, Session, Trouble, UploadContext},
-    record::{
-        Batch, Failure, FailureKind, Fate, Found, Handle, Run, Span, SpanSet, Transformed, UploadRequest, UploadStatus, Uploaded,
-        Verdict,
-        format::{Format, shape},
-    },
-    sandbox::{Staged, thread},
+    connector::{Answer, Trouble},
+    record::{Failure, FailureKind, Fate, Run, Span},
     store::spool::{Claim, ClaimOrder, Part, Settling},
 };
 
@@ -39,8 +32,7 @@ struct Done {
 
 impl Shared {
     /// Writes some of what is due. `failures` tells how often in a row nothing came of it.
-    pub(super) async fn write(&self, failures: u32) -> Result<Written, BulkError> {
-        let far = self.current();
+    pub(super) async fn write(&self, far: &dyn WriteFar, failures: u32) -> Result<Written, BulkError> {
         let order = match (self.policy.ordered, far.keeps_order()) {
             (false, _) => ClaimOrder::Any,
             (true, true) => ClaimOrder::HeldBack,
@@ -57,7 +49,7 @@ impl Shared {
         let mut parts = parts.into_iter().flat_map(pieces);
         let (mut wait, mut ends) = (None, 0);
         for part in parts.by_ref() {
-            let done = self.write_part(&part).await?;
+            let done = self.write_part(far, &part).await?;
             let again =
                 |(.., settling): &(i64, Span, Settling)| matches!(settling, Settling::Failed { .. } | Settling::Unknown(_));
             let holds_back = self.policy.ordered && done.settled.iter().any(again);
@@ -82,9 +74,9 @@ impl Shared {
         Ok(wait.map_or(Written::Some, Written::Later))
     }
 
-    async fn write_part(&self, part: &Part) -> Result<Done, BulkError> {
+    async fn write_part(&self, far: &dyn WriteFar, part: &Part) -> Result<Done, BulkError> {
         let mut done = Done { settled: Vec::new(), back: Vec::new(), failure: None, ended: false };
-        if let Some(version) = part.version.as_deref().filter(|version| !self.current().speaks(version)) {
+        if let Some(version) = part.version.as_deref().filter(|version| !far.speaks(version)) {
             let message =
                 format!("records came for the version `{version}` of the far side, which {} does not speak", self.title());
             done.back.push((part.row, part.span));
@@ -92,7 +84,7 @@ impl Shared {
             return Ok(done);
         }
         let attempt = part.attempts.saturating_add(1);
-        let written = self.current().write(&part.records, part.version.as_deref(), self.action, attempt).await;
+        let written = far.write(&part.records, part.version.as_deref(), self.action, attempt).await;
         let Answer { runs, trouble } = match written {
             Ok(answer) => answer,
             Err(trouble) => {
@@ -136,129 +128,4 @@ fn pieces(part: Part) -> Vec<Part> {
     let len = part.span.len();
     let size = (len >> part.attempts.min(31)).max(1);
     (0..len).step_by(size as usize).map(|start| half(&part, start, (start + size).min(len))).collect()
-}
-
-/// A component that records are written to, each call in a session and an instance of its own, and the shape in which it gets them.
-#[derive(Clone, Debug)]
-pub struct Writes {
-    /// The component.
-    pub component: Component,
-    /// The shape.
-    pub format: Format,
-}
-
-#[async_trait]
-impl BulkFar for Writes {
-    fn title(&self) -> Arc<str> {
-        self.component.title()
-    }
-
-    fn digest(&self) -> Arc<str> {
-        self.component.digest()
-    }
-
-    fn bounds(&self) -> FileBounds {
-        self.component.bounds()
-    }
-
-    fn keeps_order(&self) -> bool {
-        self.component.keeps_order()
-    }
-
-    fn renew(&self) {
-        self.component.renew();
-    }
-
-    fn speaks(&self, version: &str) -> bool {
-        self.component.speaks(version)
-    }
-
-    fn writes(&self) -> bool {
-        true
-    }
-
-    async fn write(&self, batch: &Batch, version: Option<&str>, action: u32, attempt: u32) -> Result<Answer, CallTrouble> {
-        let (batch, format) = (batch.clone(), self.format.clone());
-        let (connector, opening) = (self.component.connector.clone(), self.component.opening.for_version(version));
-        let called = thread::spawn(async move {
-            let mut session = connector.open(&opening).await?;
-            let answer = write_shaped(&mut session, &batch, &format, action, attempt).await;
-            if !matches!(answer.trouble, Some(Trouble::Ended(_))) {
-                let closed = session.close().await.map_err(|ended| ended.to_string());
-                if let Err(cause) = closed.and_then(|closed| closed.map_err(|failure| failure.to_string())) {
-                    tracing::debug!("close: {cause}");
-                }
-            }
-            Ok(answer)
-        });
-        called.await.unwrap_or_else(|error| {
-            let message = format!("the call ended unexpectedly: {error}");
-            Err(CallTrouble::NotOpened(Arc::new(Failure {
-                kind: FailureKind::Transient,
-                message,
-                code: None,
-                retry_after: None,
-            })))
-        })
-    }
-
-    async fn transform(&self, _: &Batch, _: Option<&str>, _: u32, _: u32) -> Result<Told<Transformed>, CallTrouble> {
-        Err(CallTrouble::other_kind())
-    }
-
-    async fn upload(&self, _: &UploadRequest, _: &UploadContext, _: Staged) -> Result<Told<Uploaded>, CallTrouble> {
-        Err(CallTrouble::other_kind())
-    }
-
-    async fn poll(
-        &self,
-        _: &Handle,
-        _: &UploadContext,
-        _: &SpanSet,
-        _: u32,
-        _: Staged,
-    ) -> Result<Told<UploadStatus>, CallTrouble> {
-        Err(CallTrouble::other_kind())
-    }
-
-    async fn stats(&self, _: &Handle, _: &UploadContext, _: &SpanSet, _: u32, _: Staged) -> Result<Told<Vec<Run>>, CallTrouble> {
-        Err(CallTrouble::other_kind())
-    }
-
-    async fn reconcile(&self, _: &UploadRequest, _: &UploadContext, _: Staged) -> Result<Told<Found>, CallTrouble> {
-        Err(CallTrouble::other_kind())
-    }
-
-    async fn release(&self, _: &Handle, _: &UploadContext) -> Result<(), CallTrouble> {
-        Err(CallTrouble::other_kind())
-    }
-}
-
-/// Writes records in the shape that they are wanted in. Those that cannot be brought into it are rejected, and the others go by themselves.
-pub(super) async fn write_shaped(session: &mut Session, batch: &Batch, format: &Format, action: u32, attempt: u32) -> Answer {
-    let shaped = shape(batch, format);
-    let mut runs: Vec<Run> = shaped.verdicts.iter().map(run).collect();
-    let mut trouble = None;
-    for records in shaped.shaped() {
-        if trouble.is_some() {
-            runs.push(Run { records, fate: Fate::Untried });
-            continue;
-        }
-        let part = shaped.batch.slice(records.start..records.end);
-        let answer = session.write_to(action, &part, attempt).await;
-        runs.extend(answer.runs.into_iter().map(|run| run.from(records.start)));
-        trouble = answer.trouble;
-    }
-    runs.sort_by_key(|run| run.records);
-    Answer { runs, trouble }
-}
-
-/// A verdict of the host's own on records that cannot be brought into a shape.
-fn run(verdict: &Verdict) -> Run {
-    let fate = match &verdict.outcome {
-        crate::record::Outcome::Failed(failure) => Fate::Failed(failure.clone().into()),
-        crate::record::Outcome::Warned(remark) => Fate::Warned(remark.as_str().into()),
-        crate::record::Outcome::Untried => Fate::Untried,
-    };
-    Run { records: verdict.records, fate }
 }

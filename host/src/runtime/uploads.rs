@@ -18,8 +18,8 @@ use tokio::{
 use super::{StartError, components::Components, life::Means};
 use crate::{
     bulk::{
-        BulkError, BulkFar, BulkPolicy, Component, Driver, Engine, Intake, Letters, Mixed, Order, Parts, Resolve, Rest, Shaped,
-        Staging, Tallied, Writes,
+        BulkError, BulkFar, BulkPolicy, Component, Driver, Engine, Intake, Letters, Mixed, Order, Parts, Resolve, Rest, Staging,
+        Tallied, Way,
     },
     clock::Clock,
     config::{Schedule, Size, Zone},
@@ -374,13 +374,7 @@ impl Uploading {
     async fn parts(&self, of: &Spooling, letters: &Arc<Given>) -> Result<Parts, BulkError> {
         let Destination { id, connector, opening, delivery, .. } = &self.destination;
         let action = of.action;
-        let far = |connector| {
-            let (component, format) = (Component { connector, opening: opening.clone() }, delivery.format.clone());
-            match of.writes {
-                true => Arc::new(Writes { component, format }) as Arc<dyn BulkFar>,
-                false => Arc::new(Shaped { component, format }),
-            }
-        };
+        let far = |connector| Arc::new(Component { connector, opening: opening.clone(), format: delivery.format.clone() });
         let mut earlier = Vec::new();
         let others = |upload: &StoredUpload| upload.action == action && *upload.digest != *connector.digest;
         for upload in self.spool.uploads().await?.into_iter().filter(others) {
@@ -388,7 +382,7 @@ impl Uploading {
                 earlier.push(upload.digest);
             }
         }
-        let mut fars = Vec::new();
+        let mut fars: Vec<Arc<dyn BulkFar>> = Vec::new();
         for digest in earlier {
             fars.push(far(self.components.load(&digest, connector, &self.destination.opening).await?));
         }
@@ -398,7 +392,10 @@ impl Uploading {
             pipeline: self.pipeline.clone(),
             destination: id.clone(),
             action,
-            far: far(connector.clone()),
+            way: match of.writes {
+                true => Way::Writes(far(connector.clone())),
+                false => Way::Files(far(connector.clone())),
+            },
             earlier: fars,
             spool: Arc::new(self.spool.clone()),
             staging: staging.map_err(|error| BulkError::Ended(error.to_string()))??,

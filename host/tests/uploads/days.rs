@@ -16,8 +16,8 @@ use tokio::{
 };
 use wharf::{
     bulk::{
-        BulkFar, BulkPolicy, CallTrouble, Driver, Engine, FileBounds, Letters, OnLost, OnUndecidable, Parts, Rest, Staging,
-        Tallied, Told,
+        AnyFar, BulkFar, BulkPolicy, CallTrouble, Driver, Engine, FileBounds, Letters, OnLost, OnUndecidable, Parts, Rest,
+        Staging, Tallied, Told, Way,
     },
     clock::VirtualClock,
     config::{Size, UploadKeys, Zone},
@@ -141,8 +141,7 @@ async fn text(file: &Staged) -> Vec<u8> {
     }
 }
 
-#[async_trait]
-impl BulkFar for Near {
+impl AnyFar for Near {
     fn title(&self) -> Arc<str> {
         "imports 1.0.0".into()
     }
@@ -158,7 +157,10 @@ impl BulkFar for Near {
     fn keeps_order(&self) -> bool {
         false
     }
+}
 
+#[async_trait]
+impl BulkFar for Near {
     async fn transform(&self, batch: &Batch, _: Option<&str>, _: u32, _: u32) -> Result<Told<Transformed>, CallTrouble> {
         let mut lines = ColumnParts { offsets: vec![0], ..ColumnParts::default() };
         for record in 0..batch.count() as usize {
@@ -320,7 +322,7 @@ impl Month {
             pipeline: "month".into(),
             destination: "service".into(),
             action: 0,
-            far: Arc::new(self.near.clone()),
+            way: Way::Files(Arc::new(self.near.clone())),
             earlier: Vec::new(),
             spool: Arc::new(spool.clone()),
             staging: Staging::open(&path.join("staging")).unwrap(),

@@ -7,10 +7,11 @@ use std::{
 
 use async_trait::async_trait;
 use wharf::{
-    bulk::{BulkPolicy, Component, Engine, Letters, Order, Parts, Resolve, Staging, Stand},
+    bulk::{BulkPolicy, Component, Engine, Letters, Order, Parts, Resolve, Staging, Stand, Way},
     clock::VirtualClock,
     config::Size,
     pipeline::Gate,
+    record::format::Format,
     store::{
         DeadLetter, StoreError,
         spool::{Incoming, Spool, SpoolState, SqliteSpool, UploadState},
@@ -51,7 +52,11 @@ pub async fn run(cage: &Cage, policy: BulkPolicy, resolve: Option<Resolve>) -> C
         pipeline: "p".into(),
         destination: "leads".into(),
         action: 0,
-        far: Arc::new(Component { connector: cage.connector.clone(), opening: cage.opening() }),
+        way: Way::Files(Arc::new(Component {
+            connector: cage.connector.clone(),
+            opening: cage.opening(),
+            format: Format::default(),
+        })),
         earlier: Vec::new(),
         spool: Arc::new(spool.clone()),
         staging: Staging::open(&folder.path().join("staging")).unwrap(),

@@ -8,7 +8,7 @@ use std::{
 
 use async_trait::async_trait;
 
-use super::super::{BulkFar, CallTrouble, FileBounds, Told};
+use super::super::{AnyFar, BulkFar, CallTrouble, FileBounds, Told};
 use crate::{
     connector::{BulkTrouble, UploadContext},
     record::{
@@ -217,8 +217,7 @@ async fn text(file: &Staged) -> Vec<u8> {
     }
 }
 
-#[async_trait]
-impl BulkFar for Fake {
+impl AnyFar for Fake {
     fn title(&self) -> Arc<str> {
         "fake 1.0.0".into()
     }
@@ -234,7 +233,10 @@ impl BulkFar for Fake {
     fn keeps_order(&self) -> bool {
         false
     }
+}
 
+#[async_trait]
+impl BulkFar for Fake {
     async fn transform(&self, batch: &Batch, _: Option<&str>, _: u32, _: u32) -> Result<Told<Transformed>, CallTrouble> {
         if let Some(trouble) = self.service().trouble(Call::Transform) {
             // What ends an instance for no reason of a record's would cost the record.
