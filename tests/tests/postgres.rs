@@ -7,7 +7,7 @@ use std::{
     fmt::Write as _,
     fs,
     hash::{BuildHasher, Hasher},
-    process::{Command, Stdio},
+    process::{Child, Command, Stdio},
     sync::{
         OnceLock,
         atomic::{AtomicU32, Ordering::Relaxed},
@@ -17,7 +17,7 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use wharf_tests::{Ran, Scratch, checkout, component, long, postgres::Postgres};
+use wharf_tests::{Ran, Scratch, checkout, component, host::Host, long, postgres::Postgres};
 
 /// The server of all tests of this process.
 fn server() -> &'static Postgres {
@@ -134,8 +134,15 @@ fn a_server_that_is_down_at_the_start_and_killed_on_the_way_gets_every_row_once(
     let source = json!({"kind": "file", "path": "in.ndjson", "key": "/id", "rate": 20_000});
     pipeline(&scratch, &server, "wharf", &json!({}), &json!({"pipeline.source": source}));
     server.stop().unwrap();
-    let running = wharf(&scratch, Postgres::PASSWORD).spawn().unwrap();
-    thread::sleep(Duration::from_millis(1500));
+    // Its log goes to a file, which is read while it waits.
+    let log = scratch.path("log");
+    let mut waiting = wharf(&scratch, Postgres::PASSWORD);
+    let running = waiting.stderr(fs::File::create(&log).unwrap()).spawn().unwrap();
+    let end = Instant::now() + Duration::from_secs(60);
+    while !fs::read_to_string(&log).unwrap().contains("Connection refused") {
+        assert!(Instant::now() < end, "it does not say what it waits for: {}", fs::read_to_string(&log).unwrap());
+        thread::sleep(Duration::from_millis(20));
+    }
     server.up().unwrap();
     let count = || server.psql("wharf", "SELECT count(*) FROM t").ok().and_then(|text| text.parse().ok()).unwrap_or(0_u32);
     for least in [5_000, 25_000] {
@@ -149,8 +156,8 @@ fn a_server_that_is_down_at_the_start_and_killed_on_the_way_gets_every_row_once(
         server.up().unwrap();
     }
     let ran: Ran = running.wait_with_output().unwrap().into();
-    assert_eq!((ran.code, counts(&ran)["delivered"].as_u64()), (Some(0), Some(60_000)), "{}", ran.stderr);
-    assert!(ran.stderr.contains("Connection refused"), "{}", ran.stderr);
+    let told = fs::read_to_string(&log).unwrap();
+    assert_eq!((ran.code, counts(&ran)["delivered"].as_u64()), (Some(0), Some(60_000)), "{told}");
     let read = "SELECT count(*), count(DISTINCT id), min(id), max(id) FROM t";
     assert_eq!(server.psql("wharf", read).unwrap(), "60000|60000|0|59999");
 }
@@ -168,6 +175,73 @@ fn credentials_that_are_refused_and_then_mended_lose_nothing() {
     let ran = run(&scratch);
     assert_eq!((ran.code, counts(&ran)["delivered"].as_u64()), (Some(0), Some(100)), "{}", ran.stderr);
     assert!(!ran.stderr.contains(Postgres::PASSWORD), "{}", ran.stderr);
+}
+
+/// A source that does not end, so that the host runs until it is told otherwise.
+fn endless() -> Value {
+    json!({"pipeline.source": {"kind": "file", "path": "in.ndjson", "key": "/id", "follow": true}})
+}
+
+#[test]
+fn a_destination_whose_password_is_mended_goes_on_when_it_is_resumed() {
+    let server = server();
+    let name = database(server, "CREATE TABLE t (id int, text text)");
+    server
+        .psql(
+            &name,
+            &format!("CREATE ROLE late LOGIN PASSWORD 'old'; GRANT ALL ON t TO late; GRANT CREATE ON DATABASE {name} TO late"),
+        )
+        .unwrap();
+    let scratch = Scratch::new().unwrap();
+    records(&scratch, 100);
+    pipeline(&scratch, server, &name, &json!({"user": "late", "password": "new"}), &endless());
+    let mut host = Host::start(&scratch, "p.yaml").unwrap();
+    host.until(|host| Ok(host.status("p")?["destinations"][0]["state"] == "paused")).unwrap();
+    let stands = &host.status("p").unwrap()["destinations"][0];
+    assert!(stands["why"].as_str().unwrap().contains("password authentication failed"), "{stands}");
+    server.psql(&name, "ALTER ROLE late PASSWORD 'new'").unwrap();
+    host.ask(&["resume", "p/db"]).unwrap();
+    host.delivered("p", 0, 100).unwrap();
+    assert_eq!(server.psql(&name, "SELECT count(*), count(DISTINCT id) FROM t").unwrap(), "100|100");
+}
+
+#[test]
+fn a_server_with_no_connection_left_gets_everything_once_it_has_one() {
+    let server = Postgres::start().unwrap();
+    server.psql("wharf", "CREATE TABLE t (id int, text text); CREATE ROLE app LOGIN PASSWORD 'right'; GRANT ALL ON t TO app; GRANT CREATE ON DATABASE wharf TO app").unwrap();
+    let held = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep(600%'";
+    // Of 20 connections three are kept for the server's own people.
+    let mut holders: Vec<Child> = (0..17)
+        .map(|_| {
+            server
+                .client("wharf")
+                .args(["-c", "SELECT pg_sleep(600)"])
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .spawn()
+                .unwrap()
+        })
+        .collect();
+    let end = Instant::now() + Duration::from_secs(60);
+    while server.psql("wharf", held).unwrap() != "17" {
+        assert!(Instant::now() < end, "the connections are not taken");
+        thread::sleep(Duration::from_millis(50));
+    }
+    let scratch = Scratch::new().unwrap();
+    records(&scratch, 100);
+    pipeline(&scratch, &server, "wharf", &json!({"user": "app", "password": "right"}), &endless());
+    let mut host = Host::start(&scratch, "p.yaml").unwrap();
+    host.until(|host| Ok(host.log().contains("remaining connection slots are reserved"))).unwrap();
+    assert_eq!(host.status("p").unwrap()["destinations"][0]["delivered"], 0);
+    for holder in &mut holders {
+        holder.kill().unwrap();
+        holder.wait().unwrap();
+    }
+    server
+        .psql("wharf", "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep(600%'")
+        .unwrap();
+    host.delivered("p", 0, 100).unwrap();
+    assert_eq!(server.psql("wharf", "SELECT count(*), count(DISTINCT id) FROM t").unwrap(), "100|100");
 }
 
 #[test]
@@ -197,7 +271,7 @@ fn a_host_that_is_killed_again_and_again_writes_every_row_once() {
     let name = database(server, "CREATE TABLE t (id int CHECK (id <> 777), text text)");
     let scratch = Scratch::new().unwrap();
     records(&scratch, RECORDS);
-    let rate = RECORDS / if long() { 20 } else { 3 };
+    let rate = RECORDS / if long() { 40 } else { 6 };
     let source = |rate: Option<u32>| match rate {
         Some(rate) => json!({"kind": "file", "path": "in.ndjson", "key": "/id", "rate": rate}),
         None => json!({"kind": "file", "path": "in.ndjson", "key": "/id"}),
@@ -207,14 +281,20 @@ fn a_host_that_is_killed_again_and_again_writes_every_row_once() {
     let checked = scratch.wharf(&["check", "p.yaml"]).unwrap().env("PASSWORD", "").output().unwrap();
     assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));
     let mut instants = Vec::new();
-    for _ in 0..kills {
-        let instant = Duration::from_millis(RandomState::new().build_hasher().finish() % 900);
+    let count = || server.psql(&name, "SELECT count(*) FROM t").unwrap().parse::<u32>().unwrap();
+    for kill in 0..kills {
+        // Every other one falls into the start as it may; the rest come once rows of this run have arrived.
+        let (instant, before) = (Duration::from_millis(RandomState::new().build_hasher().finish() % 900), count());
         instants.push(instant);
         let mut running = wharf(&scratch, Postgres::PASSWORD).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        thread::sleep(instant);
+        while kill % 2 == 1 && count() == before && running.try_wait().unwrap().is_none() {
+            thread::sleep(Duration::from_millis(20));
+        }
+        thread::sleep(instant / if kill % 2 == 1 { 3 } else { 1 });
         running.kill().unwrap();
         running.wait().unwrap();
     }
+    assert!(count() < RECORDS - 1, "the last kill came too late: {instants:?}");
     pipeline(&scratch, server, &name, &json!({}), &of(None));
     let ran = run(&scratch);
     assert!(matches!(ran.code, Some(0 | 3)), "{instants:?}: {}", ran.stderr);
