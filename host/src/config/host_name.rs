@@ -55,6 +55,11 @@ impl HostName {
             Kind::Address(address) => Some(address),
         }
     }
+
+    /// Whether it is a name that stands for this machine itself (RFC 6761, 6.3), whose addresses are not public.
+    pub fn is_local(&self) -> bool {
+        self.name().is_some_and(|name| name == "localhost" || name.ends_with(".localhost"))
+    }
 }
 
 impl fmt::Display for HostName {

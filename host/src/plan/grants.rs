@@ -7,7 +7,7 @@ use super::{
     remedy::{Remedy, scalar},
 };
 use crate::{
-    config::{self, Access, HostPort, Origin, Pattern, Place, Secret, Size},
+    config::{self, Access, HostName, HostPort, Origin, Pattern, Place, Secret, Size},
     connector::{Opening, descriptor::Request},
     sandbox::{Broker, Directories, Grants, Http, Kept, Redactor, Sockets, State, TokenSource, Tokens, address::Resolver},
 };
@@ -137,7 +137,7 @@ fn tcp(pattern: &str, granted: &Sockets) -> Option<Short> {
         Ok(to) if granted.allow(&to) => None,
         Ok(to) => {
             let (entry, note) = match to.host.name() {
-                Some(name) if is_local(name) => (format!("{{ to: \"{to}\", private: true }}"), None),
+                Some(_) if to.host.is_local() => (format!("{{ to: \"{to}\", private: true }}"), None),
                 Some(_) => (format!("\"{to}\""), Some("where that leads into a private network: { to: …, private: true }")),
                 None => (format!("\"{to}\""), None),
             };
@@ -165,18 +165,16 @@ fn scratch(pattern: &str, granted: &Directories) -> Option<Short> {
 
 /// A request names a pattern, or a URL of which scheme, host and port count.
 fn http(wanted: &str, granted: &Http) -> Option<Result<Short, String>> {
-    let missing = |to: String| {
-        let authority = to.split_once("://").map_or(to.as_str(), |(_scheme, authority)| authority);
-        let host = authority.rsplit_once(':').map_or(authority, |(host, _port)| host);
-        let entry = if is_local(host) { format!("{{ to: '{to}', private: true }}") } else { format!("'{to}'") };
+    let missing = |to: String, is_local: bool| {
+        let entry = if is_local { format!("{{ to: '{to}', private: true }}") } else { format!("'{to}'") };
         let remedy = Remedy::Entry { list: "http", entry, note: None };
         Some(Ok(Short { what: format!("HTTP requests to {to}"), how: "not granted", remedy }))
     };
     match (wanted.parse::<Origin>(), wanted.parse::<Pattern>()) {
         (Ok(origin), _) if granted.allow(&origin) => None,
-        (Ok(origin), _) => missing(origin.to_string()),
+        (Ok(origin), _) => missing(origin.to_string(), origin.host.is_local()),
         (Err(_), Ok(pattern)) if granted.allow_all(&pattern) => None,
-        (Err(_), Ok(pattern)) => missing(pattern.to_string()),
+        (Err(_), Ok(pattern)) => missing(pattern.to_string(), pattern.host().is_some_and(HostName::is_local)),
         (Err(cause), Err(_)) => Some(Err(format!("HTTP requests to a place that {cause}"))),
     }
 }
@@ -193,11 +191,6 @@ fn token(provider: &str, granted: &Tokens) -> Option<Short> {
         false => ("access tokens".to_owned(), "NAME"),
     };
     Some(Short { what, how: "not granted", remedy: Remedy::Token(name.to_owned()) })
-}
-
-/// Whether a name stands for this machine itself (RFC 6761, 6.3), to which no grant leads by itself.
-fn is_local(name: &str) -> bool {
-    name == "localhost" || name.ends_with(".localhost")
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use serde::{
     de::{self, MapAccess, Visitor},
 };
 
+use super::tcp::leads_somewhere;
 use crate::config::{
     At, Pattern, Secret,
     bounded::{path, short_or_long, told},
@@ -82,13 +83,19 @@ impl<'de> Deserialize<'de> for Pattern {
     }
 }
 
+impl HttpGrant {
+    fn read(Written { to, private, headers: Headers(headers), roots }: Written) -> Result<Self, Refusal> {
+        to.host().map_or(Ok(()), |host| leads_somewhere(host, private))?;
+        Ok(Self { to, private, headers, roots })
+    }
+}
+
 impl<'de> Deserialize<'de> for HttpGrant {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         // The short form is the pattern alone.
-        let short = |text: &str| Ok(Self { to: pattern(text)?, private: false, headers: Vec::new(), roots: None });
-        short_or_long(deserializer, "an HTTP grant", short, |Written { to, private, headers: Headers(headers), roots }| {
-            Ok(Self { to, private, headers, roots })
-        })
+        let short =
+            |text: &str| Self::read(Written { to: pattern(text)?, private: false, headers: Headers::default(), roots: None });
+        short_or_long(deserializer, "an HTTP grant", short, Self::read)
     }
 }
 

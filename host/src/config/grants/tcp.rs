@@ -101,11 +101,27 @@ struct Written {
     private: bool,
 }
 
+impl TcpGrant {
+    fn read(Written { to, private }: Written) -> Result<Self, Refusal> {
+        leads_somewhere(&to.host, private)?;
+        Ok(Self { to, private })
+    }
+}
+
+/// A name of this machine itself leads to no public address, and thus nowhere.
+pub(super) fn leads_somewhere(host: &HostName, private: bool) -> Result<(), Refusal> {
+    if host.is_local() && !private {
+        return Err(Refusal::new("this grant leads nowhere: the name stands for this machine, and its addresses are not public")
+            .with_hint("write it as `{ to: …, private: true }`"));
+    }
+    Ok(())
+}
+
 impl<'de> Deserialize<'de> for TcpGrant {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         // The short form is the host and the port alone.
-        let short = |text: &str| Ok(Self { to: host_port(text)?, private: false });
-        short_or_long(deserializer, "a TCP grant", short, |Written { to, private }| Ok(Self { to, private }))
+        let short = |text: &str| Self::read(Written { to: host_port(text)?, private: false });
+        short_or_long(deserializer, "a TCP grant", short, Self::read)
     }
 }
 

@@ -230,6 +230,14 @@ fn a_wrong_file_is_refused_with_the_line_and_what_to_do() {
             rest("        grants: { tcp: [{ to: \"127.1:80\" }] }\n"),
             "p.yaml:8:31: this grant names a host that ends with a number and is not an IPv4 address of four decimal numbers\nwrite it like `db.example.com:5432`",
         ),
+        (
+            rest("        grants: { tcp: [\"localhost:5432\"] }\n"),
+            "p.yaml:8:25: this grant leads nowhere: the name stands for this machine, and its addresses are not public\nwrite it as `{ to: …, private: true }`",
+        ),
+        (
+            rest("        grants: { http: [{ to: \"http://a.localhost:80\" }] }\n"),
+            "p.yaml:8:26: this grant leads nowhere: the name stands for this machine, and its addresses are not public\nwrite it as `{ to: …, private: true }`",
+        ),
         (rest("        grants: { tcp: [[]] }\n"), "p.yaml:8:25: expected a TCP grant (a mapping), found an empty list"),
         (
             rest("        grants: { tcp: [{ to: \"a:1\", privat: true }] }\n"),
