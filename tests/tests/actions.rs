@@ -171,6 +171,90 @@ fn a_host_that_is_killed_loses_nothing_of_any_action() {
     }
 }
 
+/// The component with some of its actions' names put in the place of others, of the same length, wherever they stand in it.
+fn renamed(scratch: &Scratch, names: &[(&str, &str)]) {
+    let mut bytes = fs::read(component("guest-desk").unwrap()).unwrap();
+    let mut found = vec![0; names.len()];
+    let mut at = 0;
+    while at < bytes.len() {
+        let here = names.iter().position(|(from, _)| bytes[at..].starts_with(from.as_bytes()));
+        if let Some((which, (from, to))) = here.map(|which| (which, names[which])) {
+            bytes[at..at + from.len()].copy_from_slice(to.as_bytes());
+            found[which] += 1;
+            at += from.len();
+        } else {
+            at += 1;
+        }
+    }
+    assert!(found.iter().all(|count| *count > 0), "{found:?}");
+    fs::write(scratch.path("desk.wasm"), bytes).unwrap();
+    let described = scratch.run(&["inspect", "desk.wasm", "--output", "json"]).unwrap();
+    let told = described.stdout;
+    assert!(names.iter().all(|(_, to)| told.contains(&format!("\"{to}\""))), "{told} {}", described.stderr);
+    let file = fs::read_to_string(scratch.path("office.yaml")).unwrap();
+    scratch.write("office.yaml", file.replace(&component("guest-desk").unwrap().display().to_string(), "desk.wasm")).unwrap();
+}
+
+/// All but notes wait for the first of January.
+const NEW_YEAR: &str = "        actions:
+          - { name: digest, schedule: 0 0 1 1 * }
+          - { name: letter, schedule: 0 0 1 1 * }
+          - { name: parcel, schedule: 0 0 1 1 * }
+";
+
+/// Has the records of all actions but one wait in the spool.
+fn waiting() -> Scratch {
+    let scratch = desk("", NEW_YEAR, "");
+    let mut host = Host::start(&scratch, "office.yaml").unwrap();
+    host.until(|host| Ok(host.status("office")?["destinations"][0]["pending"] == EACH * 3)).unwrap();
+    host.signal("TERM").unwrap();
+    host.ended().unwrap();
+    scratch
+}
+
+#[test]
+fn what_waits_for_an_action_goes_to_the_one_of_its_name_where_a_later_component_has_it_in_another_place() {
+    let scratch = waiting();
+    renamed(&scratch, &[("digest", "parcel"), ("letter", "digest"), ("parcel", "letter")]);
+    let ran = scratch.run(&["run", "office.yaml", "--once", "--now", "--output", "json"]).unwrap();
+    assert_eq!((ran.code, &destination(&ran.json().unwrap())["delivered"]), (Some(0), &(EACH * 3).into()), "{}", ran.stderr);
+    // It looks at each that it is what the file's name says.
+    for (at, kind) in KINDS.iter().enumerate() {
+        assert_eq!(sorted(came(&scratch, kind)), all(at), "{kind}");
+    }
+}
+
+#[test]
+fn a_later_component_without_an_action_that_something_waits_for_is_refused_with_what_to_do() {
+    let scratch = waiting();
+    renamed(&scratch, &[("parcel", "packet")]);
+    let file = fs::read_to_string(scratch.path("office.yaml")).unwrap();
+    scratch
+        .write("office.yaml", file.replace("name: parcel", "name: packet").replace("action: parcel", "action: packet"))
+        .unwrap();
+    for command in [&["check", "office.yaml"][..], &["run", "office.yaml", "--once", "--now"]] {
+        let refused = scratch.run(command).unwrap();
+        assert_eq!(refused.code, Some(2), "{}", refused.stderr);
+        for told in [
+            "60 records in its spool are for the action `parcel`, which guest-desk 0.1.0 does not have",
+            "at office.yaml:8:9",
+            "`wharf spool discard office/desk --action parcel --data-dir ",
+        ] {
+            assert!(refused.stderr.contains(told), "{told}: {}", refused.stderr);
+        }
+    }
+    let wrong = scratch.run(&["spool", "records", "office/desk", "--action", "parsel"]).unwrap();
+    assert!(wrong.code == Some(2) && wrong.stderr.contains("did you mean `parcel`?"), "{}", wrong.stderr);
+    let records =
+        scratch.run(&["spool", "records", "office/desk", "--action", "parcel", "--output", "json"]).unwrap().json().unwrap();
+    assert!(records["records"].as_array().unwrap().iter().all(|records| records["action"] == "parcel"), "{records}");
+    let discarded = scratch.run(&["spool", "discard", "office/desk", "--action", "parcel", "--output", "json"]).unwrap();
+    assert_eq!((discarded.code, &discarded.json().unwrap()["done"]), (Some(0), &EACH.into()), "{}", discarded.stderr);
+    let ran = scratch.run(&["run", "office.yaml", "--once", "--now", "--output", "json"]).unwrap();
+    assert_eq!((ran.code, &destination(&ran.json().unwrap())["delivered"]), (Some(0), &(EACH * 2).into()), "{}", ran.stderr);
+    assert_eq!((came(&scratch, "digest"), sorted(came(&scratch, "letter")), came(&scratch, "parcel")), (all(1), all(2), vec![]));
+}
+
 #[test]
 fn an_action_that_there_is_not_and_keys_that_do_nothing_are_refused_with_their_place() {
     for (more, told) in [

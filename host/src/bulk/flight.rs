@@ -322,8 +322,8 @@ impl Shared {
 }
 
 fn request(upload: &StoredUpload) -> UploadRequest {
-    let StoredUpload { intent, action, records, bytes, attempt, .. } = upload;
-    UploadRequest { intent: intent.clone(), action: *action, records: *records, bytes: *bytes, attempt: *attempt }
+    let StoredUpload { intent, asked_as, records, bytes, attempt, .. } = upload;
+    UploadRequest { intent: intent.clone(), action: *asked_as, records: *records, bytes: *bytes, attempt: *attempt }
 }
 
 fn context(upload: &StoredUpload) -> UploadContext {

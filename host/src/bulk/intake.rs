@@ -156,6 +156,6 @@ fn passes(error: &SpoolError) -> bool {
     match error {
         SpoolError::Full { .. } => true,
         SpoolError::Store(error) => error.passes(),
-        SpoolError::Damaged { .. } | SpoolError::Misused { .. } => false,
+        SpoolError::Damaged { .. } | SpoolError::Misused { .. } | SpoolError::NoAction { .. } => false,
     }
 }

@@ -1,8 +1,11 @@
 //! A spool that counts what becomes of its records.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering::Relaxed},
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
 };
 
 use async_trait::async_trait;
@@ -181,6 +184,10 @@ impl Spool for Tallied {
 
     async fn recover(&self, action: Option<u32>, now: Millis) -> Result<(), SpoolError> {
         self.spool.recover(action, now).await
+    }
+
+    async fn actions(&self) -> Result<BTreeMap<u32, String>, SpoolError> {
+        self.spool.actions().await
     }
 
     async fn status(&self) -> Result<SpoolStatus, SpoolError> {

@@ -127,6 +127,9 @@ pub struct Picked {
     /// Those of this run of their source, as their metadata `run-id` says.
     #[arg(long, value_name = "ID")]
     run: Option<String>,
+    /// Those of this action, as `records` shows it.
+    #[arg(long, value_name = "NAME")]
+    action: Option<String>,
 }
 
 impl Uploads {
@@ -215,9 +218,13 @@ impl Spool {
                 print_done(&done, &on, &format!("{} due now\n", counted(records)))
             }
             Self::Discard { some, all, on } => {
-                if all == (some.state.is_some() || some.batch.is_some() || some.run.is_some()) {
+                let picks = some.state.is_some() || some.batch.is_some() || some.run.is_some() || some.action.is_some();
+                if all == picks {
                     let what = if all { "`--all` and some of them" } else { "which records are to be given up is not said" };
-                    return Err(Refusal::with_hint(what.into(), Some("give --state, --batch or --run, or else --all".into())));
+                    return Err(Refusal::with_hint(
+                        what.into(),
+                        Some("give --state, --batch, --run or --action, or else --all".into()),
+                    ));
                 }
                 let (pipeline, destination, which) = some.parts()?;
                 let done = ask(SpoolRequest::Discard { pipeline, destination, which }, &on).await?;
@@ -230,9 +237,9 @@ impl Spool {
 
 impl Picked {
     fn parts(self) -> Result<(String, String, Which), Refusal> {
-        let Self { of, state, batch, run } = self;
+        let Self { of, state, batch, run, action } = self;
         let (pipeline, destination) = of.destination()?;
-        Ok((pipeline, destination, Which { state, batch, run }))
+        Ok((pipeline, destination, Which { state, batch, run, action }))
     }
 }
 
@@ -285,6 +292,7 @@ fn whole(upload: &UploadDocument) -> String {
     let rows = [
         ["upload".into(), upload.id.to_string()],
         ["destination".into(), format!("{}/{}", upload.pipeline, upload.destination)],
+        ["action".into(), if upload.action.is_empty() { "-".into() } else { line(&upload.action) }],
         ["intent".into(), upload.intent.clone()],
         ["state".into(), upload.state.clone()],
         ["reason".into(), optional(&upload.reason)],
@@ -325,7 +333,8 @@ fn lines(records: &[RecordsDocument]) -> String {
         let reason = reason.as_deref().map(line).unwrap_or_default();
         let (batch, attempts) = (format!("{batch}: {start} to {}", end - 1), format!("{attempts} failed"));
         let version = version.as_deref().map(|version| format!(" for {}", line(version))).unwrap_or_default();
-        [batch, state.clone(), attempts, place, format!("{} {sequences}{version}", line(label)), reason]
+        let action = if records.action.is_empty() { String::new() } else { format!("{}: ", line(&records.action)) };
+        [batch, state.clone(), attempts, place, format!("{action}{} {sequences}{version}", line(label)), reason]
     };
     let rows: Vec<_> = records.iter().map(row).collect();
     if rows.is_empty() { "no records\n".into() } else { columns(&rows) }

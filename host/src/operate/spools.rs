@@ -106,6 +106,9 @@ pub struct Which {
     /// Those of this run of their source, as their metadata says.
     #[serde(default)]
     pub run: Option<String>,
+    /// Those of the action with this name.
+    #[serde(default)]
+    pub action: Option<String>,
 }
 
 /// What is answered.
@@ -150,6 +153,9 @@ pub struct UploadDocument {
     pub destination: String,
     /// Its number, among those of its destination.
     pub id: i64,
+    /// The name of its action; empty where the component has none.
+    #[serde(default)]
+    pub action: String,
     /// Its idempotency key.
     pub intent: String,
     /// Where it stands, in a word.
@@ -185,6 +191,9 @@ pub struct UploadDocument {
 pub struct RecordsDocument {
     /// Number of their batch in the spool.
     pub batch: i64,
+    /// The name of their action; empty where the component has none.
+    #[serde(default)]
+    pub action: String,
     /// The first of them in it.
     pub start: u32,
     /// Behind the last of them.
@@ -350,8 +359,8 @@ pub async fn answer(request: SpoolRequest, spools: &impl Spools) -> Result<Spool
         SpoolRequest::Uploads { pipeline, destination } => {
             let mut documents = Vec::new();
             for open in of(pipeline, destination)? {
-                let uploads = open.spool.uploads().await?;
-                documents.extend(uploads.into_iter().map(|upload| document(open, &upload)));
+                let (uploads, names) = (open.spool.uploads().await?, open.spool.actions().await?);
+                documents.extend(uploads.into_iter().map(|upload| document(open, &upload, &names)));
             }
             SpoolAnswer::Uploads(documents)
         }
@@ -360,15 +369,19 @@ pub async fn answer(request: SpoolRequest, spools: &impl Spools) -> Result<Spool
             SpoolAnswer::Done(1)
         }
         SpoolRequest::Records { pipeline, destination, which, after, most } => {
-            let records = one(pipeline, destination)?.spool.records(selection(&which)?, after, most.min(PAGE)).await?;
-            SpoolAnswer::Records(records.into_iter().map(stretch).collect())
+            let spool = one(pipeline, destination)?.spool;
+            let names = spool.actions().await?;
+            let records = spool.records(selection(&which, &names)?, after, most.min(PAGE)).await?;
+            SpoolAnswer::Records(records.into_iter().map(|records| stretch(records, &names)).collect())
         }
         SpoolRequest::Retry { pipeline, destination, which } => {
-            let hurried = one(pipeline, destination)?.spool.hurry(selection(&which)?, spools.clock().millis()).await?;
-            SpoolAnswer::Done(hurried)
+            let spool = one(pipeline, destination)?.spool;
+            let selection = selection(&which, &spool.actions().await?)?;
+            SpoolAnswer::Done(spool.hurry(selection, spools.clock().millis()).await?)
         }
         SpoolRequest::Discard { pipeline, destination, which } => {
-            let (open, selection) = (one(pipeline, destination)?, selection(&which)?);
+            let open = one(pipeline, destination)?;
+            let selection = selection(&which, &open.spool.actions().await?)?;
             let reason = match &selection.run {
                 Some(run) => {
                     let message = format!("the run {} was cancelled", printable(run, false));
@@ -441,8 +454,8 @@ fn none(all: &[Open], pipeline: &str, destination: Option<&str>) -> Refused {
     Refused { what: format!("{asked} has no spool in this data directory"), hint: Some(hint) }
 }
 
-fn selection(which: &Which) -> Result<Selection, Refused> {
-    let Which { state, batch, run } = which;
+fn selection(which: &Which, names: &BTreeMap<u32, String>) -> Result<Selection, Refused> {
+    let Which { state, batch, run, action } = which;
     let state = match state {
         None => None,
         Some(word) => Some(SpoolState::ALL.into_iter().find(|state| state.name() == word).ok_or_else(|| Refused {
@@ -450,7 +463,21 @@ fn selection(which: &Which) -> Result<Selection, Refused> {
             hint: Some("a record is waiting, executing, uploading, failed or unknown".into()),
         })?),
     };
-    Ok(Selection { state, batch: *batch, run: run.as_deref().map(Arc::from), before: None })
+    let action = match action {
+        None => None,
+        Some(name) => Some(*names.iter().find(|(_, known)| *known == name).ok_or_else(|| no_action(name, names))?.0),
+    };
+    Ok(Selection { state, batch: *batch, run: run.as_deref().map(Arc::from), before: None, action })
+}
+
+fn no_action(name: &str, names: &BTreeMap<u32, String>) -> Refused {
+    let all = || names.values().map(String::as_str).filter(|name| !name.is_empty());
+    let hint = match nearest(name, all()) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None if all().next().is_none() => "its actions have no names: leave `--action` out".to_owned(),
+        None => format!("it has {}", all().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")),
+    };
+    Refused { what: format!("the spool knows no action `{}`", printable(name, false)), hint: Some(hint) }
 }
 
 async fn status(open: &Open) -> Result<SpoolDocument, Refused> {
@@ -467,11 +494,12 @@ async fn status(open: &Open) -> Result<SpoolDocument, Refused> {
     })
 }
 
-fn document(open: &Open, upload: &StoredUpload) -> UploadDocument {
+fn document(open: &Open, upload: &StoredUpload, names: &BTreeMap<u32, String>) -> UploadDocument {
     UploadDocument {
         pipeline: open.pipeline.clone(),
         destination: open.destination.clone(),
         id: upload.id,
+        action: names.get(&upload.action).cloned().unwrap_or_default(),
         intent: upload.intent.to_string(),
         state: upload.state.name().to_owned(),
         reason: upload.reason.as_deref().map(str::to_owned),
@@ -489,11 +517,12 @@ fn document(open: &Open, upload: &StoredUpload) -> UploadDocument {
     }
 }
 
-fn stretch(records: SpoolRecords) -> RecordsDocument {
+fn stretch(records: SpoolRecords, names: &BTreeMap<u32, String>) -> RecordsDocument {
     let SpoolRecords { row, span, state, attempts, due, upload, taken, version, partition, label, .. } = records;
-    let SpoolRecords { first, last, reason, .. } = records;
+    let SpoolRecords { first, last, reason, action, .. } = records;
     RecordsDocument {
         batch: row,
+        action: names.get(&action).cloned().unwrap_or_default(),
         start: span.start,
         end: span.end,
         state: state.name().to_owned(),

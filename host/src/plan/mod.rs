@@ -88,6 +88,8 @@ pub struct PlannedPipeline {
     pub processors: Vec<Processor>,
     /// Where they go.
     pub destinations: Vec<Destination>,
+    /// Where each destination stands in the pipeline file.
+    pub places: HashMap<Arc<str>, config::Place>,
     /// Destinations that are switched off: what is in their spools is given up.
     pub switched_off: Vec<Arc<str>>,
     /// Where they went: they are told that they are deleted.
@@ -134,6 +136,8 @@ pub async fn again(file: config::File, loader: &Loader, run: &str, before: Optio
             let planned = planned.map(|planned| Destination { processors, ..planned });
             if destination.removed { &mut removed } else { &mut destinations }.extend(planned);
         }
+        let place = |of: &At<config::Destination>| (of.id.as_str().into(), of.place.clone());
+        let places = pipeline.destinations.iter().map(place).collect();
         let exact_batches = pipeline.exact_batches();
         let digest = planner.digest(&pipeline, files, &tokens);
         let config::Pipeline { source, batch, window, dead_letters, checkpoint_interval, restart, .. } = pipeline;
@@ -149,6 +153,7 @@ pub async fn again(file: config::File, loader: &Loader, run: &str, before: Optio
             restart: restart.as_ref().and_then(|given| given.retry()).map(|given| Policy::RESTART.with(given)),
             processors,
             destinations,
+            places,
             switched_off,
             removed,
             digest,

@@ -11,7 +11,7 @@ use crate::{
     pipeline::PipelineError,
     sandbox::tokens::vault::VaultError,
     source::SourceError,
-    store::{DataDirError, StoreError},
+    store::{DataDir, DataDirError, StoreError},
 };
 
 /// Why nothing was started.
@@ -54,6 +54,9 @@ pub enum StartError {
         /// Why.
         cause: BulkError,
     },
+    /// Records wait in a spool for an action that the component does not have.
+    #[error(transparent)]
+    NoAction(Box<NoAction>),
     /// A source cannot be read as the pipeline file says.
     #[error("pipeline {pipeline}: source: {cause}")]
     Source {
@@ -64,6 +67,42 @@ pub enum StartError {
     },
 }
 
+/// Records wait in a spool for an action that the component does not have any more.
+#[derive(Debug, Error)]
+#[error(
+    "pipeline {pipeline}: destination {destination}: {records} records in its spool are for the action `{action}`, which {connector} does not have"
+)]
+pub struct NoAction {
+    /// Whose.
+    pub pipeline: Arc<str>,
+    /// Which destination.
+    pub destination: Arc<str>,
+    /// Where it stands in the pipeline file.
+    pub place: Option<Place>,
+    /// Name and version of its connector.
+    pub connector: String,
+    /// The name of the action.
+    pub action: String,
+    /// How many records, with follow-ups to come.
+    pub records: u64,
+    /// Where the data directory is.
+    pub data_dir: PathBuf,
+}
+
+impl NoAction {
+    /// What to do.
+    pub fn hint(&self) -> String {
+        let Self { pipeline, destination, action, data_dir, .. } = self;
+        let copies = DataDir::spools_in(data_dir).join(&**pipeline).join(&**destination).join("components");
+        let (copies, on) = (copies.display(), data_dir.display());
+        format!(
+            "to deliver them, run with the component that has it (a copy is kept in {copies}) until nothing waits for it; to give them up, as dead \
+             letters: `wharf spool discard {pipeline}/{destination} --action {action} --data-dir {on}`, and `wharf uploads abandon` for what is in an \
+             upload"
+        )
+    }
+}
+
 impl StartError {
     /// What to do.
     pub fn hint(&self) -> String {
@@ -71,6 +110,7 @@ impl StartError {
             Self::Tokens(error) => return error.hint(),
             Self::OtherSource { cause, data_dir, .. } => return cause.hint(data_dir),
             Self::Gone { cause, data_dir } => return cause.hint(data_dir),
+            Self::NoAction(cause) => return cause.hint(),
             Self::DataDir(error) => error.hint(),
             Self::Store(error) => error.hint(),
             Self::Uploads { cause, .. } => cause.hint(),
@@ -85,6 +125,7 @@ impl StartError {
     pub fn place(&self) -> Option<&Place> {
         match self {
             Self::OtherSource { place, .. } => Some(place),
+            Self::NoAction(cause) => cause.place.as_ref(),
             Self::DataDir(_)
             | Self::Store(_)
             | Self::Tokens(_)

@@ -24,7 +24,7 @@ use std::{path::PathBuf, sync::Arc, time::UNIX_EPOCH};
 use tokio::task::JoinHandle;
 
 pub use control::Control;
-pub use error::StartError;
+pub use error::{NoAction, StartError};
 pub use origin::Origin;
 pub use overview::{DestinationOverview, Overview, PipelineOverview, ProcessorOverview, State};
 pub use probe::{Probed, Reached, probe};

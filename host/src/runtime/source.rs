@@ -2,7 +2,12 @@
 
 use std::{num::NonZeroU64, path::Path};
 
-use super::{StartError, feed::Feed, life::Means, uploads::unspoken};
+use super::{
+    StartError,
+    feed::Feed,
+    life::Means,
+    uploads::{astray, unspoken},
+};
 use crate::{
     config::{self, At, PathOrGlob},
     operate::{destinations, sources},
@@ -37,6 +42,9 @@ pub async fn recognised(
                 return Err(StartError::OtherSource { cause, place, data_dir: data_dir.to_owned() });
             }
         }
+    }
+    if let Some(error) = astray(pipelines, data_dir).await? {
+        return Err(error);
     }
     remarks.extend(destinations::left_behind(store, &all, idle).await?);
     remarks.extend(unspoken(pipelines, data_dir).await?);

@@ -41,8 +41,8 @@ pub(super) async fn look(means: &Means, planned: &PlannedPipeline, kept: &Arc<Ke
     let Ok(entries) = std::fs::read_dir(means.spools.join(&**pipeline)) else { return };
     for entry in entries.flatten() {
         let Ok(destination) = entry.file_name().into_string() else { continue };
-        let planned_ids = planned.destinations.iter().map(|destination| &destination.id).chain(&planned.switched_off);
-        if planned_ids.into_iter().any(|id| **id == *destination) {
+        let known = planned.destinations.iter().find(|known| *known.id == *destination);
+        if known.is_some_and(|known| known.actions.has_spool()) || planned.switched_off.iter().any(|id| **id == *destination) {
             continue;
         }
         let left = match opened(&entry.path()).await {
@@ -50,8 +50,14 @@ pub(super) async fn look(means: &Means, planned: &PlannedPipeline, kept: &Arc<Ke
             _ => 0,
         };
         if left > 0 {
-            let hint = format!("name it again, or give them up: `wharf spool discard {pipeline}/{destination} --all`");
-            tracing::warn!(%pipeline, %destination, records = left, hint, "the pipeline has no such destination any more, and its spool has records");
+            let discard = format!("give them up: `wharf spool discard {pipeline}/{destination} --all`");
+            let (what, back) = match known {
+                Some(_) => {
+                    ("nothing waits for this destination any more, and its spool has records", "have an action of it wait again")
+                }
+                None => ("the pipeline has no such destination any more, and its spool has records", "name it again"),
+            };
+            tracing::warn!(%pipeline, %destination, records = left, hint = format!("{back}, or {discard}"), "{what}");
         }
     }
 }

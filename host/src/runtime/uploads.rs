@@ -15,7 +15,7 @@ use tokio::{
     task::JoinHandle,
 };
 
-use super::{StartError, components::Components, life::Means};
+use super::{StartError, components::Components, error::NoAction, life::Means};
 use crate::{
     bulk::{
         BulkError, BulkFar, BulkPolicy, Component, Driver, Engine, Intake, Letters, Mixed, Order, Parts, Resolve, Rest, Staging,
@@ -32,7 +32,7 @@ use crate::{
     sandbox::{output::printable, thread},
     store::{
         DataDir, DeadLetter, Kept, Reason, Settled, SqliteStore, Store, StoreError,
-        spool::{Selection, Spool, SpoolError, SqliteSpool, StoredUpload, UploadState, discard},
+        spool::{Adopted, Selection, Spool, SpoolError, SqliteSpool, StoredUpload, UploadState, discard},
     },
 };
 
@@ -59,6 +59,8 @@ pub(super) struct Uploading {
     /// Whether it is served until all is settled.
     settles: bool,
     served: Vec<Served>,
+    /// The folder of staged files of each action, by its index.
+    folders: Vec<u32>,
 }
 
 /// One of its actions in front of which records wait.
@@ -215,6 +217,11 @@ impl Uploading {
         let path = folder.join(SPOOL);
         let opened = tokio::task::spawn_blocking(move || SqliteSpool::open(&path, most)).await;
         let spool = opened.map_err(|error| BulkError::Ended(error.to_string()))?.map_err(SpoolError::from)?;
+        let Adopted { folders, gone } = spool.adopt(names(&destination)).await?;
+        for gone in gone {
+            // Nobody asks for these files any more; what cannot be removed takes room and does no harm.
+            let _left = tokio::fs::remove_dir_all(staged(&folder, gone)).await;
+        }
         spool.recover(None, means.clock.millis()).await?;
         let components = Components::new(folder.join("components"));
         components.keep(&destination.connector).await?;
@@ -241,7 +248,7 @@ impl Uploading {
         let served = served.collect();
         let (clock, settles) = (means.clock.clone(), means.until.settled);
         let pipeline = pipeline.clone();
-        Ok(Self { pipeline, destination, settles, spool, intake, folder, gate, clock, components, served })
+        Ok(Self { pipeline, destination, settles, spool, intake, folder, gate, clock, components, served, folders })
     }
 
     /// Waits until nothing in the spool goes on by itself any more, where that is wanted; or says why it does not go on.
@@ -386,7 +393,7 @@ impl Uploading {
         for digest in earlier {
             fars.push(far(self.components.load(&digest, connector, &self.destination.opening).await?));
         }
-        let folder = self.folder.join("staged").join(action.to_string());
+        let folder = staged(&self.folder, self.folders.get(action as usize).copied().unwrap_or(action));
         let staging = tokio::task::spawn_blocking(move || Staging::open(&folder)).await;
         Ok(Parts {
             pipeline: self.pipeline.clone(),
@@ -429,6 +436,55 @@ impl Uploading {
     }
 }
 
+/// The folder of an action's staged files, by its number.
+fn staged(folder: &Path, number: u32) -> PathBuf {
+    folder.join("staged").join(number.to_string())
+}
+
+/// What the actions of a destination's component are called; one without any has one that is called nothing.
+fn names(destination: &Destination) -> Vec<String> {
+    let actions = &destination.connector.descriptor.actions;
+    if actions.is_empty() { vec![String::new()] } else { actions.iter().map(|action| action.name.clone()).collect() }
+}
+
+/// Where records wait for an action that the component does not have any more. A host may be at work on them.
+///
+/// # Errors
+/// Where a spool cannot be read.
+pub(super) async fn astray(pipelines: &[PlannedPipeline], data_dir: &Path) -> Result<Option<StartError>, StoreError> {
+    for pipeline in pipelines {
+        for destination in pipeline.destinations.iter().filter(|destination| destination.actions.has_spool()) {
+            let names = names(destination);
+            let found = looked(data_dir, pipeline, destination, move |path| SqliteSpool::astray(path, &names)).await?;
+            if let Some((action, records)) = found.into_iter().next() {
+                return Ok(Some(StartError::NoAction(Box::new(NoAction {
+                    pipeline: pipeline.id.clone(),
+                    destination: destination.id.clone(),
+                    place: pipeline.places.get(&destination.id).cloned(),
+                    connector: destination.connector.title(),
+                    action: printable(&action, false).into_owned(),
+                    records,
+                    data_dir: data_dir.to_owned(),
+                }))));
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// Looks at the spool of a destination.
+async fn looked<R: Send + 'static>(
+    data_dir: &Path,
+    pipeline: &PlannedPipeline,
+    destination: &Destination,
+    look: impl FnOnce(&Path) -> Result<R, StoreError> + Send + 'static,
+) -> Result<R, StoreError> {
+    let path = DataDir::spools_in(data_dir).join(&*pipeline.id).join(&*destination.id).join(SPOOL);
+    let name = path.display().to_string();
+    let looked = tokio::task::spawn_blocking(move || look(&path)).await;
+    looked.map_err(|error| StoreError::Engine { doing: "read", path: name, cause: error.to_string(), passes: false })?
+}
+
 /// Tells, in words, what waits in spools for a version of its far side that the component does not speak any more. A host may be at work on them.
 ///
 /// # Errors
@@ -437,19 +493,9 @@ pub(super) async fn unspoken(pipelines: &[PlannedPipeline], data_dir: &Path) -> 
     let mut remarks = Vec::new();
     for pipeline in pipelines {
         for destination in pipeline.destinations.iter().filter(|destination| destination.actions.has_spool()) {
-            let path = DataDir::spools_in(data_dir).join(&*pipeline.id).join(&*destination.id).join(SPOOL);
-            let looked = tokio::task::spawn_blocking({
-                let path = path.clone();
-                move || SqliteSpool::versions(&path)
-            });
-            let ended = |error: tokio::task::JoinError| StoreError::Engine {
-                doing: "read",
-                path: path.display().to_string(),
-                cause: error.to_string(),
-                passes: false,
-            };
+            let versions = looked(data_dir, pipeline, destination, SqliteSpool::versions).await?;
             let (descriptor, of) = (&destination.connector.descriptor, format!("{}/{}", pipeline.id, destination.id));
-            for (version, records) in looked.await.map_err(ended)?? {
+            for (version, records) in versions {
                 if descriptor.version(&version).is_none() {
                     let (title, version) = (descriptor.title(), printable(&version, false).into_owned());
                     remarks.push(format!(

@@ -282,6 +282,8 @@ pub struct StoredUpload {
     pub intent: Arc<str>,
     /// The action.
     pub action: u32,
+    /// What the action is to the component that it belongs to: its index there.
+    pub asked_as: u32,
     /// SHA-256 of the component that it belongs to.
     pub digest: Arc<str>,
     /// The version that its records came for.
@@ -357,6 +359,17 @@ pub struct Selection {
     pub before: Option<Millis>,
     /// Those of this run, as their metadata [`RUN`](crate::record::RUN) says.
     pub run: Option<Arc<str>>,
+    /// Those of the action with this index.
+    pub action: Option<u32>,
+}
+
+/// What a spool makes of the actions that a component has.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Adopted {
+    /// Of each in turn, the number of the folder with its staged files. It stays the same wherever the action stands.
+    pub folders: Vec<u32>,
+    /// Those of actions that the component does not have any more: nothing is to be found there that is still wanted.
+    pub gone: Vec<u32>,
 }
 
 /// Neighbouring records of a batch of which all is the same.
@@ -364,6 +377,8 @@ pub struct Selection {
 pub struct SpoolRecords {
     /// Number of the batch in the spool.
     pub row: i64,
+    /// Their action, by its index.
+    pub action: u32,
     /// Which of its records.
     pub span: Span,
     /// What became of them so far.
@@ -494,6 +509,9 @@ pub trait Spool: Send + Sync {
     /// Of one action alone where only what worked on that has ended.
     async fn recover(&self, action: Option<u32>, now: Millis) -> Result<(), SpoolError>;
 
+    /// What the actions are called, by index.
+    async fn actions(&self) -> Result<BTreeMap<u32, String>, SpoolError>;
+
     /// How much there is.
     async fn status(&self) -> Result<SpoolStatus, SpoolError>;
 
@@ -530,6 +548,16 @@ pub enum SpoolError {
         /// What is wrong.
         cause: Damaged,
     },
+    /// Records wait for an action that the component does not have.
+    #[error("the spool {}: {records} records are there for the action `{name}`, which the component does not have", path.display())]
+    NoAction {
+        /// Which file.
+        path: PathBuf,
+        /// The name of the action.
+        name: String,
+        /// How many, with follow-ups to come.
+        records: u64,
+    },
     /// The host asked for a change that cannot be, such as of a record that is not there: a fault of its own.
     #[error("the spool {}: {what}", path.display())]
     Misused {
@@ -547,6 +575,9 @@ impl SpoolError {
             Self::Store(error) => error.hint(),
             Self::Full { .. } => "nothing was lost: the source waits until records are delivered, or the spool may take more",
             Self::Damaged { .. } => "the file was changed or the disk fails: bring it back from a copy",
+            Self::NoAction { .. } => {
+                "run it with the component that has it until they are settled, or give them up with `wharf spool discard`"
+            }
             Self::Misused { .. } => "this is a fault of wharf: please report it",
         }
     }

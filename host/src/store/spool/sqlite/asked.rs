@@ -46,14 +46,14 @@ fn selected(
     let mut query = transaction.prepare_cached(&format!(
         "SELECT start, end, state, attempts, due, upload, batch FROM spans
          WHERE state IN ({}) AND (?1 IS NULL OR batch = ?1) AND (batch > ?2 OR batch = ?2 AND start >= ?3)
-             AND (?5 IS NULL OR batch IN (SELECT id FROM batches WHERE taken < ?5))
+             AND (?5 IS NULL OR batch IN (SELECT id FROM batches WHERE taken < ?5)) AND (?6 IS NULL OR action = ?6)
          ORDER BY batch, start LIMIT ?4",
         states.join(", ")
     ))?;
     // Of which run a record is stands in it alone.
     let limit = if selection.run.is_some() { i64::MAX } else { most.into() };
     let before = selection.before.map(|before| before as i64);
-    let mut rows = query.query_map(params![selection.batch, after.0, after.1, limit, before], |row| {
+    let mut rows = query.query_map(params![selection.batch, after.0, after.1, limit, before, selection.action], |row| {
         let span = Span::new(row.get(0)?, row.get(1)?);
         let (state, attempts, due, upload) = (state(row.get(2)?)?, row.get(3)?, row.get::<_, i64>(4)? as u64, row.get(5)?);
         Ok((row.get(6)?, Stretch { span, state, attempts, due, upload }))
@@ -108,8 +108,11 @@ pub(super) fn records(
             Err(error) => return Err(error.into()),
         };
         let partition = records.partition().clone();
+        let mut of = transaction.prepare_cached("SELECT action FROM batches WHERE id = ?")?;
+        let action = of.query_row([row], |row| row.get(0))?;
         found.push(SpoolRecords {
             row,
+            action,
             span,
             state,
             attempts,

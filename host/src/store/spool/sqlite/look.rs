@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::Path};
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::{FORMAT, PATIENCE, SpoolState, SqliteSpool, code};
+use super::{FORMAT, Fault, PATIENCE, SpoolState, SqliteSpool, actions, code};
 use crate::store::{StoreError, sqlite};
 
 impl SqliteSpool {
@@ -13,18 +13,7 @@ impl SqliteSpool {
     /// # Errors
     /// Where the file cannot be read.
     pub fn versions(path: &Path) -> Result<BTreeMap<String, u64>, StoreError> {
-        if !path.is_file() {
-            return Ok(BTreeMap::new());
-        }
-        let name = path.display().to_string();
-        let failed = |cause: rusqlite::Error| sqlite::failed("read", &name, &cause);
-        let look = || -> rusqlite::Result<BTreeMap<String, u64>> {
-            let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-            connection.busy_timeout(PATIENCE)?;
-            let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
-            if found != FORMAT {
-                return Ok(BTreeMap::new());
-            }
+        let versions = |connection: &Connection| {
             let away = [SpoolState::Uploading, SpoolState::Succeeded, SpoolState::Discarded].map(|state| code(state).to_string());
             let mut query = connection.prepare(&format!(
                 "SELECT version, sum(end - start) FROM spans JOIN batches ON batches.id = spans.batch
@@ -33,6 +22,33 @@ impl SqliteSpool {
             ))?;
             query.query_map([], |row| Ok((row.get(0)?, row.get::<_, i64>(1)? as u64)))?.collect()
         };
-        look().map_err(failed)
+        looked(path, versions)
     }
+
+    /// Actions that are not among these, and for which there are records that have reached no end: how many there are, with follow-ups to come. A spool that is not there,
+    /// or of another format, has none. Blocks.
+    ///
+    /// # Errors
+    /// Where the file cannot be read.
+    pub fn astray(path: &Path, names: &[String]) -> Result<Vec<(String, u64)>, StoreError> {
+        looked(path, |connection| match actions::astray_of(connection, names) {
+            Err(Fault::Engine(error)) => Err(error),
+            found => Ok(found.unwrap_or_default()),
+        })
+    }
+}
+
+/// Looks at a spool; nothing is found where there is none, or it has another format.
+fn looked<R: Default>(path: &Path, look: impl FnOnce(&Connection) -> rusqlite::Result<R>) -> Result<R, StoreError> {
+    if !path.is_file() {
+        return Ok(R::default());
+    }
+    let name = path.display().to_string();
+    let looked = || -> rusqlite::Result<R> {
+        let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+        connection.busy_timeout(PATIENCE)?;
+        let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+        if found == FORMAT { look(&connection) } else { Ok(R::default()) }
+    };
+    looked().map_err(|cause| sqlite::failed("read", &name, &cause))
 }

@@ -3,6 +3,7 @@
 //! WAL mode with `synchronous=FULL`: a source is told that it may forget what was taken, and a far side is sent what cannot be taken back. The
 //! file gives pages that are free back to the disk when it is pruned.
 
+mod actions;
 mod asked;
 mod claim;
 mod follow_ups;
@@ -14,6 +15,7 @@ mod tests;
 mod uploads;
 
 use std::{
+    collections::BTreeMap,
     fmt, fs,
     path::{Path, PathBuf},
     sync::{
@@ -32,8 +34,8 @@ use self::{
     spans::{Note, Stretch},
 };
 use super::{
-    Backlog, Born, Claim, Incoming, Millis, NewUpload, Part, Promise, Selection, Settling, Spool, SpoolError, SpoolRecords,
-    SpoolState, SpoolStatus, Step, StoredUpload, Taken, Transition,
+    Adopted, Backlog, Born, Claim, Incoming, Millis, NewUpload, Part, Promise, Selection, Settling, Spool, SpoolError,
+    SpoolRecords, SpoolState, SpoolStatus, Step, StoredUpload, Taken, Transition,
 };
 use crate::{
     config::Size,
@@ -73,6 +75,7 @@ enum Fault {
     Engine(rusqlite::Error),
     Damaged { row: i64, cause: Damaged },
     Full { bytes: u64 },
+    NoAction { name: String, records: u64 },
     Misused(String),
 }
 
@@ -116,6 +119,14 @@ impl SqliteSpool {
         Ok(Self { connection: Arc::new(Mutex::new(connection)), path: path.into(), most, born: Arc::default() })
     }
 
+    /// Brings what is in here to where the names of its actions stand in a component that has these; one without any has one that is called nothing.
+    ///
+    /// # Errors
+    /// Where records wait for one that is not among them: nothing is changed then.
+    pub async fn adopt(&self, names: Vec<String>) -> Result<Adopted, SpoolError> {
+        self.on("write to", move |transaction| actions::adopt(transaction, &names)).await
+    }
+
     /// Counts what was born, once that is on disk.
     fn bore(&self, born: Born) {
         self.born.0.fetch_add(born.records, Relaxed);
@@ -147,6 +158,7 @@ impl SqliteSpool {
             Fault::Engine(error) => sqlite::failed(doing, &name, &error).into(),
             Fault::Damaged { row, cause } => SpoolError::Damaged { path: path(), row, cause },
             Fault::Full { bytes } => SpoolError::Full { path: path(), bytes, most: self.most },
+            Fault::NoAction { name, records } => SpoolError::NoAction { path: path(), name, records },
             Fault::Misused(what) => SpoolError::Misused { path: path(), what },
         })
     }
@@ -230,8 +242,14 @@ impl Spool for SqliteSpool {
         Ok(id)
     }
 
-    async fn promise(&self, promises: Vec<Promise>) -> Result<(), SpoolError> {
-        self.on("write to", move |transaction| promises.iter().try_for_each(|one| follow_ups::promise(transaction, one))).await
+    async fn promise(&self, mut promises: Vec<Promise>) -> Result<(), SpoolError> {
+        self.on("write to", move |transaction| {
+            for one in promises.iter_mut().flat_map(|promise| &mut promise.follow_ups) {
+                actions::resolve(transaction, one)?;
+            }
+            promises.iter().try_for_each(|one| follow_ups::promise(transaction, one))
+        })
+        .await
     }
 
     fn born(&self) -> Born {
@@ -272,6 +290,10 @@ impl Spool for SqliteSpool {
             Ok(())
         })
         .await
+    }
+
+    async fn actions(&self) -> Result<BTreeMap<u32, String>, SpoolError> {
+        self.on("read", |transaction| Ok(actions::names(transaction)?)).await
     }
 
     async fn status(&self) -> Result<SpoolStatus, SpoolError> {

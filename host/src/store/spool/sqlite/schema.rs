@@ -5,7 +5,7 @@
 use rusqlite::Connection;
 
 /// The number of the format below.
-pub(super) const FORMAT: i64 = 2;
+pub(super) const FORMAT: i64 = 3;
 
 /// Format 1. The spans of a batch lie side by side from its first record to its last; no two neighbours are alike. A batch goes with the last
 /// of its records that reaches an end, and its spans with it; how many there were stays in `totals`.
@@ -138,6 +138,17 @@ const FORMAT_2: &str = "
     INSERT INTO moved VALUES (1, 0);
 ";
 
+/// Format 3 knows its actions by name.
+const FORMAT_3: &str = "
+    CREATE TABLE actions (
+        action INTEGER PRIMARY KEY, -- the index by which all others know it
+        name TEXT NOT NULL UNIQUE,
+        folder INTEGER NOT NULL UNIQUE -- of its staged files; it stays
+    );
+    ALTER TABLE uploads ADD COLUMN asked_as INTEGER NOT NULL DEFAULT 0; -- the action's index in the component that it belongs to; it stays
+    UPDATE uploads SET asked_as = action;
+";
+
 /// Brings a spool that has the format `from` to the one above; 0 is one that has nothing yet.
 pub(super) fn migrate(connection: &mut Connection, from: i64) -> rusqlite::Result<()> {
     let transaction = connection.transaction()?;
@@ -147,15 +158,20 @@ pub(super) fn migrate(connection: &mut Connection, from: i64) -> rusqlite::Resul
     if from < 2 {
         transaction.execute_batch(FORMAT_2)?;
     }
+    if from < 3 {
+        transaction.execute_batch(FORMAT_3)?;
+    }
     transaction.pragma_update(None, "user_version", FORMAT)?;
     transaction.commit()
 }
 
-/// A spool of the first format, to be brought to this.
+/// A spool of an earlier format, to be brought to this.
 #[cfg(test)]
-pub(super) fn first(connection: &mut Connection) -> rusqlite::Result<()> {
+pub(super) fn earlier(connection: &mut Connection, format: usize) -> rusqlite::Result<()> {
     let transaction = connection.transaction()?;
-    transaction.execute_batch(FORMAT_1)?;
-    transaction.pragma_update(None, "user_version", 1)?;
+    for part in [FORMAT_1, FORMAT_2].iter().take(format) {
+        transaction.execute_batch(part)?;
+    }
+    transaction.pragma_update(None, "user_version", format as i64)?;
     transaction.commit()
 }

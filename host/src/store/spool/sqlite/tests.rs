@@ -1,5 +1,6 @@
 //! The spool against a model that keeps a word for each record, and what a disk can do to it.
 
+mod actions;
 mod follow_ups;
 
 use std::{

@@ -27,8 +27,8 @@ pub(super) fn stage(transaction: &Transaction<'_>, upload: &NewUpload, now: Mill
     transaction
         .prepare_cached(
             "INSERT INTO uploads
-                (intent, action, digest, version, file, bytes, records, part, state, attempt, next, failures, created, changed)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, 0, ?10, 0, ?10, ?10)",
+                (intent, action, asked_as, digest, version, file, bytes, records, part, state, attempt, next, failures, created, changed)
+             VALUES (?1, ?2, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, 0, ?10, 0, ?10, ?10)",
         )?
         .execute(params![
             &**intent,
@@ -167,7 +167,8 @@ pub(super) fn all(transaction: &Transaction<'_>) -> Result<Vec<StoredUpload>, Fa
 
 fn load(transaction: &Transaction<'_>, id: i64) -> Result<StoredUpload, Fault> {
     let mut query = transaction.prepare_cached(
-        "SELECT id, intent, action, digest, version, file, bytes, records, part, state, attempt, handle, next, failures, created, sent, reason
+        "SELECT id, intent, action, digest, version, file, bytes, records, part, state, attempt, handle, next, failures, created, sent, reason,
+             asked_as
          FROM uploads WHERE id = ?",
     )?;
     let found = query.query_row([id], upload).optional()?;
@@ -200,6 +201,7 @@ fn upload(row: &Row<'_>) -> rusqlite::Result<StoredUpload> {
         id: row.get(0)?,
         intent: text(1)?,
         action: row.get(2)?,
+        asked_as: row.get(17)?,
         digest: text(3)?,
         version: maybe(4)?,
         file: text(5)?,

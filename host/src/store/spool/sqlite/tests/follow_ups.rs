@@ -158,7 +158,7 @@ async fn a_spool_of_the_first_format_becomes_one_of_this_and_keeps_what_is_in_it
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("spool.db");
     let mut connection = Connection::open(&path).unwrap();
-    schema::first(&mut connection).unwrap();
+    schema::earlier(&mut connection, 1).unwrap();
     let mut raw = Vec::new();
     batch("p", 0..3, |sequence| sequence.to_string()).store(&mut raw);
     let insert = "INSERT INTO batches (action, label, count, taken, raw, data) VALUES (0, 'a file', 3, 1, ?, ?)";
