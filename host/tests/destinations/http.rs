@@ -134,7 +134,8 @@ async fn no_spelling_of_an_address_gets_around_the_grants() {
     let answers: Vec<(&str, &[&[&str]])> = answers.iter().map(|(name, answer)| (*name, answer.as_slice())).collect();
     let names = Names::new(&answers);
     let requests: Vec<String> = all.iter().map(|(name, _)| format!("http://{name}:{port}/")).collect();
-    let grants = json!([format!("http://*.example.com:{port}"), format!("http://localhost:{port}"), "https://*.google.internal"]);
+    let local = json!({"to": format!("http://localhost:{port}"), "private": true});
+    let grants = json!([format!("http://*.example.com:{port}"), local, "https://*.google.internal"]);
     let got = called(&trial_with(&names), &caller(grants.clone()), &requests).await;
     assert_eq!(got, vec!["ErrorCode::DestinationIpProhibited"; all.len()]);
 

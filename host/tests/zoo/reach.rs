@@ -85,8 +85,8 @@ pub fn rows() -> Vec<Row> {
                 "https://allowed.test/",
             ]),
         caller("a granted name with a private address", &["DestinationIpProhibited", "HttpRequestDenied"])
-            .grants(json!({"http": ["http://localhost"]}))
-            .lines(&["http://localhost/"]),
+            .grants(json!({"http": ["http://inside.test"]}))
+            .lines(&["http://inside.test/"]),
         dialer("sockets, and none is granted", &["ccess", "denied", "Permission", "lookup", "Denied"]).lines(&[
             "connect 127.0.0.1:80",
             "connect 169.254.169.254:80",
