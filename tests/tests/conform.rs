@@ -57,6 +57,31 @@ fn probe(cases: &BTreeMap<String, (String, String)>) -> Vec<String> {
 }
 
 #[test]
+fn a_component_that_is_told_of_its_life_and_has_follow_ups_conforms() {
+    let cases = holds(&component("guest-archive").unwrap(), &checkout().join("tests/guests/archive/conform.yaml"), &[]);
+    // Its folder is of this machine, and cannot be taken away.
+    let passed = [passed(&cases, "W-LIFE"), passed(&cases, "W-FOLL")].concat();
+    let due = ["W-LIFE-001", "W-LIFE-002", "W-LIFE-003", "W-LIFE-008", "W-LIFE-009"];
+    let following = ["W-FOLL-001", "W-FOLL-002", "W-FOLL-003", "W-FOLL-004", "W-FOLL-005"];
+    assert_eq!(passed, [due, following].concat());
+    for id in ["W-LIFE-004", "W-LIFE-005", "W-LIFE-006", "W-LIFE-007"] {
+        assert_eq!(cases[id].0, "skipped", "{id}");
+    }
+}
+
+#[test]
+fn a_component_that_is_not_told_of_its_life_is_not_held_to_it_and_that_is_no_pass() {
+    let bulk_file = component("wharf-bulk-file").unwrap();
+    for (id, why) in [("W-LIFE-001", "it does not export `lifecycle`"), ("W-FOLL-001", "it does not import `follow-ups`")] {
+        let suite = checkout().join("connectors/bulk-file/conform.yaml");
+        let arguments = [bulk_file.to_str().unwrap(), "--suite", suite.to_str().unwrap(), "--only", id, "--output", "json"];
+        let (code, out, _) = conform(&arguments);
+        let report: Value = serde_json::from_str(&out).unwrap();
+        assert_eq!((code, report["cases"][0]["because"].as_str()), (2, Some(why)), "{out}");
+    }
+}
+
+#[test]
 fn the_file_connector_conforms() {
     let cases = conforms("file");
     // What it promises is exercised, not skipped.

@@ -3,6 +3,7 @@
 use futures::future::BoxFuture;
 
 use super::{error::ConformError, rig::Rig};
+use crate::connector::binary::Outline;
 
 /// How much a clause of the contract binds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,18 +37,28 @@ pub enum About {
     Processor,
     /// What exports `probe`.
     Probe,
+    /// What exports `lifecycle`.
+    Lifecycle,
+    /// What exports `bulk` and imports `follow-ups`.
+    FollowUps,
 }
 
 impl About {
-    /// The interface that a component has to export for it; `None` for every connector.
-    pub const fn interface(self) -> Option<&'static str> {
-        match self {
-            Self::Connector => None,
-            Self::Destination => Some("destination"),
-            Self::Bulk => Some("bulk"),
-            Self::Processor => Some("processor"),
-            Self::Probe => Some("probe"),
+    /// What a component lacks for it, in words; `None` where the case is about it.
+    pub fn lacking(self, outline: &Outline) -> Option<String> {
+        let exported = match self {
+            Self::Connector => return None,
+            Self::Destination => "destination",
+            Self::Bulk | Self::FollowUps => "bulk",
+            Self::Processor => "processor",
+            Self::Probe => "probe",
+            Self::Lifecycle => "lifecycle",
+        };
+        if !outline.offers(exported) {
+            return Some(format!("it does not export `{exported}`"));
         }
+        let lacks = self == Self::FollowUps && !outline.wants("follow-ups");
+        lacks.then(|| "it does not import `follow-ups`".into())
     }
 }
 

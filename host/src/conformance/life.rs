@@ -6,14 +6,15 @@ use super::case::About;
 use crate::{
     connector::{
         Answer, BulkSession, BulkTrouble, Connector, OpenError, Opening, ProcessTrouble, ProcessorSession, Session, Trouble,
+        descriptor::{self, Descriptor},
     },
     record::{Batch, Derived, Failure, Fate, Passed, Run, Selection, Span, Transformed},
 };
 
-/// A session in an instance of its own.
+/// A session in an instance of its own; of a destination with the index of the action that records are handed over for.
 pub(super) enum Life {
-    Write(Box<Session>),
-    Bulk(Box<BulkSession>),
+    Write(Box<Session>, u32),
+    Bulk(Box<BulkSession>, u32),
     Process(Box<ProcessorSession>),
 }
 
@@ -47,11 +48,15 @@ impl Life {
         let offers = |interface: &str| connector.outline.offers(interface);
         match about {
             About::Processor => Ok(Self::Process(Box::new(connector.open_processor(opening).await?))),
-            About::Bulk => Ok(Self::Bulk(Box::new(connector.open_bulk(opening).await?))),
-            About::Destination => Ok(Self::Write(Box::new(connector.open(opening).await?))),
-            About::Connector | About::Probe if offers("destination") => Ok(Self::Write(Box::new(connector.open(opening).await?))),
-            About::Connector | About::Probe if offers("bulk") => Ok(Self::Bulk(Box::new(connector.open_bulk(opening).await?))),
-            About::Connector | About::Probe => Ok(Self::Process(Box::new(connector.open_processor(opening).await?))),
+            About::Bulk | About::FollowUps => {
+                Ok(Self::Bulk(Box::new(connector.open_bulk(opening).await?), action(connector, "bulk")))
+            }
+            About::Destination => Ok(Self::Write(Box::new(connector.open(opening).await?), action(connector, "write"))),
+            About::Connector | About::Probe | About::Lifecycle => {
+                let first = [("destination", About::Destination), ("bulk", About::Bulk)];
+                let first = first.into_iter().find(|(interface, _)| offers(interface));
+                Box::pin(Self::open(connector, first.map_or(About::Processor, |(_, about)| about), opening)).await
+            }
         }
     }
 
@@ -59,8 +64,8 @@ impl Life {
     pub async fn hand_over(&mut self, batch: &Batch, attempt: u32) -> Handed {
         let all = |fate| vec![Run { records: Span::new(0, batch.count()), fate }];
         match self {
-            Self::Write(session) => {
-                let Answer { runs, trouble } = session.write(batch, attempt).await;
+            Self::Write(session, action) => {
+                let Answer { runs, trouble } = session.write_to(*action, batch, attempt).await;
                 let trouble = trouble.map(|trouble| match trouble {
                     Trouble::Failed(failure) => Broken::Failed(failure),
                     Trouble::Breach(breach) => Broken::Breach(breach.to_string()),
@@ -68,7 +73,7 @@ impl Life {
                 });
                 Handed { runs, trouble, derived: None, transformed: None }
             }
-            Self::Bulk(session) => match session.transform(batch, 0, attempt).await {
+            Self::Bulk(session, action) => match session.transform(batch, *action, attempt).await {
                 Ok(transformed) => {
                     let lined = transformed.lined().iter().map(|span| Run { records: *span, fate: Fate::Delivered });
                     let failed = transformed.failed().iter();
@@ -111,8 +116,8 @@ impl Life {
     /// Why it did not close.
     pub async fn close(self) -> Result<(), String> {
         let closed = match self {
-            Self::Write(session) => session.close().await,
-            Self::Bulk(session) => session.close().await,
+            Self::Write(session, _) => session.close().await,
+            Self::Bulk(session, _) => session.close().await,
             Self::Process(session) => session.close().await,
         };
         match closed {
@@ -121,6 +126,16 @@ impl Life {
             Err(ended) => Err(ended.to_string()),
         }
     }
+}
+
+/// The action of a delivery that records are handed over for: the default one where it is of that, else the first.
+pub(super) fn action(connector: &Connector, delivery: &str) -> u32 {
+    let Descriptor { actions, default_action, .. } = &*connector.descriptor;
+    let usual = if connector.outline.offers("bulk") { "bulk" } else { "write" };
+    let of = |action: &&descriptor::Action| action.delivery.as_deref().unwrap_or(usual) == delivery;
+    let default = actions.iter().filter(of).find(|action| Some(&action.name) == default_action.as_ref());
+    let taken = default.or_else(|| actions.iter().find(of)).map(|action| &action.name);
+    (0..).zip(actions).find(|(_, action)| Some(&action.name) == taken).map_or(0, |(index, _)| index)
 }
 
 impl From<BulkTrouble> for Broken {

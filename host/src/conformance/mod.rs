@@ -23,6 +23,7 @@ mod read;
 mod report;
 mod rig;
 mod schema;
+mod telling;
 mod tokens;
 mod trouble;
 mod uploading;
@@ -81,12 +82,12 @@ pub async fn conform(
     let mut report = Report { component: component.display().to_string(), title: rig.title(), outcomes: Vec::new() };
     for case in cases().filter(|case| only.is_none_or(|only| only == case.id)) {
         let skip = rig.suite.skip.iter().find(|skip| *skip.case.value == *case.id);
-        let interface = case.about.interface().filter(|interface| !rig.outline.offers(interface));
+        let lacking = case.about.lacking(&rig.outline);
         let began = std::time::Instant::now();
-        let came = match (interface, skip) {
+        let came = match (lacking, skip) {
             // What a component does not say to be, it is not held to; that is worth no line.
             (Some(_), _) if only.is_none() => continue,
-            (Some(interface), _) => Came::Skipped { why: format!("it does not export `{interface}`") },
+            (Some(why), _) => Came::Skipped { why },
             (None, Some(skip)) => Came::Skipped { why: format!("the suite says: {}", skip.reason) },
             (None, None) => Came::of((case.run)(&rig).await)?,
         };

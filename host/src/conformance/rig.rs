@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
 };
 
@@ -53,6 +53,8 @@ pub struct Rig {
     pub(super) variables: Vec<(String, String)>,
     pub(super) folder: PathBuf,
     serial: AtomicU64,
+    /// Whether it was told that it is there.
+    pub(super) created: AtomicBool,
     pub(super) scratch: TempDir,
 }
 
@@ -144,6 +146,7 @@ impl Rig {
             variables,
             folder,
             serial,
+            created: AtomicBool::new(false),
             scratch,
         })
     }
@@ -179,6 +182,9 @@ impl Rig {
 
     /// The same, with another opening.
     pub(super) async fn open_with(&self, about: super::About, opening: &Opening) -> Result<Life, Stop> {
+        if !self.created.load(Relaxed) {
+            self.be_created().await;
+        }
         let opened = Life::open(self.connector()?, about, opening).await;
         opened.map_err(|error| {
             if let OpenError::Failed(failure) = &error {

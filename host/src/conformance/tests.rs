@@ -1,20 +1,66 @@
-use std::{collections::BTreeMap, fs, path::Path, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+    time::Duration,
+};
 
 use super::*;
 use crate::config::Manners;
 
-/// The clauses of the contract: number, level, words.
-fn clauses() -> BTreeMap<u32, String> {
+/// A clause of the contract.
+struct Clause {
+    level: String,
+    /// The functions that it speaks of, such as `bulk.poll`.
+    of: Vec<String>,
+}
+
+/// The clauses of the contract, by number.
+fn clauses() -> BTreeMap<u32, Clause> {
     let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/contract.md")).unwrap();
     let mut clauses = BTreeMap::new();
     for line in page.lines() {
         let cells: Vec<&str> = line.split('|').map(str::trim).collect();
-        if let [_, number, level @ ("MUST" | "SHOULD"), ..] = cells[..] {
+        if let [_, number, level @ ("MUST" | "SHOULD"), _, of, _] = cells[..] {
             let number = number.parse().unwrap_or_else(|_| panic!("{line}"));
-            assert!(clauses.insert(number, level.to_owned()).is_none(), "clause {number} stands twice");
+            let of = of.split(", ").filter(|of| !of.is_empty()).map(|of| of.trim_matches('`').to_owned()).collect();
+            let clause = Clause { level: level.to_owned(), of };
+            assert!(clauses.insert(number, clause).is_none(), "clause {number} stands twice");
         }
+        assert!(cells.len() < 3 || cells.len() == 6, "{line}");
     }
     clauses
+}
+
+/// Every function that a component exports or imports in any world of `wit/`, or may export beside one, as a clause names it.
+fn functions() -> BTreeSet<String> {
+    use wit_parser::{FunctionKind, Resolve, UnresolvedPackageGroup, WorldItem};
+    let mut resolve = Resolve::new();
+    let wit = Path::new(env!("CARGO_MANIFEST_DIR")).join("../wit");
+    let package = resolve.push_group(UnresolvedPackageGroup::parse_dir(&wit).unwrap()).unwrap();
+    // A function that stands in a world itself would be in no interface.
+    for (name, world) in &resolve.worlds {
+        let mut items = world.imports.values().chain(world.exports.values());
+        assert!(items.all(|item| matches!(item, WorldItem::Interface { .. } | WorldItem::Type { .. })), "{name:?}");
+    }
+    let mut functions = BTreeSet::new();
+    for (interface, id) in &resolve.packages[package].interfaces {
+        for function in resolve.interfaces[*id].functions.values() {
+            let resource = matches!(function.kind, FunctionKind::Static(_) | FunctionKind::Method(_));
+            assert!(resource || function.kind == FunctionKind::Freestanding, "{interface} {}", function.name);
+            functions.insert(format!("{interface}.{}", function.item_name()));
+        }
+    }
+    functions
+}
+
+#[test]
+fn every_function_of_the_contract_is_named_by_a_clause() {
+    let functions = functions();
+    assert!(functions.contains("bulk.poll") && functions.contains("state.swap") && functions.contains("lifecycle.deleted"));
+    let named: BTreeSet<String> = clauses().into_values().flat_map(|clause| clause.of).collect();
+    assert_eq!(functions.difference(&named).collect::<Vec<_>>(), [&""; 0], "functions of wit/ that no clause names");
+    assert_eq!(named.difference(&functions).collect::<Vec<_>>(), [&""; 0], "named by a clause, and not in wit/");
 }
 
 #[test]
@@ -23,7 +69,7 @@ fn every_clause_has_a_case_and_every_case_its_clause() {
     assert!(clauses.len() > 30, "{}", clauses.len());
     for case in cases() {
         assert_eq!(
-            clauses.get(&case.clause).map(String::as_str),
+            clauses.get(&case.clause).map(|clause| &*clause.level),
             Some(case.level.name()),
             "{} and clause {}",
             case.id,

@@ -32,17 +32,26 @@ pub(super) enum Trouble {
 }
 
 impl Rig {
-    /// Empties the far side, as the suite says.
+    /// Empties the far side, as the suite says, for a destination that was told that it is there.
     pub(super) async fn reset(&self) -> Result<(), Stop> {
+        self.sweep()?;
+        // What it makes then is there when a command of the suite looks for it.
+        self.be_created().await;
+        if let Some(line) = &self.suite.reset {
+            self.command("reset", line).await?;
+        }
+        self.capture.clear();
+        Ok(())
+    }
+
+    /// Empties what can be emptied without the suite.
+    pub(super) fn sweep(&self) -> Result<(), Stop> {
         self.capture.clear();
         if let Some(Read { directory: Some(folder), .. }) = &self.suite.read
             && Path::new(&**folder).starts_with(self.scratch.path())
         {
             let emptied = read::empty(Path::new(&**folder));
             emptied.map_err(|error| broken("read.directory", &folder.place, format!("cannot empty {folder}: {error}")))?;
-        }
-        if let Some(line) = &self.suite.reset {
-            self.command("reset", line).await?;
         }
         Ok(())
     }

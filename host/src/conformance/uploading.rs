@@ -4,7 +4,7 @@ use std::{io::Write as _, time::Duration};
 
 use super::{
     case::{About, Stop, failed, skipped},
-    life::{Broken, Life},
+    life::{Broken, Handed, Life, action},
     rig::Rig,
 };
 use crate::{
@@ -17,7 +17,7 @@ use crate::{
 pub(super) const RECORDS: u32 = 40;
 
 /// How often an upload is polled before it is given up.
-const POLLS: u32 = 100;
+pub(super) const POLLS: u32 = 100;
 
 /// The longest wait between two polls that is waited for.
 const LONGEST: Duration = Duration::from_secs(5);
@@ -31,11 +31,16 @@ pub(super) struct File {
 
 /// A file of records that were never sent before.
 pub(super) async fn file(rig: &Rig, count: u32) -> Result<File, Stop> {
-    let did = format!("made a line of each of {count} records");
     let batch = rig.records(count);
     let handed = rig.hand_over(About::Bulk, &batch).await?;
+    file_of(rig, batch, &handed)
+}
+
+/// The file of lines that were made of records.
+pub(super) fn file_of(rig: &Rig, batch: Batch, handed: &Handed) -> Result<File, Stop> {
+    let records = batch.count();
     if !handed.is_all_well() {
-        return Err(failed(did, "a line of each", handed.to_string()));
+        return Err(failed(format!("made a line of each of {records} records"), "a line of each", handed.to_string()));
     }
     let mut text = Vec::new();
     for line in handed.transformed.iter().flat_map(|transformed| transformed.lines().iter()) {
@@ -48,20 +53,21 @@ pub(super) async fn file(rig: &Rig, count: u32) -> Result<File, Stop> {
         Ok(Staged::new(file, text.len() as u64))
     };
     let staged = staged().map_err(|error| failed("staged a file", "it to be there", error.to_string()))?;
-    let intent = format!("conform-{}", batch.id());
-    let request = UploadRequest { intent: intent.into(), action: 0, records: count, bytes: text.len() as u64, attempt: 1 };
+    let intent = format!("conform-{}", batch.id()).into();
+    let request =
+        UploadRequest { intent, action: action(rig.connector()?, "bulk"), records, bytes: text.len() as u64, attempt: 1 };
     Ok(File { batch, request, staged })
 }
 
 /// A session in a new instance.
 pub(super) async fn session(rig: &Rig) -> Result<Box<BulkSession>, Stop> {
     match rig.open_with(About::Bulk, &uploading(rig)?).await? {
-        Life::Bulk(session) => Ok(session),
-        Life::Write(_) | Life::Process(_) => Err(skipped("it is no bulk destination")),
+        Life::Bulk(session, _) => Ok(session),
+        Life::Write(..) | Life::Process(_) => Err(skipped("it is no bulk destination")),
     }
 }
 
-fn uploading(rig: &Rig) -> Result<Opening, Stop> {
+pub(super) fn uploading(rig: &Rig) -> Result<Opening, Stop> {
     let created_at = "2026-01-01T00:00:00.000Z";
     let context =
         UploadContext { created_at: created_at.into(), first_attempt_at: Some(created_at.into()), part: 0, version: None };
@@ -75,8 +81,8 @@ pub(super) fn told(did: &str, due: &str, trouble: BulkTrouble) -> Stop {
 /// Uploads a file in a new instance, where the session may fail to open too.
 pub(super) async fn attempt(rig: &Rig, file: &File) -> Result<Result<Uploaded, Broken>, Stop> {
     match Life::open(rig.connector()?, About::Bulk, &uploading(rig)?).await {
-        Ok(Life::Bulk(mut session)) => Ok(session.upload(&file.request, file.staged.clone()).await.map_err(Broken::from)),
-        Ok(Life::Write(_) | Life::Process(_)) => Err(skipped("it is no bulk destination")),
+        Ok(Life::Bulk(mut session, _)) => Ok(session.upload(&file.request, file.staged.clone()).await.map_err(Broken::from)),
+        Ok(Life::Write(..) | Life::Process(_)) => Err(skipped("it is no bulk destination")),
         Err(OpenError::Failed(failure)) => Ok(Err(Broken::Failed(failure.into()))),
         Err(error) => Ok(Err(Broken::Ended(error.to_string()))),
     }
@@ -104,7 +110,7 @@ pub(super) async fn settle(rig: &Rig, file: &File, uploaded: &Uploaded) -> Resul
             UploadStatus::Failed(failure) => return Err(failed(did, "the records delivered", failure.to_string())),
             UploadStatus::Working { again_in, handle: another, .. } => {
                 handle = another.unwrap_or(handle);
-                rig.clock().sleep(again_in.unwrap_or(Duration::from_millis(100)).min(LONGEST)).await;
+                rig.wait(again_in).await;
             }
         }
     }
@@ -130,4 +136,11 @@ pub(super) fn not_delivered(runs: &[Run]) -> Vec<String> {
 pub(super) async fn reconcile(rig: &Rig, file: &File, did: &str) -> Result<Found, Stop> {
     let found = session(rig).await?.reconcile(&file.request, file.staged.clone()).await;
     found.map_err(|trouble| told(did, "an answer", trouble))
+}
+
+impl Rig {
+    /// Waits for as long as a far side that is working asks for, within a bound.
+    pub(super) async fn wait(&self, again_in: Option<Duration>) {
+        self.clock().sleep(again_in.unwrap_or(Duration::from_millis(100)).min(LONGEST)).await;
+    }
 }

@@ -39,6 +39,11 @@ impl Outline {
     pub fn offers(&self, interface: &str) -> bool {
         self.exports.iter().filter_map(|name| contract(name)).any(|(offered, _)| offered == interface)
     }
+
+    /// Whether it imports an interface of the contract, such as `follow-ups`.
+    pub fn wants(&self, interface: &str) -> bool {
+        self.imports.iter().filter_map(|name| contract(name)).any(|(wanted, _)| wanted == interface)
+    }
 }
 
 /// Why some bytes are no connector.

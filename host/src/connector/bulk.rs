@@ -123,6 +123,11 @@ impl BulkSession {
         self.inner.release(handle).await
     }
 
+    /// Why follow-ups were not taken, as the component was told, since this was last asked: the first few.
+    pub fn take_refused_follow_ups(&mut self) -> Vec<String> {
+        self.inner.take_refused_follow_ups()
+    }
+
     /// The follow-ups that the last call added; none where it failed.
     pub fn take_follow_ups(&mut self) -> Vec<FollowUps> {
         self.inner.take_follow_ups()

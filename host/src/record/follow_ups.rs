@@ -246,6 +246,12 @@ impl FollowUps {
         self.keys.bytes() + self.payloads.bytes()
     }
 
+    /// Each cause, with the key and the payload of what follows from it.
+    pub fn each(&self) -> impl Iterator<Item = (u32, Option<&[u8]>, &[u8])> {
+        let values = self.keys.iter().zip(self.payloads.iter());
+        each(&self.causes).zip(values).map(|(cause, (key, payload))| (cause, key, payload.unwrap_or_default()))
+    }
+
     /// The same where the call counts its records from there on.
     #[must_use]
     pub fn from(mut self, start: u32) -> Self {

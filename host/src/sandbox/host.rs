@@ -35,6 +35,9 @@ use crate::{
 /// Bytes that the host itself needs for a header's name and value, beside what these have.
 const HEADER: usize = size_of::<http::HeaderName>() + size_of::<http::HeaderValue>();
 
+/// Follow-ups that were not taken whose reasons are kept.
+const REFUSALS: usize = 8;
+
 /// Whom an instance works for: what the log, errors and `context` say of it. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub struct Scope {
@@ -158,6 +161,8 @@ pub struct Host {
     pub follow_ups: Option<FollowUpIntake>,
     /// How many of them a call may add.
     follow_up_bounds: FollowUpBounds,
+    /// Why follow-ups were not taken, as the component was told, since that was last asked for: the first few.
+    follow_ups_refused: Vec<String>,
     /// What its destination used and tried so far.
     pub usage: Arc<Usage>,
     /// The longest message of the log, in bytes.
@@ -219,6 +224,7 @@ impl Host {
             actions: Arc::default(),
             follow_ups: None,
             follow_up_bounds: FollowUpBounds { records: limits.follow_ups, bytes: limits.follow_up_bytes.bytes() },
+            follow_ups_refused: Vec::new(),
             usage,
             line_limit,
             state: grants.state.clone(),
@@ -240,6 +246,18 @@ impl Host {
     /// What was added while a call was under way.
     pub fn take_follow_ups(&mut self) -> Vec<FollowUps> {
         self.follow_ups.take().map(FollowUpIntake::taken).unwrap_or_default()
+    }
+
+    /// Notes why follow-ups were not taken.
+    pub fn refuse_follow_ups(&mut self, why: &str) {
+        if self.follow_ups_refused.len() < REFUSALS {
+            self.follow_ups_refused.push(self.scope.redactor().text(why).into_owned());
+        }
+    }
+
+    /// Why follow-ups were not taken since this was last asked.
+    pub fn take_refused_follow_ups(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.follow_ups_refused)
     }
 
     /// Its files, for a linker.

@@ -5,7 +5,7 @@ use wharf::conformance::About;
 
 use crate::mutant::{Fault, Mutant};
 
-const SUITE: &str = "settings: { fault: FAULT }\nmanners: { batches: 200 }\n";
+const SUITE: &str = "settings: { fault: FAULT }\nmanners: { batches: BATCHES }\n";
 
 /// The fault, by the name that the setting has, and the cases that fail.
 pub const FAULTS: &[Fault] = &[

@@ -11,10 +11,10 @@ grants:
   tcp: [ { to: "${CAPTURE_ADDRESS}", private: true } ]
   directories: [ { host: "${SCRATCH}/kept", guest: /kept, access: read-write } ]
 read: { capture: true }
-manners: { batches: 200 }
+manners: { batches: BATCHES }
 "#;
 
-/// All that wait for an upload to come to its end.
+/// All that wait for an upload to come to its end, in other instances than that which sent it.
 const SETTLING: &[&str] = &[
     "W-BULK-015",
     "W-BULK-016",
@@ -27,6 +27,23 @@ const SETTLING: &[&str] = &[
     "W-BULK-027",
     "W-BULK-030",
     "W-BULK-031",
+];
+
+/// All that wait for an upload to come to its end.
+const BREAKING: &[&str] = &[
+    "W-BULK-015",
+    "W-BULK-016",
+    "W-BULK-017",
+    "W-BULK-018",
+    "W-BULK-020",
+    "W-BULK-021",
+    "W-BULK-023",
+    "W-BULK-024",
+    "W-BULK-027",
+    "W-BULK-030",
+    "W-BULK-031",
+    "W-FOLL-001",
+    "W-FOLL-002",
 ];
 
 /// The fault, by the name that the setting has, and the cases that fail.
@@ -60,13 +77,15 @@ pub const FAULTS: &[Fault] = &[
             "W-BULK-027",
             "W-BULK-030",
             "W-BULK-031",
+            "W-FOLL-001",
+            "W-FOLL-002",
         ],
     ),
     ("remembers", SETTLING),
-    ("stats-of-all", SETTLING),
+    ("stats-of-all", BREAKING),
     // That a poll tells the outcomes itself is no fault.
     ("tells", &[]),
-    ("tells-of-all", SETTLING),
+    ("tells-of-all", BREAKING),
     ("tells-otherwise", &["W-BULK-016", "W-BULK-018"]),
     // A file that is sent again is a job that was asked for before.
     ("polls-once", &["W-BULK-016", "W-BULK-018"]),
@@ -86,6 +105,17 @@ pub const FAULTS: &[Fault] = &[
     ("never-recovers", &["W-BULK-030", "W-BULK-031"]),
     ("notes-first", &["W-BULK-030", "W-BULK-031"]),
     ("asks-nobody", &["W-BULK-031"]),
+    ("follows-to-nowhere", &["W-FOLL-001"]),
+    ("follows-on-a-whim", &["W-FOLL-001"]),
+    ("follows-others", &["W-FOLL-001"]),
+    ("follows-twice", &["W-FOLL-001"]),
+    ("follows-without-words", &["W-FOLL-001"]),
+    ("follows-nothing", &["W-FOLL-001"]),
+    ("follows-while-it-opens", &["W-FOLL-002", "W-MANN-005"]),
+    ("follows-behind", &["W-FOLL-002"]),
+    ("follows-at-length", &["W-BULK-003", "W-FOLL-003"]),
+    ("follows-by-chance", &["W-FOLL-004"]),
+    ("passes-over-refusals", &["W-FOLL-005"]),
 ];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -97,8 +127,13 @@ async fn each_fault_of_a_bulk_destination_fails_exactly_its_cases() {
             {"name": "fault", "type": "string", "summary": "What is wrong with it.", "default": "none"},
             {"name": "address", "type": "string", "summary": "Where it sends to.", "required": true},
         ],
+        "actions": [
+            {"name": "load", "summary": "Loads records.", "delivery": "bulk"},
+            {"name": "note", "summary": "Notes what became of them.", "delivery": "bulk"},
+        ],
+        "default-action": "load",
         "guarantees": {"order": "batch", "redelivery": "idempotent", "reconciles": true},
         "requests": [{"capability": "tcp", "pattern": "{address}", "reason": "records are sent there"}],
     });
-    Mutant::new("guest-mutant-bulk", SUITE).hold(&descriptor, FAULTS, &[], &[About::Bulk]).await;
+    Mutant::new("guest-mutant-bulk", SUITE).hold(&descriptor, FAULTS, &[], &[About::Bulk, About::FollowUps]).await;
 }

@@ -13,7 +13,7 @@ grants:
   tokens: [ crm ]
 read: { capture: true }
 refused: [ { settings: { address: "a..b:1" }, names: address } ]
-manners: { batches: 200, time: 3s, stall: 6s, fuel-per-record: 200000 }
+manners: { batches: BATCHES, time: 3s, stall: 6s, fuel-per-record: 200000 }
 "#;
 
 /// The fault, by the name that the setting has, and the cases that fail.
@@ -38,6 +38,9 @@ pub const FAULTS: &[Fault] = &[
         &[
             "W-SESS-003",
             "W-SESS-006",
+            "W-LIFE-001",
+            "W-LIFE-007",
+            "W-LIFE-008",
             "W-DEST-001",
             "W-FAIL-001",
             "W-FAIL-002",
@@ -73,11 +76,23 @@ pub const FAULTS: &[Fault] = &[
     ("gone-is-fatal", &["W-FAIL-002", "W-FAIL-003", "W-FAIL-008"]),
     ("cut-is-delivered", &["W-FAIL-002", "W-FAIL-003", "W-FAIL-008"]),
     ("impatient", &["W-FAIL-004"]),
-    ("unauthorized-is-rejected", &["W-FAIL-005", "W-FAIL-009"]),
-    ("throttled-is-transient", &["W-FAIL-006"]),
+    ("unauthorized-is-rejected", &["W-LIFE-005", "W-FAIL-005", "W-FAIL-009"]),
+    ("throttled-is-transient", &["W-LIFE-006", "W-FAIL-006"]),
     ("never-recovers", &["W-FAIL-007"]),
     ("waits-for-ever", &["W-FAIL-008"]),
     ("keeps-its-token", &["W-FAIL-009"]),
+    ("refuses-updates", &["W-LIFE-001", "W-LIFE-002", "W-LIFE-003", "W-LIFE-004", "W-LIFE-005", "W-LIFE-006"]),
+    ("takes-each-for-new", &["W-LIFE-002"]),
+    ("told-once", &["W-LIFE-002"]),
+    ("wants-old-secrets", &["W-LIFE-001", "W-LIFE-002", "W-LIFE-003", "W-LIFE-004", "W-LIFE-005", "W-LIFE-006", "W-LIFE-009"]),
+    ("wants-old-settings", &["W-LIFE-003"]),
+    ("gone-is-fatal-to-events", &["W-LIFE-004"]),
+    ("notes-events-first", &["W-LIFE-007", "W-LIFE-009"]),
+    (
+        "stays-deleted",
+        &["W-LIFE-001", "W-LIFE-002", "W-LIFE-003", "W-LIFE-004", "W-LIFE-005", "W-LIFE-006", "W-LIFE-007", "W-LIFE-008"],
+    ),
+    ("unwraps-events", &["W-LIFE-009"]),
     ("hoards", &["W-MANN-001"]),
     ("burns", &["W-MANN-002"]),
     ("dawdles", &["W-MANN-003"]),
@@ -165,6 +180,6 @@ pub fn said() -> Vec<Said> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_fault_of_a_write_destination_fails_exactly_its_cases() {
     let mutant = Mutant::new("guest-mutant-write", SUITE);
-    let about = [About::Connector, About::Destination, About::Probe];
+    let about = [About::Connector, About::Destination, About::Probe, About::Lifecycle];
     mutant.hold(&descriptor(), FAULTS, &said(), &about).await;
 }

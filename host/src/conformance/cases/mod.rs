@@ -3,6 +3,8 @@
 mod descriptor;
 mod failing_uploads;
 mod failure;
+mod following;
+mod living;
 mod manners;
 mod order;
 mod processors;
@@ -19,6 +21,7 @@ pub(super) const ALL: &[&[Case]] = &[
     descriptor::CASES,
     settings::CASES,
     sessions::CASES,
+    living::CASES,
     records::DESTINATION,
     order::CASES,
     redelivery::CASES,
@@ -27,6 +30,7 @@ pub(super) const ALL: &[&[Case]] = &[
     processors::LINES,
     uploads::CASES,
     failing_uploads::CASES,
+    following::CASES,
     records::PROCESSOR,
     processors::CASES,
     manners::CASES,

@@ -3,7 +3,7 @@
 use super::case;
 use crate::{
     conformance::{
-        case::{About, Case, Tried, failed, skipped, unless},
+        case::{About, Case, Stop, Tried, failed, skipped, unless},
         life::Handed,
         rig::{Rig, all_well},
     },
@@ -167,6 +167,16 @@ fn plain(bytes: &[u8]) -> Option<Value<'_>> {
 }
 
 impl Rig {
+    /// How many of so many records may be handed over at once, by the descriptor's bounds.
+    pub(in super::super) fn at_once(&self, many: u32) -> Result<u32, Stop> {
+        let bounds = self.connector()?.descriptor.bounds;
+        let by_bytes = bounds.bytes.map(|most| {
+            let each = (self.records(100).bytes() as u64).div_ceil(100).max(1) * 2;
+            u32::try_from(most.bytes() / each).unwrap_or(many).max(1)
+        });
+        Ok(bounds.records.unwrap_or(many).min(by_bytes.unwrap_or(many)).min(many))
+    }
+
     /// JSON by its media type, whatever it is in truth.
     pub(in super::super) fn odd(&self, payloads: &[&[u8]]) -> Batch {
         let mut builder = BatchBuilder::with_capacity(payloads.len(), 1 << 10, false, None);
@@ -211,13 +221,8 @@ async fn blank(rig: &Rig, about: About) -> Tried {
 async fn many(rig: &Rig, about: About) -> Tried {
     const MANY: u32 = 10_000;
     rig.reset().await?;
-    let bounds = rig.connector()?.descriptor.bounds;
+    let at_once = rig.at_once(MANY)?;
     let batch = rig.records(MANY);
-    let by_bytes = bounds.bytes.map(|most| {
-        let each = (batch.bytes() as u64).div_ceil(u64::from(MANY)).max(1) * 2;
-        u32::try_from(most.bytes() / each).unwrap_or(MANY).max(1)
-    });
-    let at_once = bounds.records.unwrap_or(MANY).min(by_bytes.unwrap_or(MANY)).min(MANY);
     let did = format!("handed over {MANY} records, {at_once} at once");
     let mut life = rig.open(about).await?;
     let mut start = 0;

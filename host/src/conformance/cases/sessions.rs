@@ -181,12 +181,12 @@ async fn side_by_side(rig: &Rig) -> Tried {
 async fn acks(rig: &Rig) -> Tried {
     rig.reset().await?;
     let did = "opened a session, acknowledged a batch that it never saw, and wrote a record";
-    let Life::Write(mut session) = rig.open(About::Destination).await? else {
+    let Life::Write(mut session, action) = rig.open(About::Destination).await? else {
         return Err(skipped("it is no write destination"));
     };
     session.ack(&["no-such-batch", ""]).await.map_err(|ended| failed(did, "nothing to happen", ended.to_string()))?;
     let batch = rig.records(1);
-    let mut life = Life::Write(session);
+    let mut life = Life::Write(session, action);
     let handed = life.hand_over(&batch, 1).await;
     all_well(did, &handed)
 }

@@ -151,6 +151,11 @@ impl BulkSession {
         self.room
     }
 
+    /// Why follow-ups were not taken since this was last asked.
+    pub fn take_refused_follow_ups(&mut self) -> Vec<String> {
+        self.instance.host().map(Host::take_refused_follow_ups).unwrap_or_default()
+    }
+
     /// The follow-ups that the last call added; none where it failed.
     pub fn take_follow_ups(&mut self) -> Vec<FollowUps> {
         std::mem::take(&mut self.follow_ups)

@@ -104,23 +104,31 @@ impl follow_ups::Host for Host {
         payloads: Column,
     ) -> wasmtime::Result<Result<(), String>> {
         self.in_time()?;
-        let Some(intake) = &mut self.follow_ups else {
-            Host::refused(self, "follow-ups", &action);
-            return Ok(Err(
-                "not granted: follow-ups are taken in calls about files and what becomes of them, `transform` included".into(),
-            ));
-        };
-        let known = (0..).zip(&*self.actions).find(|(_, name)| ***name == *action);
-        let Some((index, name)) = known else {
-            let name = cut(&action, 200).to_owned();
-            let near = nearest(&name, self.actions.iter().map(|action| &**action)).map(str::to_owned);
-            return Ok(Err(FollowUpFault::Action { name, near }.to_string()));
-        };
-        let causes = causes.into_iter().map(|span| record::Span::new(span.start, span.end)).collect();
-        let column = |column: Column| ColumnParts { offsets: column.offsets, data: column.data, validity: column.validity };
-        let given = GivenFollowUps { on, causes, keys: column(keys), payloads: column(payloads) };
-        Ok(intake.add((index, name.clone()), given).map_err(|fault| fault.to_string()))
+        let added = add(self, action, on, causes, keys, payloads);
+        if let Err(why) = &added {
+            self.refuse_follow_ups(why);
+        }
+        Ok(added)
     }
+}
+
+fn add(host: &mut Host, action: String, on: String, causes: Vec<Span>, keys: Column, payloads: Column) -> Result<(), String> {
+    let Some(intake) = &mut host.follow_ups else {
+        Host::refused(host, "follow-ups", &action);
+        return Err(
+            "not granted: follow-ups are taken in calls about files and what becomes of them, `transform` included".into()
+        );
+    };
+    let known = (0..).zip(&*host.actions).find(|(_, name)| ***name == *action);
+    let Some((index, name)) = known else {
+        let name = cut(&action, 200).to_owned();
+        let near = nearest(&name, host.actions.iter().map(|action| &**action)).map(str::to_owned);
+        return Err(FollowUpFault::Action { name, near }.to_string());
+    };
+    let causes = causes.into_iter().map(|span| record::Span::new(span.start, span.end)).collect();
+    let column = |column: Column| ColumnParts { offsets: column.offsets, data: column.data, validity: column.validity };
+    let given = GivenFollowUps { on, causes, keys: column(keys), payloads: column(payloads) };
+    intake.add((index, name.clone()), given).map_err(|fault| fault.to_string())
 }
 
 impl staged::Host for Host {

@@ -35,6 +35,7 @@ mod bindings {
 }
 use bindings::exports;
 
+mod follow;
 #[path = "../../mutant-write/src/shared.rs"]
 mod shared;
 use shared::{failure, misbehave, refused, said, setting, too_many, value};
@@ -67,6 +68,7 @@ impl Guest for Mutant {
 impl GuestSession for Session {
     fn open(settings: Settings) -> Result<Opened, Failure> {
         let (fault, address) = (setting(&settings, "fault"), setting(&settings, "address"));
+        follow::elsewhere(&fault, "follows-while-it-opens");
         Ok(Opened::new(Self { fault, address, uploaded: Cell::default() }))
     }
 
@@ -93,6 +95,7 @@ impl GuestSession for Session {
             offsets.pop();
             data.truncate(*offsets.last().expect("a line") as usize);
         }
+        follow::records(&self.fault, &batch)?;
         Ok(Transformed { lines: Column { offsets, data, validity: None }, verdicts })
     }
 
@@ -117,6 +120,7 @@ impl GuestSession for Session {
         if job(&intent).is_none() {
             note(&intent, 0, records);
         }
+        follow::upload(&self.fault)?;
         let mut account = account(&intent, records);
         if self.has("forgets-a-record") {
             account.settled.delivered.clear();
@@ -178,6 +182,7 @@ impl GuestSession for Session {
     }
 
     fn release(&self, handle: Handle) {
+        follow::elsewhere(&self.fault, "follows-behind");
         let removed = fs::remove_file(path(&String::from_utf8_lossy(&handle)));
         assert!(!self.has("releases-once") || removed.is_ok(), "no such job");
     }

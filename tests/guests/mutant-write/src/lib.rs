@@ -30,13 +30,14 @@ use exports::wharf::connector::{
 mod bindings {
     wit_bindgen::generate!({
         path: "../../../wit",
-        inline: "package wharf:mutant; world mutant { include wharf:connector/write-destination@0.1.0; export wharf:connector/probe@0.1.0; }",
+        inline: "package wharf:mutant; world mutant { include wharf:connector/write-destination@0.1.0; export wharf:connector/probe@0.1.0; export wharf:connector/lifecycle@0.1.0; }",
         world: "wharf:mutant/mutant",
         generate_all,
     });
 }
 use bindings::exports;
 
+mod life;
 mod shared;
 use shared::{failure, misbehave, refused, said, setting, too_many, value};
 
@@ -323,10 +324,14 @@ fn greet(address: &str) -> Result<u16, Failure> {
     let gone = |error: std::io::Error| failure(FailureKind::Transient, format!("connecting to {address}: {error}"));
     let mut stream = TcpStream::connect(address).map_err(gone)?;
     stream.write_all(b"OPTIONS / HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").map_err(gone)?;
+    read_status(&mut stream).map_err(gone)?.ok_or_else(|| failure(FailureKind::Transient, format!("{address} says nothing")))
+}
+
+/// The status of an answer; `None` where it is none.
+fn read_status(stream: &mut TcpStream) -> std::io::Result<Option<u16>> {
     let mut answer = Vec::new();
-    stream.read_to_end(&mut answer).map_err(gone)?;
-    let status = String::from_utf8_lossy(&answer).split(' ').nth(1).and_then(|status| status.parse().ok());
-    status.ok_or_else(|| failure(FailureKind::Transient, format!("{address} says nothing")))
+    stream.read_to_end(&mut answer)?;
+    Ok(String::from_utf8_lossy(&answer).split(' ').nth(1).and_then(|status| status.parse().ok()))
 }
 
 /// The keys of a batch's records.
