@@ -2,7 +2,12 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
-use std::{collections::BTreeMap, path::Path, process::Command};
+use std::{
+    collections::BTreeMap,
+    net::{SocketAddr, TcpListener},
+    path::Path,
+    process::Command,
+};
 
 use serde_json::Value;
 use wharf_tests::{Scratch, checkout, component, postgres::Postgres, program, python};
@@ -185,10 +190,12 @@ fn the_postgres_connector_conforms() {
 #[test]
 fn all_cases_are_listed_without_a_component_and_one_can_be_run_alone() {
     let (code, out, _) = conform(&["--list"]);
-    assert!(code == 0 && out.lines().count() > 50, "{out}");
+    // What goes on below is the same case.
+    let cases = out.lines().filter(|line| line.starts_with("W-")).count();
+    assert!(code == 0 && cases > 50, "{out}");
     let (code, json, _) = conform(&["--list", "--output", "json"]);
     let listed: Vec<Value> = serde_json::from_str(&json).unwrap();
-    assert_eq!((code, listed.len()), (0, out.lines().count()));
+    assert_eq!((code, listed.len()), (0, cases));
     let discard = component("wharf-discard").unwrap();
     let (code, out, _) = conform(&[discard.to_str().unwrap(), "--only", "W-DEST-001", "--output", "json"]);
     let report: Value = serde_json::from_str(&out).unwrap();
@@ -266,6 +273,177 @@ fn what_cannot_start_is_refused_with_its_place() {
     }
     let (code, _, err) = conform(&["no/such.wasm"]);
     assert!(code == 2 && err.contains("cannot read the component"), "{err}");
-    let (code, _, err) = conform(&[discard.to_str().unwrap(), "--only", "W-DEST-OO1"]);
-    assert!(code == 2 && err.contains("did you mean"), "{err}");
+    let (code, _, err) = conform(&[discard.to_str().unwrap(), "--only", "W-DEST-OO1,W-DESC-001", "--only", "W-PROK-001"]);
+    assert!(code == 2 && err.contains("did you mean") && err.contains("`W-DEST-OO1`") && err.contains("`W-PROK-001`"), "{err}");
+}
+
+/// Runs a connector with the text of a suite file.
+fn suited(folder: &Scratch, connector: &str, suite: &str, more: &[&str]) -> (i32, String, String) {
+    let (suite, component) = (folder.write("conform.yaml", suite).unwrap(), component(connector).unwrap());
+    conform(&[&[component.to_str().unwrap(), "--suite", suite.to_str().unwrap()], more].concat())
+}
+
+#[test]
+fn all_mistakes_of_a_suite_file_are_told_at_once() {
+    let folder = Scratch::new().unwrap();
+    let suite = r#"settingss: { directory: /out }
+settings: { directori: /out, name: "${NOT_SET_ANYWHERE}x", sync: 7 }
+grants:
+  directorys: []
+  tcp: [ "nothing", "db.example.com:1", "db.example.com:1" ]
+manners: { memory: 1, tme: 3s }
+skip:
+  - { case: W-DEST-0001, reason: x }
+  - { case: W-DEST-001, reason: ' ' }
+  - { cas: W-DEST-001 }
+refused:
+  - { settings: { name: "a/b" }, names: nam }
+record: x
+far: { 1DB: "localhost:1", DB: nothing, OK: "localhost:1" }
+read: { capture: maybe, files: x }
+"#;
+    let (code, out, err) = suited(&folder, "wharf-file", suite, &[]);
+    assert_eq!((code, out.as_str()), (2, ""), "{err}");
+    let mut places = Vec::new();
+    for (what, place) in [
+        ("unknown key `settingss`", "1:1"),
+        ("`directori` is no setting of this connector", "2:13"),
+        ("the variable `NOT_SET_ANYWHERE` is not set", "2:36"),
+        ("`sync` \"7\" is not a bool", "2:60"),
+        ("unknown key `directorys`", "4:3"),
+        ("this grant names no port", "5:10"),
+        ("the TCP grant `db.example.com:1` stands here again", "5:41"),
+        ("expected a size from 1MiB", "6:20"),
+        ("unknown key `tme`", "6:23"),
+        ("there is no case `W-DEST-0001`", "8:13"),
+        ("W-DEST-001 is skipped for no reason", "9:33"),
+        ("unknown key `cas`", "10:7"),
+        ("`nam` is no parameter", "12:41"),
+        ("`record` has no `{n}`", "13:9"),
+        ("`1DB` is no name of a variable", "14:8"),
+        ("this grant names no port", "14:32"),
+        ("expected `true` or `false`", "15:18"),
+    ] {
+        let at = format!("conform.yaml:{place}");
+        let told = err.split("\n\n").any(|told| told.contains(what) && told.lines().any(|line| line.ends_with(&at)));
+        assert!(told, "{what} at {place}: {err}");
+        places.push(place);
+    }
+    assert_eq!(err.matches("error: ").count(), places.len(), "{err}");
+    // In the order of the file, each with the nearest name where there is one.
+    let at: Vec<usize> = places.iter().map(|place| err.find(&format!("conform.yaml:{place}")).unwrap()).collect();
+    assert!(at.is_sorted(), "{err}");
+    for near in ["settings", "directory", "directories", "time", "case", "name"] {
+        assert!(err.contains(&format!("did you mean `{near}`?")), "{near}: {err}");
+    }
+}
+
+#[test]
+fn settings_that_the_component_does_not_have_are_the_suites_mistake_and_not_its_fault() {
+    let folder = Scratch::new().unwrap();
+    let with = |suite: &str| {
+        let (code, out, err) = suited(&folder, "wharf-http", suite, &[]);
+        assert_eq!((code, out.as_str()), (2, ""), "{err}");
+        err
+    };
+    let granted = "grants: { http: [ { to: '${CAPTURE}', private: true } ] }\n";
+    let err = with(&format!("{granted}settings: {{ ulr: '${{CAPTURE}}' }}\n"));
+    assert!(err.contains("`ulr` is no setting of this connector") && err.contains("did you mean `url`?"), "{err}");
+    assert!(err.contains("conform.yaml:2:13\n"), "{err}");
+    assert!(err.contains("`url` is required and not set") && err.contains("conform.yaml:2:1\n"), "{err}");
+    let err = with(&format!("{granted}settings: {{ url: '${{CAPTURE}}', timeout: long }}\n"));
+    assert!(err.contains("`timeout`") && err.contains("conform.yaml:2:32\n"), "{err}");
+    // What the host refuses by itself says nothing of the component.
+    let err = with(&format!(
+        "{granted}settings: {{ url: '${{CAPTURE}}' }}\nrefused: [ {{ settings: {{ timeout: long }}, names: timeout }} ]\n"
+    ));
+    assert!(err.contains("the component is not asked") && err.contains("conform.yaml:3:26"), "{err}");
+    // A directory that is not there, beside a setting.
+    let suite =
+        "settings: { directori: /out }\ngrants: { directories: [ { host: no/such, guest: /out, access: read-write } ] }\n";
+    let (code, _, err) = suited(&folder, "wharf-file", suite, &[]);
+    assert!(code == 2 && err.contains("did you mean `directory`?") && err.contains("cannot open the directory"), "{err}");
+    // Without a suite file it says where settings go.
+    let http = component("wharf-http").unwrap();
+    let (code, _, err) = conform(&[http.to_str().unwrap()]);
+    assert!(code == 2 && err.contains("`url` is required") && err.contains("a suite file (`--suite FILE`)"), "{err}");
+}
+
+#[test]
+fn a_far_side_that_is_not_there_is_no_fault_of_the_component() {
+    let folder = Scratch::new().unwrap();
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let (code, out, err) = suited(&folder, "wharf-discard", &format!("settings: {{}}\nfar: {{ DB: '{free}' }}\n"), &[]);
+    assert!(code == 2 && out.is_empty(), "{out}{err}");
+    for due in [&format!("the far side `DB` ({free}) is not there: "), "conform.yaml:2:8\n", "hint: start it"] {
+        assert!(err.contains(due), "{due}: {err}");
+    }
+    // One that is only granted, and that the component says it cannot reach.
+    let suite = |to: SocketAddr| {
+        format!(
+            "settings: {{ url: 'http://{to}/', patience: 1s, timeout: 1s }}\ngrants: {{ http: [ {{ to: 'http://{to}', private: true }} ] }}\n"
+        )
+    };
+    let (code, out, err) = suited(&folder, "wharf-http", &suite(free), &[]);
+    assert!(code == 2 && out.is_empty(), "{out}{err}");
+    for due in
+        [&format!("the far side is not there: {free} takes no connection"), "the component says: transient", "conform.yaml:2:"]
+    {
+        assert!(err.contains(due), "{due}: {err}");
+    }
+    // One that is there and answers nothing of use: whatever the component makes of that is its own.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let there = listener.local_addr().unwrap();
+    std::thread::spawn(move || listener.incoming().for_each(drop));
+    let (code, out, err) = suited(&folder, "wharf-http", &suite(there), &["--only", "W-DEST-001"]);
+    assert!(code == 1 && out.contains("FAILED  W-DEST-001"), "{out}{err}");
+    // One that is granted and not needed.
+    let granted = format!("grants: {{ tcp: [ {{ to: '{free}', private: true }} ] }}\n");
+    let (code, out, err) = suited(&folder, "wharf-discard", &granted, &["--only", "W-DEST-001"]);
+    assert!(code == 0, "{out}{err}");
+}
+
+#[test]
+fn a_command_that_fails_half_way_ends_the_run_with_a_report_in_every_format() {
+    let folder = Scratch::new().unwrap();
+    let suite = "settings: { directory: /out, sync: false }\n\
+                 grants: { directories: [ { host: '${SCRATCH}/out', guest: /out, access: read-write } ] }\n\
+                 read:\n  command: echo no <such> database >&2; exit 3\n";
+    let run = |output: &str| {
+        let (code, out, err) = suited(&folder, "wharf-file", suite, &["--output", output]);
+        assert!(code == 2 && err.contains("error: `read.command` of the suite file does not work"), "{err}");
+        assert!(err.contains("conform.yaml:4:12") && err.contains("hint: mend it"), "{err}");
+        out
+    };
+    let text = run("text");
+    assert!(text.contains("ok      W-DEST-001") && text.contains("STOPPED W-DEST-010"), "{text}");
+    assert!(text.contains("stopped at W-DEST-010") && !text.contains("W-DEST-011"), "{text}");
+    assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+    let report: Value = serde_json::from_str(&run("json")).unwrap();
+    let cases = report["cases"].as_array().unwrap();
+    let last = cases.last().unwrap();
+    assert_eq!((last["id"].as_str(), last["outcome"].as_str()), (Some("W-DEST-010"), Some("stopped")), "{last}");
+    assert!(last["because"].as_str().unwrap().contains("no <such> database"), "{last}");
+    assert!(last["place"].as_str().unwrap().ends_with("conform.yaml:4:12"), "{last}");
+    assert!(report["passed"].as_u64().unwrap() > 20 && cases.len() > 25, "{report}");
+    assert!(report["error"]["what"].as_str().unwrap().contains("read.command"), "{report}");
+    let xml = run("junit");
+    assert!(xml.contains("errors=\"1\"") && xml.contains("<error message=\"`read.command`"), "{xml}");
+    assert!(xml.contains("no &lt;such&gt; database") && xml.contains("W-DEST-001 ") && xml.ends_with("</testsuite>\n"), "{xml}");
+    let page = run("html");
+    assert!(page.contains("<details class=\"stopped\" open>") && page.contains("nothing was tried from there on"), "{page}");
+}
+
+#[test]
+fn several_cases_can_be_named_and_their_list_stays_within_eighty_columns() {
+    let discard = component("wharf-discard").unwrap();
+    let arguments = [discard.to_str().unwrap(), "--only", "W-DEST-001,W-DEST-003", "--only", "W-DESC-001", "--output", "json"];
+    let (code, out, _) = conform(&arguments);
+    let report: Value = serde_json::from_str(&out).unwrap();
+    let ids: Vec<&str> = report["cases"].as_array().unwrap().iter().map(|case| case["id"].as_str().unwrap()).collect();
+    assert_eq!((code, ids), (0, vec!["W-DESC-001", "W-DEST-001", "W-DEST-003"]));
+    let (code, list, _) = conform(&["--list", "--only", "W-DEST-001,W-DESC-001"]);
+    assert_eq!((code, list.lines().filter(|line| line.starts_with("W-")).count()), (0, 2), "{list}");
+    let (_, list, _) = conform(&["--list"]);
+    assert!(list.lines().all(|line| line.chars().count() <= 80), "{list}");
 }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use serde_json::{Value, json};
 
 use super::{
     Output, REFUSED, SETTLED, STOPPED, loader,
@@ -11,9 +12,8 @@ use super::{
 use crate::{
     clock::Clock,
     config::Process,
-    conformance::{self, ConformError, Outcome},
-    plan::PlanError,
-    sandbox::output::printable,
+    conformance::{self, ConformError, Mistake, Outcome, Report},
+    sandbox::{columns::wrapped, output::printable},
 };
 
 /// What to try, and how to tell of it.
@@ -28,9 +28,9 @@ pub(super) struct Options {
     /// Lists all cases; no component is needed.
     #[arg(long)]
     list: bool,
-    /// Runs one case, such as `W-DEST-001`.
-    #[arg(long, value_name = "ID")]
-    only: Option<String>,
+    /// Runs this case alone, such as `W-DEST-001`; several where it is given more than once, or with commas between.
+    #[arg(long, value_name = "ID", value_delimiter = ',')]
+    only: Vec<String>,
     /// What to print on standard output.
     #[arg(long, value_enum, default_value_t)]
     output: Told,
@@ -60,8 +60,9 @@ impl Options {
 /// Tries a component, case by case.
 pub(super) async fn conform(options: Options) -> Result<u8, Refusal> {
     let Options { component, suite, list, only, output } = options;
+    let only: Vec<&str> = only.iter().map(String::as_str).collect();
     let Some(component) = component.filter(|_| !list) else {
-        return listed(only.as_deref(), output);
+        return listed(&only, output);
     };
     let loader = loader(&Clock::system(), Process::default())?;
     let mut tell = |outcome: &Outcome| {
@@ -69,44 +70,68 @@ pub(super) async fn conform(options: Options) -> Result<u8, Refusal> {
             report::print_text(&conformance::line(outcome));
         }
     };
-    let ran = conformance::conform(&component, suite.as_deref(), only.as_deref(), &loader, &mut tell).await.map_err(refused)?;
+    match conformance::conform(&component, suite.as_deref(), &only, &loader, &mut tell).await {
+        Ok(ran) => {
+            print(&ran, output, None);
+            Ok(match (ran.failed(), ran.passed()) {
+                // What was not tried is no pass.
+                (0, 0) => REFUSED,
+                (0, _) => SETTLED,
+                _ => STOPPED,
+            })
+        }
+        Err(error) => {
+            let refusal = refused(&error);
+            let ConformError::Stopped { report, .. } = error else { return Err(refusal) };
+            // Once on standard output, whatever is printed there.
+            print(&report, output, refusal.document());
+            Ok(refusal.print(Output::Text))
+        }
+    }
+}
+
+/// Prints what came of a run, and for a program why it ended early.
+fn print(ran: &Report, output: Told, error: Option<Value>) {
     match output {
-        Told::Text => report::print_text(&format!("\n{}", conformance::summary(&ran))),
-        Told::Json => report::print(&conformance::json(&ran)),
-        Told::Junit => report::print_text(&conformance::junit(&ran)),
-        Told::Html => report::print_text(&conformance::html(&ran)),
-    }
-    Ok(match (ran.failed(), ran.passed()) {
-        // What was not tried is no pass.
-        (0, 0) => REFUSED,
-        (0, _) => SETTLED,
-        _ => STOPPED,
-    })
-}
-
-fn refused(error: ConformError) -> Refusal {
-    match error {
-        ConformError::Suite(error) => Refusal::from(vec![PlanError::from(error)]),
-        error => Refusal::with_hint(printable(&error.to_string(), true).into_owned(), error.hint()).at(error.place()),
+        Told::Text => report::print_text(&format!("\n{}", conformance::summary(ran))),
+        Told::Json => {
+            let mut document = conformance::json(ran);
+            if let Some(error) = error {
+                document["error"] = error;
+            }
+            report::print(&document);
+        }
+        Told::Junit => report::print_text(&conformance::junit(ran)),
+        Told::Html => report::print_text(&conformance::html(ran)),
     }
 }
 
-/// Lists all cases, or one.
-fn listed(only: Option<&str>, output: Told) -> Result<u8, Refusal> {
+fn refused(error: &ConformError) -> Refusal {
+    let told = |Mistake { what, hint, place }| Refusal::with_hint(printable(&what, true).into_owned(), hint).at(place.as_ref());
+    Refusal::all(error.mistakes().into_iter().map(told))
+}
+
+/// Lists all cases, or some.
+fn listed(only: &[&str], output: Told) -> Result<u8, Refusal> {
     if matches!(output, Told::Junit | Told::Html) {
         let hint = "leave `--list` out for the report of a component, or use `--output text` or `--output json`";
         return Err(Refusal::with_hint("a list is neither JUnit XML nor a page".into(), Some(hint.into())));
     }
-    let one = only.map(conformance::case).transpose().map_err(refused)?;
-    let cases = conformance::cases().filter(|case| one.is_none_or(|one| one.id == case.id));
+    let unknown: Vec<Refusal> = only.iter().filter_map(|id| conformance::case(id).err()).map(|error| refused(&error)).collect();
+    if !unknown.is_empty() {
+        return Err(Refusal::all(unknown));
+    }
+    let cases = conformance::cases().filter(|case| only.is_empty() || only.contains(&case.id));
     if output == Told::Json {
         let cases = cases.map(|case| {
             let (id, clause, level, title) = (case.id, case.clause, case.level.name(), case.title);
-            serde_json::json!({"id": id, "clause": clause, "level": level, "title": title, "mend": case.mend})
+            json!({"id": id, "clause": clause, "level": level, "title": title, "mend": case.mend})
         });
         report::print(&cases.collect());
     } else {
-        cases.for_each(|case| report::print_text(&format!("{}  {:<6}  {}\n", case.id, case.level.name(), case.title)));
+        cases.for_each(|case| {
+            report::print_text(&wrapped(&format!("{}  {:<6}  ", case.id, case.level.name()), case.title));
+        });
     }
     Ok(SETTLED)
 }

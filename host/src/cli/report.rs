@@ -66,6 +66,21 @@ impl Refusal {
         Self(self.0.into_iter().map(|told| Told { place: place.map(ToString::to_string), ..told }).collect())
     }
 
+    /// Several at once.
+    pub fn all(refusals: impl IntoIterator<Item = Self>) -> Self {
+        Self(refusals.into_iter().flat_map(|refusal| refusal.0).collect())
+    }
+
+    /// For a program: the first, and the others beside it.
+    pub fn document(&self) -> Option<Value> {
+        let (first, others) = self.0.split_first()?;
+        let mut document = first.json();
+        if !others.is_empty() {
+            document["also"] = others.iter().map(Told::json).collect();
+        }
+        Some(document)
+    }
+
     /// Prints it, and gives the exit code. On standard output stands one document or nothing.
     pub fn print(&self, output: Output) -> u8 {
         let mut told = Vec::new();
@@ -78,13 +93,9 @@ impl Refusal {
         }
         let _written = std::io::stderr().write_all(&told);
         if output == Output::Json
-            && let Some((first, others)) = self.0.split_first()
+            && let Some(error) = self.document()
         {
-            let mut document = json!({"error": first.json()});
-            if !others.is_empty() {
-                document["error"]["also"] = others.iter().map(Told::json).collect();
-            }
-            print(&document);
+            print(&json!({"error": error}));
         }
         REFUSED
     }

@@ -289,6 +289,19 @@ fn letters_of(pipeline: &Pipeline, all: &[At<Pipeline>]) -> Result<(), ConfigErr
 
 /// What no single key of some grants can tell. `whose` is as errors name it.
 fn granted(whose: &str, grants: &Grants, providers: &[At<TokenProvider>]) -> Result<(), ConfigError> {
+    distinct(grants)?;
+    let known = |provider: &str, place| known(provider, place, whose, providers);
+    grants.tokens.iter().try_for_each(|provider| known(provider, &provider.place))?;
+    for header in grants.http.iter().flat_map(|grant| &grant.headers) {
+        if let HeaderFrom::Token(provider) = &header.value.value {
+            known(provider, &header.place)?;
+        }
+    }
+    Ok(())
+}
+
+/// What no single key of some grants can tell, whoever hands out tokens.
+pub(super) fn distinct(grants: &Grants) -> Result<(), ConfigError> {
     let directories = &grants.directories;
     unique("directory of the guest", directories.iter().map(|grant| (grant.guest.as_str(), &grant.place)))?;
     let tcp: Vec<_> = grants.tcp.iter().map(|grant| (grant.to.to_string(), &grant.place)).collect();
@@ -300,16 +313,7 @@ fn granted(whose: &str, grants: &Grants, providers: &[At<TokenProvider>]) -> Res
     }
     let http = grants.http.iter().map(|grant| (grant.to.to_string(), &grant.place)).collect::<Vec<_>>();
     unique("HTTP grant", http.iter().map(|(to, place)| (to.as_str(), *place)))?;
-    let tokens = &grants.tokens;
-    unique("grant of tokens of", tokens.iter().map(|provider| (provider.as_str(), &provider.place)))?;
-    let known = |provider: &str, place| known(provider, place, whose, providers);
-    tokens.iter().try_for_each(|provider| known(provider, &provider.place))?;
-    for header in grants.http.iter().flat_map(|grant| &grant.headers) {
-        if let HeaderFrom::Token(provider) = &header.value.value {
-            known(provider, &header.place)?;
-        }
-    }
-    Ok(())
+    unique("grant of tokens of", grants.tokens.iter().map(|provider| (provider.as_str(), &provider.place)))
 }
 
 fn unique<'a>(noun: &str, names: impl Iterator<Item = (&'a str, &'a Place)>) -> Result<(), ConfigError> {

@@ -90,6 +90,6 @@ pub use secret::Secret;
 pub use settings::{Setting, Settings};
 pub use size::{NotASize, Size};
 pub use source::{Compression, FileSource, Format, Generator, NotAPath, PathOrGlob, Source, Stdin};
-pub use suite::{Fault, Faults, Manners, Read, Refused, Skip, Suite, SuiteText};
+pub use suite::{Fault, Faults, Manners, Read, Refused, Skip, Suite, SuiteRead, SuiteText};
 pub use tokens::{ClientAuth, Parameters, Scope, SecretFrom, TokenKind, TokenProvider, TokenUrl};
 pub use when::{Is, Operation, When};

@@ -136,6 +136,11 @@ impl Pattern {
         }
     }
 
+    /// The `host:port` of the one host, where it is one.
+    pub fn one(&self) -> Option<String> {
+        self.host().map(|host| format!("{host}:{}", self.port))
+    }
+
     /// Whether a request may go there by this pattern.
     pub fn fits(&self, origin: &Origin) -> bool {
         let host = match &self.host {

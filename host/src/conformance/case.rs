@@ -3,7 +3,7 @@
 use futures::future::BoxFuture;
 
 use super::{error::ConformError, rig::Rig};
-use crate::connector::binary::Outline;
+use crate::{config::Place, connector::binary::Outline};
 
 /// How much a clause of the contract binds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,6 +109,15 @@ pub enum Came {
     Skipped {
         /// Why.
         why: String,
+    },
+    /// It could not be run, and nothing after it: what the suite file gives does not work.
+    Stopped {
+        /// Why.
+        why: String,
+        /// What to do.
+        hint: Option<String>,
+        /// Where it stands in the suite file.
+        place: Option<Place>,
     },
 }
 

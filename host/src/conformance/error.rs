@@ -1,37 +1,24 @@
-//! Why no case was run.
+//! Why a run came to nothing, or ended early.
 
 use std::{fmt::Display, io};
 
 use thiserror::Error;
 
+use super::report::Report;
 use crate::{
     config::{ConfigError, Place},
     connector::LoadError,
-    plan::PlanError,
 };
 
-/// Why no case was run.
+/// Why a run came to nothing, or ended early.
 #[derive(Debug, Error)]
 pub enum ConformError {
-    /// The suite file is wrong.
-    #[error("{}", .0.what())]
-    Suite(#[from] ConfigError),
+    /// What the run was given is wrong: all of it at once.
+    #[error("{}", .0.iter().map(Mistake::to_string).collect::<Vec<_>>().join("; "))]
+    Mistakes(Vec<Mistake>),
     /// The component cannot be asked who it is.
     #[error(transparent)]
     Load(#[from] LoadError),
-    /// What the suite grants does not do.
-    #[error("{}", .0.iter().map(PlanError::what).collect::<Vec<_>>().join("; "))]
-    Plan(Vec<PlanError>),
-    /// There is no such case.
-    #[error("there is no case `{id}`")]
-    NoCase {
-        /// The id that was given.
-        id: String,
-        /// What to do.
-        hint: String,
-        /// Where it stands in the suite file.
-        place: Option<Place>,
-    },
     /// What the suite file gives did not work.
     #[error("`{key}` of the suite file does not work: {why}")]
     Command {
@@ -42,9 +29,62 @@ pub enum ConformError {
         /// Where it stands in the suite file.
         place: Place,
     },
+    /// A case could not be run, which ended the run.
+    #[error("{cause}")]
+    Stopped {
+        /// What came of the cases up to that one, which is the last.
+        report: Box<Report>,
+        /// Why.
+        cause: Box<ConformError>,
+    },
     /// This machine did not do something.
     #[error("{0}")]
     Host(String),
+}
+
+/// Something that is wrong with what the run was given.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{}{what}", .place.as_ref().map(|place| format!("{place}: ")).unwrap_or_default())]
+pub struct Mistake {
+    /// What.
+    pub what: String,
+    /// What to do about it.
+    pub hint: Option<String>,
+    /// Where it stands in the suite file, where it stands there.
+    pub place: Option<Place>,
+}
+
+impl Mistake {
+    /// With nothing to be done about it, and nowhere.
+    pub(super) fn new(what: impl Into<String>) -> Self {
+        Self { what: what.into(), hint: None, place: None }
+    }
+
+    pub(super) fn with_hint(self, hint: impl Into<String>) -> Self {
+        Self { hint: Some(hint.into()), ..self }
+    }
+
+    pub(super) fn at(self, place: Option<&Place>) -> Self {
+        Self { place: place.cloned(), ..self }
+    }
+}
+
+impl From<ConfigError> for Mistake {
+    fn from(error: ConfigError) -> Self {
+        Self { what: error.what().into(), hint: error.hint().map(str::to_owned), place: error.place().cloned() }
+    }
+}
+
+impl From<Mistake> for ConformError {
+    fn from(mistake: Mistake) -> Self {
+        Self::Mistakes(vec![mistake])
+    }
+}
+
+impl From<ConfigError> for ConformError {
+    fn from(error: ConfigError) -> Self {
+        Mistake::from(error).into()
+    }
 }
 
 impl ConformError {
@@ -52,33 +92,20 @@ impl ConformError {
         Self::Host(format!("cannot {what}: {cause}"))
     }
 
-    /// What to do.
-    pub fn hint(&self) -> Option<String> {
+    /// All that is to be told of it, in the order of the suite file.
+    pub fn mistakes(&self) -> Vec<Mistake> {
         match self {
-            Self::Suite(error) => error.hint().map(str::to_owned),
-            Self::Load(error) => error.hint(),
-            Self::Plan(errors) => {
-                let hints: Vec<String> = errors.iter().filter_map(PlanError::hint).collect();
-                (!hints.is_empty())
-                    .then(|| hints.join("\n"))
-                    .map(|hints| hints.replace("in the destination", "in the suite file"))
-            }
-            Self::NoCase { hint, .. } => Some(hint.clone()),
-            Self::Command { .. } => Some(
-                "mend it in the suite file; of the component nothing is known by that, and no case was tried from here on".into(),
-            ),
-            Self::Host(_) => None,
-        }
-    }
-
-    /// Where in the suite file.
-    pub fn place(&self) -> Option<&Place> {
-        match self {
-            Self::Suite(error) => error.place(),
-            Self::NoCase { place, .. } => place.as_ref(),
-            Self::Command { place, .. } => Some(place),
-            Self::Plan(errors) => errors.first().and_then(PlanError::place).filter(|place| &*place.file != "suite"),
-            Self::Load(_) | Self::Host(_) => None,
+            Self::Mistakes(mistakes) => mistakes.clone(),
+            Self::Load(error) => vec![Mistake { what: error.to_string(), hint: error.hint(), place: None }],
+            Self::Command { place, .. } => vec![
+                Mistake::new(self.to_string())
+                    .with_hint(
+                        "mend it in the suite file; of the component nothing is known by that, and no case was tried from here on",
+                    )
+                    .at(Some(place)),
+            ],
+            Self::Stopped { cause, .. } => cause.mistakes(),
+            Self::Host(what) => vec![Mistake::new(what)],
         }
     }
 }

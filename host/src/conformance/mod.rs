@@ -12,10 +12,12 @@
 //!
 //! [`Suite`]: crate::config::Suite
 
+mod absent;
 mod capture;
 mod case;
 mod cases;
 mod error;
+mod given;
 mod life;
 mod page;
 mod proxy;
@@ -32,7 +34,7 @@ use std::{path::Path, time::Duration};
 
 pub use self::{
     case::{About, Came, Case, Level},
-    error::ConformError,
+    error::{ConformError, Mistake},
     page::html,
     report::{Outcome, Report, json, junit, line, summary},
 };
@@ -40,7 +42,7 @@ pub use self::{
 use self::rig::Rig;
 use crate::{
     clock::VirtualClock,
-    config::nearest,
+    config::{Place, nearest},
     connector::Loader,
     sandbox::{Engine, cache::Cache},
 };
@@ -55,55 +57,73 @@ pub fn cases() -> impl Iterator<Item = &'static Case> {
 /// # Errors
 /// Where there is none: the nearest one is named.
 pub fn case(id: &str) -> Result<&'static Case, ConformError> {
-    cases().find(|case| case.id == id).ok_or_else(|| none(id, None))
+    cases().find(|case| case.id == id).ok_or_else(|| none(id).into())
 }
 
 /// Tries a component.
 ///
-/// `only` is the id of one case; `tell` is told of each outcome as it comes.
+/// `only` are the ids of the cases that are tried; all where it is empty. `tell` is told of each outcome as it comes.
 ///
 /// # Errors
-/// Where no case could be run: the component cannot be loaded, or the suite file is wrong; and where a command of the suite file fails, since nothing that
-/// comes after that would be worth anything.
+/// Where no case could be run: the component cannot be loaded, or the suite file is wrong, or its far side is not there; and where a command of the suite
+/// file fails ([`ConformError::Stopped`], with what came before), since nothing that comes after that would be worth anything.
 pub async fn conform(
     component: &Path,
     suite: Option<&Path>,
-    only: Option<&str>,
+    only: &[&str],
     loader: &Loader,
     tell: &mut (dyn FnMut(&Outcome) + Send),
 ) -> Result<Report, ConformError> {
-    if let Some(id) = only {
-        case(id)?;
+    let unknown: Vec<Mistake> = only.iter().filter_map(|id| mistaken(id, None)).collect();
+    if !unknown.is_empty() {
+        return Err(ConformError::Mistakes(unknown));
     }
     let rig = Rig::start(component, suite, loader).await?;
-    for skip in &rig.suite.skip {
-        cases().find(|case| *case.id == *skip.case.value).ok_or_else(|| none(&skip.case, Some(&skip.case.place)))?;
-    }
+    absent::none(&rig).await?;
     let mut report = Report { component: component.display().to_string(), title: rig.title(), outcomes: Vec::new() };
-    for case in cases().filter(|case| only.is_none_or(|only| only == case.id)) {
+    for case in cases().filter(|case| only.is_empty() || only.contains(&case.id)) {
         let skip = rig.suite.skip.iter().find(|skip| *skip.case.value == *case.id);
         let lacking = case.about.lacking(&rig.outline);
         let began = std::time::Instant::now();
         let came = match (lacking, skip) {
             // What a component does not say to be, it is not held to; that is worth no line.
-            (Some(_), _) if only.is_none() => continue,
-            (Some(why), _) => Came::Skipped { why },
-            (None, Some(skip)) => Came::Skipped { why: format!("the suite says: {}", skip.reason) },
-            (None, None) => Came::of((case.run)(&rig).await)?,
+            (Some(_), _) if only.is_empty() => continue,
+            (Some(why), _) => Ok(Came::Skipped { why }),
+            (None, Some(skip)) => Ok(Came::Skipped { why: format!("the suite says: {}", skip.reason) }),
+            (None, None) => Came::of((case.run)(&rig).await),
+        };
+        let (came, cause) = match came {
+            Ok(came) => (came, None),
+            Err(cause) => (stopped(&cause), Some(Box::new(cause))),
         };
         let outcome = Outcome { case, came, took: began.elapsed() };
         tell(&outcome);
         report.outcomes.push(outcome);
+        if let Some(cause) = cause {
+            return Err(ConformError::Stopped { report: Box::new(report), cause });
+        }
     }
     Ok(report)
 }
 
-fn none(id: &str, place: Option<&crate::config::Place>) -> ConformError {
+/// What is told of the case that could not be run.
+fn stopped(cause: &ConformError) -> Came {
+    let first = cause.mistakes().into_iter().next();
+    let (hint, place) = first.map_or((None, None), |Mistake { hint, place, .. }| (hint, place));
+    Came::Stopped { why: cause.to_string(), hint, place }
+}
+
+/// What is wrong with an id, where there is no case of it.
+fn mistaken(id: &str, place: Option<&Place>) -> Option<Mistake> {
+    cases().all(|case| case.id != id).then(|| none(id).at(place))
+}
+
+fn none(id: &str) -> Mistake {
     let hint = match nearest(id, cases().map(|case| case.id)) {
         Some(near) => format!("did you mean `{near}`?"),
         None => "`wharf conform --list` has them all".into(),
     };
-    ConformError::NoCase { id: id.into(), hint, place: place.cloned() }
+    Mistake::new(format!("there is no case `{id}`")).with_hint(hint)
 }
 
 /// Tries a component in a test of its own, and panics with the report where a case failed. Compiled code is kept where the program keeps it,
@@ -130,10 +150,7 @@ fn tried(component: &Path, suite: &Path) -> Result<Report, String> {
     let engine = Engine::new(cache).map_err(|error| error.to_string())?;
     let time = VirtualClock::new();
     let loader = Loader::new(engine, time.clock()).map_err(|error| error.to_string())?;
-    let told = |error: ConformError| match error.hint() {
-        Some(hint) => format!("error: {error}\nhint: {hint}"),
-        None => format!("error: {error}"),
-    };
+    let told = |error: ConformError| error.mistakes().iter().map(told).collect::<Vec<_>>().join("\n");
     // Whoever waits for an upload waits no longer than it takes to be seen.
     let passing = async {
         loop {
@@ -144,12 +161,18 @@ fn tried(component: &Path, suite: &Path) -> Result<Report, String> {
     let report = runtime.block_on(async {
         let mut quiet = |_: &Outcome| ();
         tokio::select! {
-            report = conform(component, Some(suite), None, &loader, &mut quiet) => report.map_err(told),
+            report = conform(component, Some(suite), &[], &loader, &mut quiet) => report.map_err(told),
             never = passing => never,
         }
     });
     runtime.shutdown_background();
     report
+}
+
+fn told(Mistake { what, hint, place }: &Mistake) -> String {
+    let place = place.as_ref().map(|place| format!("\n  at {place}")).unwrap_or_default();
+    let hint = hint.as_ref().map(|hint| format!("\nhint: {hint}")).unwrap_or_default();
+    format!("error: {what}{place}{hint}")
 }
 
 #[cfg(test)]

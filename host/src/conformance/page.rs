@@ -15,7 +15,7 @@ h1{font-size:1.5rem;margin:0}p{margin:.25rem 0}p.file{color:var(--faint);overflo
 details{border-left:.3rem solid var(--bar);margin:.4rem 0;padding:.3rem .8rem;background:var(--box)}\
 summary{cursor:pointer;display:grid;align-items:baseline;grid-template-columns:5rem 7.5rem 1fr;gap:0 .5rem}\
 summary>b{color:var(--faint)}summary>span{overflow-wrap:anywhere}summary>i{grid-column:3;font-style:normal;color:var(--faint)}\
-.failed{border-color:var(--bad);background:var(--bad-box)}.failed b,.bad{color:var(--bad)}.passed{border-color:var(--good)}.passed b,.good{color:var(--good)}\
+.failed,.stopped{border-color:var(--bad);background:var(--bad-box)}.failed b,.stopped b,.bad{color:var(--bad)}.passed{border-color:var(--good)}.passed b,.good{color:var(--good)}\
 code{font-size:.9em}dl{display:grid;grid-template-columns:5rem 1fr;gap:.2rem .5rem;margin:.5rem 0}dt{color:var(--faint)}dd{margin:0;overflow-wrap:anywhere}\
 @media(max-width:36rem){body{margin:1rem auto}summary{grid-template-columns:5rem 1fr}summary>span,summary>i{grid-column:1/-1}}";
 
@@ -23,18 +23,27 @@ code{font-size:.9em}dl{display:grid;grid-template-columns:5rem 1fr;gap:.2rem .5r
 pub fn html(report: &Report) -> String {
     let named = escaped(if report.title.is_empty() { &report.component } else { &report.title });
     let (passed, failed, skipped) = (report.passed(), report.failed(), report.skipped());
-    let (word, class) = if failed == 0 { ("No case failed", "good") } else { ("It does not conform", "bad") };
+    let (word, class) = match (failed, report.stopped()) {
+        (0, None) => ("No case failed", "good"),
+        (0, Some(_)) => ("The run was stopped", "bad"),
+        (_, _) => ("It does not conform", "bad"),
+    };
+    let stopped = match report.stopped() {
+        Some(Outcome { case, .. }) => format!(" Stopped at <code>{}</code>: nothing was tried from there on.", case.id),
+        None => String::new(),
+    };
     let mut page = format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\n\
          <title>{named}: conformance</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<h1>{named}</h1>\n\
-         <p><b class=\"{class}\">{word}</b>: {passed} passed, {failed} failed, {skipped} skipped.</p>\n<p class=\"file\">{}</p>\n",
+         <p><b class=\"{class}\">{word}</b>: {passed} passed, {failed} failed, {skipped} skipped.{stopped}</p>\n<p class=\"file\">{}</p>\n",
         escaped(&report.component)
     );
     let rank = |outcome: &&Outcome| match outcome.came {
-        Came::Failed { .. } => 0,
-        Came::Skipped { .. } => 1,
-        Came::Passed { .. } => 2,
+        Came::Stopped { .. } => 0,
+        Came::Failed { .. } => 1,
+        Came::Skipped { .. } => 2,
+        Came::Passed { .. } => 3,
     };
     let mut outcomes: Vec<&Outcome> = report.outcomes.iter().collect();
     outcomes.sort_by_key(rank);
@@ -46,6 +55,7 @@ pub fn html(report: &Report) -> String {
 fn add(page: &mut String, Outcome { case, came, took }: &Outcome) {
     let clause = format!("{} {} of the contract", case.level.name(), case.clause);
     let mut parts = vec![("clause", clause.as_str())];
+    let at;
     let (word, open, why) = match came {
         Came::Passed { did } => {
             parts.push(("done", did));
@@ -62,6 +72,12 @@ fn add(page: &mut String, Outcome { case, came, took }: &Outcome) {
         }
         // Why stands where it is seen without a click: a case that was not tried is no pass.
         Came::Skipped { why } => ("skipped", "", why.as_str()),
+        Came::Stopped { why, hint, place } => {
+            at = place.as_ref().map(ToString::to_string).unwrap_or_default();
+            parts.extend([("because", why.as_str()), ("at", &at)].into_iter().filter(|(_, words)| !words.is_empty()));
+            parts.extend(hint.as_deref().map(|hint| ("to mend", hint)));
+            ("stopped", " open", "")
+        }
     };
     let took = time(*took);
     parts.push(("took", &took));

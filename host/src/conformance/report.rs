@@ -8,7 +8,10 @@ use super::{
     case::{Came, Case},
     rig::Rig,
 };
-use crate::sandbox::output::printable;
+use crate::sandbox::{
+    columns::{hung, wrapped},
+    output::printable,
+};
 
 /// What came of one case.
 #[derive(Clone, Debug)]
@@ -48,6 +51,11 @@ impl Report {
         self.count(|came| matches!(came, Came::Skipped { .. }))
     }
 
+    /// The case that could not be run, where that ended the run.
+    pub fn stopped(&self) -> Option<&Outcome> {
+        self.outcomes.iter().find(|outcome| matches!(outcome.came, Came::Stopped { .. }))
+    }
+
     fn count(&self, is: impl Fn(&Came) -> bool) -> usize {
         self.outcomes.iter().filter(|outcome| is(&outcome.came)).count()
     }
@@ -62,20 +70,17 @@ impl Rig {
     }
 }
 
-/// Columns of the text.
-const COLUMNS: usize = 80;
-
 /// An outcome as lines of a terminal, of 80 columns.
 pub fn line(outcome: &Outcome) -> String {
     let Outcome { case, came, .. } = outcome;
-    let mut text = String::new();
     let word = match came {
         Came::Passed { .. } => "ok",
         Came::Failed { .. } => "FAILED",
         Came::Skipped { .. } => "skipped",
+        Came::Stopped { .. } => "STOPPED",
     };
-    wrapped(&mut text, &format!("{word:<8}{}  ", case.id), case.title);
-    let mut part = |name: &str, words: &str| wrapped(&mut text, &format!("        {name:<10}"), words);
+    let mut text = wrapped(&format!("{word:<8}{}  ", case.id), case.title);
+    let mut part = |name: &str, words: &str| text.push_str(&wrapped(&format!("        {name:<10}"), words));
     match came {
         Came::Passed { .. } => {}
         Came::Failed { did, expected, came, mend } => {
@@ -86,44 +91,29 @@ pub fn line(outcome: &Outcome) -> String {
             part("to mend", mend.unwrap_or(case.mend));
         }
         Came::Skipped { why } => part("because", why),
+        Came::Stopped { why, hint, place } => {
+            part("because", why);
+            if let Some(place) = place {
+                part("at", &place.to_string());
+            }
+            if let Some(hint) = hint {
+                part("to mend", hint);
+            }
+        }
     }
     text
-}
-
-/// Adds words behind a beginning, and goes on below it where a line is full.
-fn wrapped(text: &mut String, beginning: &str, words: &str) {
-    let words = printable(words, false);
-    let (indent, mut column) = (beginning.chars().count(), beginning.chars().count());
-    text.push_str(beginning);
-    for (index, word) in words.split_whitespace().enumerate() {
-        let length = word.chars().count();
-        if index > 0 && column + 1 + length > COLUMNS {
-            text.push('\n');
-            text.extend(std::iter::repeat_n(' ', indent));
-            column = indent;
-        } else if index > 0 {
-            text.push(' ');
-            column += 1;
-        }
-        // A word that is longer than a line is broken, not lost.
-        for letter in word.chars() {
-            if column == COLUMNS && column > indent {
-                text.push('\n');
-                text.extend(std::iter::repeat_n(' ', indent));
-                column = indent;
-            }
-            text.push(letter);
-            column += 1;
-        }
-    }
-    text.push('\n');
 }
 
 /// The counts, as the last line of a terminal.
 pub fn summary(report: &Report) -> String {
     let Report { component, title, .. } = report;
     let named = if title.is_empty() { component } else { title };
-    format!("{named}: {} passed, {} failed, {} skipped\n", report.passed(), report.failed(), report.skipped())
+    let stopped = match report.stopped() {
+        Some(Outcome { case, .. }) => format!("; stopped at {}, and nothing was tried from there on", case.id),
+        None => String::new(),
+    };
+    let counts = format!("{} passed, {} failed, {} skipped{stopped}", report.passed(), report.failed(), report.skipped());
+    hung("", 2, &format!("{named}: {counts}"))
 }
 
 /// The report for a program.
@@ -152,6 +142,12 @@ pub fn json(report: &Report) -> Value {
             Came::Skipped { why } => {
                 told["outcome"] = "skipped".into();
                 told["because"] = why.as_str().into();
+            }
+            Came::Stopped { why, hint, place } => {
+                told["outcome"] = "stopped".into();
+                told["because"] = why.as_str().into();
+                told["mend"] = hint.as_deref().into();
+                told["place"] = place.as_ref().map(ToString::to_string).into();
             }
         }
         told
@@ -189,10 +185,11 @@ pub fn junit(report: &Report) -> String {
     let all: Duration = report.outcomes.iter().map(|outcome| outcome.took).sum();
     let mut xml = String::from("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
     let (tests, failures, skipped) = (report.outcomes.len(), report.failed(), report.skipped());
+    let errors = u32::from(report.stopped().is_some());
     // Writing to memory does not fail.
     let _written = writeln!(
         xml,
-        "<testsuite name=\"{named}\" tests=\"{tests}\" failures=\"{failures}\" errors=\"0\" skipped=\"{skipped}\" time=\"{:.3}\">",
+        "<testsuite name=\"{named}\" tests=\"{tests}\" failures=\"{failures}\" errors=\"{errors}\" skipped=\"{skipped}\" time=\"{:.3}\">",
         all.as_secs_f64()
     );
     for Outcome { case, came, took } in &report.outcomes {
@@ -216,6 +213,12 @@ pub fn junit(report: &Report) -> String {
                 escaped(mend.unwrap_or(case.mend))
             ),
             Came::Skipped { why } => writeln!(xml, "{head}>\n    <skipped message=\"{}\"/>\n  </testcase>", escaped(why)),
+            Came::Stopped { why, hint, place } => {
+                let parts = [("at", place.as_ref().map(ToString::to_string)), ("to mend", hint.clone())];
+                let parts = parts.into_iter().filter_map(|(name, words)| Some(format!("\n{name}: {}", escaped(&words?))));
+                let (why, parts) = (escaped(why), parts.collect::<String>());
+                writeln!(xml, "{head}>\n    <error message=\"{why}\">{why}{parts}</error>\n  </testcase>")
+            }
         };
     }
     xml.push_str("</testsuite>\n");

@@ -13,19 +13,20 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::{
+    absent::FarSide,
     capture::Capture,
     case::{Stop, Tried, failed, skipped},
-    error::ConformError,
+    error::{ConformError, Mistake},
+    given::Held,
     life::{Handed, Life},
     proxy::Proxy,
     tokens::Issuer,
 };
 use crate::{
     clock::Clock,
-    config::{self, At, ConfigError, Id, Limits, Place, Suite, SuiteText},
-    connector::{Asked, Connector, Loader, OpenError, Opening, binary::Outline, descriptor::Parameter, settings::Given},
-    plan::{Alone, PlanError, alone},
-    record::{Batch, BatchBuilder},
+    config::{self, HostPort, Suite, SuiteText},
+    connector::{Asked, Connector, Loader, OpenError, Opening, binary::Outline, settings::Given},
+    record::{Batch, BatchBuilder, FailureKind},
     sandbox::{Grants, Tokens, Usage},
     store::SqliteState,
 };
@@ -47,6 +48,9 @@ pub struct Rig {
     pub(super) given: BTreeMap<String, Given>,
     pub(super) heard: Mutex<Heard>,
     clock: Clock,
+    /// What the suite names under `far`.
+    pub(super) far: Vec<FarSide>,
+    /// In front of the built-in server, and of each far side.
     pub(super) proxies: Vec<Proxy>,
     pub(super) capture: Capture,
     pub(super) issuer: Arc<Issuer>,
@@ -75,16 +79,20 @@ impl Rig {
         let capture = Capture::start().await.map_err(|cause| ConformError::host("listen on this machine", &cause))?;
         let text = suite.map(SuiteText::load).transpose()?;
         let folder = text.as_ref().map_or(folder, |text| text.folder().to_owned());
-        let far = text.as_ref().map(|text| text.far(&config::environment)).transpose()?.unwrap_or_default();
+        let named = text.as_ref().map(|text| text.far(&config::environment)).unwrap_or_default();
         let mut variables = vec![("SCRATCH".to_owned(), scratch.path().display().to_string())];
         let mut proxies = Vec::new();
-        let ours = capture.address.to_string().parse().map_err(|_| ConformError::Host("its own address is none".into()))?;
+        let ours: HostPort =
+            capture.address.to_string().parse().map_err(|_| ConformError::Host("its own address is none".into()))?;
         let listen = |cause| ConformError::host("listen on this machine", &cause);
         let before = Proxy::start(&ours).await.map_err(listen)?;
         variables.push(("CAPTURE".to_owned(), format!("http://{}", before.address)));
         variables.push(("CAPTURE_ADDRESS".to_owned(), before.address.clone()));
         proxies.push(before);
-        for (name, to) in far {
+        let mut far = Vec::new();
+        for (name, to) in named {
+            // Whoever names one that is wrong is told so, and not that there is none of that name.
+            let (to, place) = to.map_or((ours.clone(), None), |(to, place)| (to, Some(place)));
             let proxy = Proxy::start(&to).await.map_err(listen)?;
             let (host, port) = proxy.address.rsplit_once(':').unwrap_or((&proxy.address, ""));
             variables.push((format!("{name}_HOST"), host.to_owned()));
@@ -93,30 +101,28 @@ impl Rig {
             // For commands, which are to reach it whatever the proxy does.
             variables.push((format!("{name}_DIRECT"), to.to_string()));
             proxies.push(proxy);
+            far.extend(place.map(|place| FarSide { name, to, place }));
         }
         let env = |name: &str| {
             let own = variables.iter().find(|(own, _)| own == name).map(|(_, value)| value.clone());
             own.or_else(|| config::environment(name))
         };
-        let suite = text.map(|text| text.read(&env)).transpose()?.unwrap_or_default();
-        for grant in &suite.grants.directories {
+        let mut held = Held::read(text, &env);
+        for grant in &held.suite.grants.directories {
             if grant.host.starts_with(scratch.path()) {
                 std::fs::create_dir_all(&grant.host).map_err(|cause| ConformError::host("make a folder", &cause))?;
             }
         }
         let Asked { documents, outline, connector } = loader.ask_often(component, 3).await?;
-        let given: BTreeMap<String, Given> = suite
-            .settings
-            .iter()
-            .map(|(name, setting)| (name.to_owned(), Given { value: setting.value().into(), written: setting.written().into() }))
-            .collect();
-        if let Ok(connector) = &connector {
-            named(&suite, &connector.descriptor.parameters)?;
-        }
+        let given = held.given();
         let opening = match &connector {
-            Ok(connector) => opened_with(connector, &suite, component, &outline, loader).await?,
+            Ok(connector) => {
+                held.hold(connector);
+                held.opened(connector, component, &outline, loader).await
+            }
             Err(error) => Err(error.to_string()),
         };
+        let suite = held.sound().map_err(ConformError::Mistakes)?;
         let issuer = Arc::<Issuer>::default();
         let opening = opening.map(|mut opening| {
             if let Some(state) = &mut opening.grants.state {
@@ -140,6 +146,7 @@ impl Rig {
             given,
             heard,
             clock: loader.clock().clone(),
+            far,
             proxies,
             capture,
             issuer,
@@ -187,10 +194,16 @@ impl Rig {
         }
         let opened = Life::open(self.connector()?, about, opening).await;
         opened.map_err(|error| {
-            if let OpenError::Failed(failure) = &error {
-                self.hear("open", &failure.message);
+            match &error {
+                OpenError::Failed(failure) => self.hear("open", &failure.message),
+                // Whoever took it away, it was no component: it stands outside of what one reaches.
+                OpenError::Directory(cause) => {
+                    return Stop::Suite(Mistake::new(cause.to_string()).with_hint(cause.hint()).into());
+                }
+                OpenError::Unreachable(_) | OpenError::Loading(_) => {}
             }
-            failed("opened a session with the suite's settings and grants", "a session", error.to_string())
+            let did = "opened a session with the suite's settings and grants";
+            failed(did, "a session", error.to_string()).mended(unopened(&error))
         })
     }
 
@@ -250,48 +263,18 @@ impl Rig {
     }
 }
 
-/// Holds what the suite has a refusal name against the parameters that there are.
-fn named(suite: &Suite, parameters: &[Parameter]) -> Result<(), ConformError> {
-    for refused in &suite.refused {
-        let name = refused.names.as_str();
-        // A part of one with a `*` in its name is named by its own.
-        let is_one = |parameter: &Parameter| {
-            let mut parts = parameter.name.split('.');
-            name.split('.').all(|part| parts.next().is_none_or(|own| own == part || own == "*"))
-        };
-        if !parameters.iter().any(is_one) {
-            let near = config::nearest(name, parameters.iter().map(|parameter| parameter.name.as_str()));
-            let hint =
-                near.map_or_else(|| "`wharf inspect` lists its parameters".into(), |near| format!("did you mean `{near}`?"));
-            let error = ConfigError::new(format!("`{name}` is no parameter of the component, so that no refusal can name it"));
-            return Err(error.with_hint(hint).with_place(refused.names.place.clone()).into());
-        }
-    }
-    Ok(())
-}
-
-/// What a component is opened with; the inner error where it does not take its settings.
-async fn opened_with(
-    connector: &Connector,
-    suite: &Suite,
-    component: &Path,
-    outline: &Outline,
-    loader: &Loader,
-) -> Result<Result<Opening, String>, ConformError> {
-    let place = Place { file: "suite".into(), line: 1, column: 1 };
-    let id: Id = "component".parse().map_err(|_| ConformError::Host("`component` is no id".into()))?;
-    let (id, path) = (At::new(id, place.clone()), At::new(component.to_owned(), place.clone()));
-    let limits: Limits = suite.limits;
-    let noun = if outline.offers("processor") { "processor" } else { "destination" };
-    let (settings, grants) = (&suite.settings, &suite.grants);
-    let of =
-        config::Component { noun, id: &id, component: &path, settings, environment: &[], grants, limits: &limits, place: &place };
-    match alone(of, connector, loader, "conform").await {
-        Ok(Alone { opening, .. }) => Ok(Ok(opening)),
-        Err(errors) if errors.iter().all(|error| matches!(error, PlanError::Setting { .. } | PlanError::Check { .. })) => {
-            Ok(Err(errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")))
-        }
-        Err(errors) => Err(ConformError::Plan(errors)),
+/// What to do where no session opens, where that is another thing than what the case is about.
+fn unopened(error: &OpenError) -> Option<&'static str> {
+    match error {
+        OpenError::Failed(failure) | OpenError::Unreachable(failure) => match failure.kind {
+            FailureKind::Transient | FailureKind::Uncertain | FailureKind::Throttled => Some(
+                "see whether the far side is reached with the suite's settings and grants, and why `open` says that it is not",
+            ),
+            FailureKind::Unauthorized => Some("see whether the suite's credentials are good, and whether `open` uses them"),
+            _ => None,
+        },
+        OpenError::Loading(_) => Some("let `open` end in a session, or in a failure in words: what traps loses its instance"),
+        OpenError::Directory(_) => None,
     }
 }
 

@@ -22,6 +22,7 @@ pub mod address;
 pub mod allocator;
 pub mod bucket;
 pub mod cache;
+pub(crate) mod columns;
 pub mod compile;
 pub mod directories;
 pub mod engine;

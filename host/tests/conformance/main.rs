@@ -20,15 +20,52 @@ fn each_case_is_failed_by_a_mutant_and_no_fault_names_a_case_that_there_is_not()
     assert_eq!(named.difference(&all).collect::<Vec<_>>(), [&""; 0], "no such cases");
 }
 
+/// The line of a connector's own test, for a connector of the checkout.
+fn conforms(name: &str) {
+    let component = wharf_tests::component(&format!("wharf-{name}")).unwrap();
+    wharf::conformance::assert(component, wharf_tests::checkout().join(format!("connectors/{name}/conform.yaml")));
+}
+
 #[test]
 fn a_test_of_a_connectors_own_is_one_line() {
-    let discard = wharf_tests::component("wharf-discard").unwrap();
-    wharf::conformance::assert(discard, wharf_tests::checkout().join("connectors/discard/conform.yaml"));
+    conforms("discard");
+}
+
+#[test]
+fn it_is_the_same_line_for_a_processor() {
+    conforms("filter");
+}
+
+#[test]
+fn it_is_the_same_line_with_a_directory_behind_it() {
+    conforms("file");
+}
+
+#[test]
+fn it_is_the_same_line_for_what_takes_files() {
+    conforms("bulk-file");
+}
+
+#[test]
+fn it_is_the_same_line_with_a_far_side_that_goes_away() {
+    conforms("http");
+}
+
+/// A suite file that gives nothing.
+fn empty(folder: &wharf_tests::Scratch) -> std::path::PathBuf {
+    folder.write("conform.yaml", "version: 1\n").unwrap()
 }
 
 #[test]
 #[should_panic(expected = "about.author is missing")]
 fn a_component_that_does_not_conform_fails_such_a_test() {
-    let scripted = wharf_tests::component("guest-scripted").unwrap();
-    wharf::conformance::assert(scripted, wharf_tests::checkout().join("connectors/unwrap/conform.yaml"));
+    let folder = wharf_tests::Scratch::new().unwrap();
+    wharf::conformance::assert(wharf_tests::component("guest-scripted").unwrap(), empty(&folder));
+}
+
+#[test]
+#[should_panic(expected = "`url` is required and not set")]
+fn a_suite_that_is_wrong_fails_such_a_test_with_all_that_is_wrong() {
+    let folder = wharf_tests::Scratch::new().unwrap();
+    wharf::conformance::assert(wharf_tests::component("wharf-http").unwrap(), empty(&folder));
 }

@@ -71,7 +71,7 @@ impl Mutant {
         let suite = self.suite.replace("FAULT", fault).replace("BATCHES", batches);
         let suite = self.folder.write(&format!("{name}.yaml"), suite).unwrap();
         let loader = loader();
-        let ran = tokio::spawn(async move { conform(&component, Some(&suite), None, &loader, &mut |_| ()).await });
+        let ran = tokio::spawn(async move { conform(&component, Some(&suite), &[], &loader, &mut |_| ()).await });
         ran.await.unwrap().unwrap_or_else(|error| panic!("{name}: {error}"))
     }
 

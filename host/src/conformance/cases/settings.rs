@@ -102,7 +102,11 @@ fn told(problems: &[Problem]) -> String {
 
 async fn accepted(rig: &Rig) -> Tried {
     let connector = rig.connector()?;
-    let did = format!("checked the {} settings of the suite", rig.given.len());
+    let did = match rig.given.len() {
+        0 => "checked no settings at all, as the suite has it".to_owned(),
+        1 => "checked the one setting of the suite".to_owned(),
+        many => format!("checked the {many} settings of the suite"),
+    };
     let problems = check(rig, connector, &rig.given).await?;
     if problems.is_empty() { Ok(did) } else { Err(failed(did, "no problem", told(&problems))) }
 }

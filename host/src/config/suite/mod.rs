@@ -1,9 +1,8 @@
 //! The suite file: what conformance of one component needs to know that the component itself cannot tell.
 
-use std::{
-    collections::BTreeMap,
-    path::{self, Path, PathBuf},
-};
+mod text;
+
+use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
@@ -11,19 +10,14 @@ use serde::{Deserialize, Deserializer};
 use super::{
     at::At,
     bounded::within,
-    de::from_node,
-    error::ConfigError,
     grants::{Grants, HostPort},
-    interpolate::interpolate,
     interval::Interval,
     limits::Limits,
-    load::{LARGEST, decode, resolve_grants, unread},
-    node::Node,
     settings::Settings,
     size::Size,
-    yaml,
 };
-use crate::given_file;
+
+pub use text::{SuiteRead, SuiteText};
 
 /// A suite file: settings and grants, how to read back, how to make each fault, and what a component may use.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
@@ -155,100 +149,6 @@ pub struct Skip {
     pub case: At<String>,
     /// Why, for whoever reads the report.
     pub reason: At<String>,
-}
-
-/// A suite file that was read and whose variables stand open: which far sides there are has to be known before their proxies are.
-#[derive(Debug)]
-pub struct SuiteText {
-    tree: Node,
-    folder: PathBuf,
-}
-
-impl SuiteText {
-    /// Reads the suite file at `path`.
-    ///
-    /// # Errors
-    /// Where there is no such file, or it is not YAML within bounds.
-    pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        let name = path.display().to_string();
-        let bytes = given_file::read(path, LARGEST).map_err(|error| unread(path, &error, "suite file"))?;
-        let whole = path::absolute(path).map_err(|error| unread(path, &error, "suite file"))?;
-        let folder = whole.parent().unwrap_or(&whole).to_owned();
-        Ok(Self { tree: yaml::read(decode(&bytes, &name)?, &name.into())?, folder })
-    }
-
-    /// The folder that the file is in, from which its relative paths count.
-    pub fn folder(&self) -> &Path {
-        &self.folder
-    }
-
-    /// The far sides that it names, before anything else of it is read.
-    ///
-    /// # Errors
-    /// Where `far` is no mapping of names to `host:port`, or a variable in it is not set.
-    pub fn far(&self, env: &dyn Fn(&str) -> Option<String>) -> Result<BTreeMap<String, HostPort>, ConfigError> {
-        let Some(node) = self.tree.get("far") else { return Ok(BTreeMap::new()) };
-        let mut node = node.clone();
-        interpolate(&mut node, env)?;
-        let far: BTreeMap<String, HostPort> = from_node(&node)?;
-        for name in far.keys() {
-            if let Some(why) = no_name(name) {
-                return Err(ConfigError::new(format!("`{name}` {why}"))
-                    .with_hint("name it like `DB`: `${DB}` is then its `host:port` in the other keys")
-                    .with_place(node.place.clone()));
-            }
-        }
-        Ok(far)
-    }
-
-    /// The suite, with its variables replaced and its relative paths made absolute from the folder that it is in.
-    ///
-    /// # Errors
-    /// Where a variable is not set, or a key is unknown, missing or has a wrong value.
-    pub fn read(mut self, env: &dyn Fn(&str) -> Option<String>) -> Result<Suite, ConfigError> {
-        interpolate(&mut self.tree, env)?;
-        let mut suite: Suite = from_node(&self.tree)?;
-        resolve_grants(&mut suite.grants, &self.folder);
-        if let Some(folder) = suite.read.as_mut().and_then(|read| read.directory.as_mut()) {
-            folder.value = self.folder.join(&folder.value).display().to_string();
-        }
-        let place = || self.tree.get("read").map_or(&self.tree, |node| node).place.clone();
-        if let Some(Read { directory, files, command, capture }) = &suite.read {
-            let ways = usize::from(directory.is_some()) + usize::from(command.is_some()) + usize::from(*capture);
-            if ways != 1 {
-                return Err(ConfigError::new(format!("`read` names {ways} ways to read back"))
-                    .with_hint("give one of `directory`, `command` and `capture: true`")
-                    .with_place(place()));
-            }
-            if files.is_some() && directory.is_none() {
-                return Err(ConfigError::new("`files` without a `directory`")
-                    .with_hint("leave it out, or name the `directory` that they are in")
-                    .with_place(place()));
-            }
-        }
-        if let Some(skip) = suite.skip.iter().find(|skip| skip.reason.trim().is_empty()) {
-            return Err(ConfigError::new(format!("{} is skipped for no reason", skip.case))
-                .with_hint("say why: the report shows it to whoever decides whether to trust the component")
-                .with_place(skip.reason.place.clone()));
-        }
-        if suite.record.as_ref().is_some_and(|record| !record.contains("{n}")) {
-            let place = self.tree.get("record").map_or(&self.tree, |node| node).place.clone();
-            return Err(ConfigError::new("`record` has no `{n}`: all records would be one")
-                .with_hint("write it where the number of the record belongs")
-                .with_place(place));
-        }
-        Ok(suite)
-    }
-}
-
-/// Why a far side cannot be called so: its name is one of a variable.
-fn no_name(name: &str) -> Option<&'static str> {
-    let mut letters = name.chars();
-    let begins = letters.next().is_some_and(|first| first.is_ascii_alphabetic() || first == '_');
-    if !begins || !letters.all(|letter| letter.is_ascii_alphanumeric() || letter == '_') {
-        return Some("is no name of a variable");
-    }
-    ["SCRATCH", "CAPTURE", "CAPTURE_ADDRESS"].contains(&name).then_some("is the name of what the run gives itself")
 }
 
 fn version<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
