@@ -149,6 +149,79 @@ fn what_follows_a_record_goes_to_its_own_action_once_also_where_that_is_written_
     }
 }
 
+/// What was told to an action: of which kind, what became of which number.
+fn told(scratch: &Scratch, action: &str) -> Vec<(String, u64)> {
+    let mut told = Vec::new();
+    for entry in fs::read_dir(scratch.path("out")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.file_name().unwrap().to_string_lossy().split('-').next() != Some(action) {
+            continue;
+        }
+        for line in fs::read_to_string(path).unwrap().lines() {
+            let record: Value = serde_json::from_str(line).unwrap();
+            let says = record["says"].as_str().unwrap();
+            if !says.contains("tell") {
+                told.push((says.to_owned(), record["number"].as_u64().unwrap()));
+            }
+        }
+    }
+    told.sort();
+    told
+}
+
+/// A desk whose records all have something told of them, and what is told in the end of that: to `parcel` and to `letter`.
+fn telling(source: &str) -> (Scratch, [Vec<(String, u64)>; 2]) {
+    let scratch = desk(source, "", "");
+    let (mut lines, mut parcels, mut letters) = (String::new(), Vec::new(), Vec::new());
+    for number in 0..EACH * 4 {
+        let kind = KINDS[(number % 4) as usize];
+        let says = ["tell", "tell refused", "tell later"][(number / 4 % 3) as usize];
+        lines.push_str(&format!("{{\"kind\":\"{kind}\",\"number\":{number},\"says\":\"{says}\"}}\n"));
+        let became = if says.ends_with("refused") { "discarded" } else { "succeeded" };
+        parcels.push((format!("{became} {kind}"), number));
+        letters.extend(says.ends_with("later").then(|| (format!("failed {kind}"), number)));
+    }
+    scratch.write("records.ndjson", lines).unwrap();
+    parcels.sort();
+    letters.sort();
+    (scratch, [parcels, letters])
+}
+
+#[test]
+fn whatever_becomes_of_a_record_is_followed_once_whether_it_is_written_at_once_or_later_or_uploaded() {
+    let (scratch, [parcels, letters]) = telling("");
+    let ran = scratch.run(&["run", "office.yaml", "--once", "--now", "--output", "json"]).unwrap();
+    let summary = ran.json().unwrap();
+    let desk = destination(&summary);
+    assert_eq!(ran.code, Some(3), "{}\n{desk:#}", ran.stderr);
+    assert_eq!((told(&scratch, "parcel"), told(&scratch, "letter")), (parcels.clone(), letters.clone()), "{desk:#}");
+    let follow_ups = (parcels.len() + letters.len()) as u64;
+    let refused = EACH * 4 / 3;
+    let figures = (&desk["follow_ups"], &desk["delivered"], &desk["dead_lettered"], &desk["pending"]);
+    let expected = (&follow_ups.into(), &(EACH * 4 - refused + follow_ups).into(), &refused.into(), &0.into());
+    assert_eq!(figures, expected, "{desk:#}");
+}
+
+#[test]
+fn a_host_that_is_killed_has_each_outcome_followed_once() {
+    let kills = if long() { 40 } else { 5 };
+    let (scratch, [parcels, letters]) = telling(", rate: 200");
+    assert_eq!(scratch.run(&["check", "office.yaml"]).unwrap().code, Some(0));
+    for _ in 0..kills {
+        let wharf = scratch.wharf(&["run", "office.yaml", "--once", "--now"]);
+        let mut host = wharf.unwrap().stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        thread::sleep(Duration::from_millis(100 + RandomState::new().build_hasher().finish() % 800));
+        host.kill().unwrap();
+        host.wait().unwrap();
+    }
+    let ran = scratch.run(&["run", "office.yaml", "--once", "--now", "--output", "json"]).unwrap();
+    assert!(matches!(ran.code, Some(0 | 3)), "{}", ran.stderr);
+    // A file that is uploaded again takes its own place: what is there twice was born twice.
+    assert_eq!((told(&scratch, "parcel"), told(&scratch, "letter")), (parcels, letters), "{}", ran.stderr);
+    let left = scratch.run(&["run", "office.yaml", "--once", "--now", "--output", "json"]).unwrap().json().unwrap();
+    assert_eq!((&destination(&left)["follow_ups"], &destination(&left)["pending"]), (&0.into(), &0.into()), "{left:#}");
+}
+
 #[test]
 fn a_host_that_is_killed_loses_nothing_of_any_action() {
     let kills = if long() { 30 } else { 4 };

@@ -114,19 +114,19 @@ impl AnyFar for Component {
 
 #[async_trait]
 impl WriteFar for Component {
-    async fn write(&self, batch: &Batch, version: Option<&str>, action: u32, attempt: u32) -> Result<Answer, CallTrouble> {
+    async fn write(&self, batch: &Batch, version: Option<&str>, action: u32, attempt: u32) -> Result<Told<Answer>, CallTrouble> {
         let (batch, format) = (batch.clone(), self.format.clone());
         let (connector, opening) = (self.connector.clone(), self.opening.for_version(version));
         let called = thread::spawn(async move {
-            let mut session = connector.open(&opening).await?;
-            let answer = shaped::write(&mut session, &batch, &format, action, attempt).await;
-            if !matches!(answer.trouble, Some(Trouble::Ended(_))) {
+            let mut session = connector.open(&opening).await?.taking_follow_ups();
+            let told = shaped::write(&mut session, &batch, &format, action, attempt).await;
+            if !matches!(told.answer.trouble, Some(Trouble::Ended(_))) {
                 let closed = session.close().await.map_err(|ended| ended.to_string());
                 if let Err(cause) = closed.and_then(|closed| closed.map_err(|failure| failure.to_string())) {
                     tracing::debug!("close: {cause}");
                 }
             }
-            Ok(answer)
+            Ok(told)
         });
         called.await.unwrap_or_else(|error| {
             let message = format!("the call ended unexpectedly: {error}");

@@ -92,7 +92,7 @@ pub trait AnyFar: Send + Sync + 'static {
 #[async_trait]
 pub trait WriteFar: AnyFar {
     /// Writes records that came for a version of the far side's interface.
-    async fn write(&self, batch: &Batch, version: Option<&str>, action: u32, attempt: u32) -> Result<Answer, CallTrouble>;
+    async fn write(&self, batch: &Batch, version: Option<&str>, action: u32, attempt: u32) -> Result<Told<Answer>, CallTrouble>;
 }
 
 /// One that takes files, each call in an instance of its own.

@@ -11,10 +11,10 @@ use super::Tallied;
 use crate::{
     clock::Clock,
     connector::{Answer, OpenError, Opening, Room, Trouble, descriptor::Order},
-    pipeline::{Actions, Bounds, Far, FarSession, Router, Spooled, Way},
-    record::{Batch, Failure, FailureKind, Fate, Run, Span},
+    pipeline::{Actions, Bounds, Far, FarSession, Policy, Router, Spooled, Way},
+    record::{Batch, Failure, FailureKind, Fate, FollowUps, Promised, Run, Span, follow_up_of},
     sandbox::{Ended, log::Log},
-    store::spool::{Incoming, Spool, SpoolError},
+    store::spool::{Incoming, Spool, SpoolError, Written},
 };
 
 /// The entrance of a spool.
@@ -109,11 +109,60 @@ impl Entrance {
             incoming.push(Incoming { action, version, label, batch, again });
         }
         let taken = spool.take(incoming, clock.millis()).await;
-        taken.map(drop).map_err(|error| {
-            let kind = if passes(&error) { FailureKind::Transient } else { FailureKind::Fatal };
-            failure(kind, error.to_string())
-        })
+        taken.map(drop).map_err(|error| refused(&error))
     }
+}
+
+impl Entrance {
+    /// Whether there is room for what may follow what is written next.
+    pub(super) async fn room(&self) -> Result<(), Arc<Failure>> {
+        self.intake.spool.room().await.map_err(|error| refused(&error))
+    }
+
+    /// Keeps what is to follow records that are written as they come, however long that takes: they were delivered, and are not to be a second time.
+    ///
+    /// # Errors
+    /// Where it never will.
+    pub(super) async fn promise(&self, causes: &Batch, added: Vec<FollowUps>) -> Result<Vec<Promised>, Arc<Failure>> {
+        let Intake { spool, actions, pipeline, opening, clock, .. } = &self.intake;
+        let version = actions.spooled.first().and_then(|one| one.version.clone());
+        let (mut promised, mut written) = (Vec::new(), Vec::new());
+        for added in added {
+            let bundles = added.bundles(pipeline, causes);
+            for (causes, batch) in bundles.map_err(|full| failure(FailureKind::Fatal, full.to_string()))? {
+                let (action, on, label) = (added.action, added.on, follow_up_of(&added.name, &self.label));
+                promised.push(Promised { promise: 0, action, on, causes });
+                written.push(Written { action, version: version.clone(), label, pipeline: pipeline.clone(), batch });
+            }
+        }
+        let mut tried = 0;
+        let numbers = loop {
+            match spool.promise_written(written.clone()).await {
+                Ok(numbers) => break numbers,
+                Err(error) if !passes(&error) => return Err(refused(&error)),
+                Err(error) => {
+                    tried += 1;
+                    let wait = Policy::OUTAGE.wait(tried, clock);
+                    let (destination, hint) = (opening.scope.destination(), error.hint());
+                    tracing::error!(%pipeline, destination, hint, ?wait, "follow-ups wait to be kept, and what they follow with them: {error}");
+                    clock.sleep(wait).await;
+                }
+            }
+        };
+        promised.iter_mut().zip(numbers).for_each(|(promised, number)| promised.promise = number);
+        Ok(promised)
+    }
+}
+
+/// What is said of records of which nothing was kept.
+pub(super) fn none_written(batch: &Batch, failure: Arc<Failure>) -> Answer {
+    let runs = vec![Run { records: Span::new(0, batch.count()), fate: Fate::Failed(failure.clone()) }];
+    Answer { runs, trouble: Some(Trouble::Failed(failure)) }
+}
+
+fn refused(error: &SpoolError) -> Arc<Failure> {
+    let kind = if passes(error) { FailureKind::Transient } else { FailureKind::Fatal };
+    failure(kind, error.to_string())
 }
 
 fn failure(kind: FailureKind, message: String) -> Arc<Failure> {
@@ -126,10 +175,7 @@ impl FarSession for Entrance {
         let records = Span::new(0, batch.count());
         match self.take(batch).await {
             Ok(()) => Answer { runs: vec![Run { records, fate: Fate::Delivered }], trouble: None },
-            Err(failure) => {
-                let runs = vec![Run { records, fate: Fate::Failed(failure.clone()) }];
-                Answer { runs, trouble: Some(Trouble::Failed(failure)) }
-            }
+            Err(failure) => none_written(batch, failure),
         }
     }
 

@@ -3,21 +3,31 @@
 //! **Threat.** What is written and what waits is of one partition: one of the two fails, and what comes behind it in the partition is taken into the spool, which
 //! knows by where it got to what it has. **Answer.** A lane hands over what is for one of the two at a time, and holds the rest of the partition back until it
 //! came through.
+//!
+//! **Threat.** What is to follow a record that is written as it comes is lost, or made twice: what becomes of the record is kept in the store, and what follows belongs into
+//! the spool, which is another file. **Answer.** What a call adds is a promise in the spool, on disk before anybody hears how the call came out. The transaction that keeps the outcome in the store
+//! says there what of the promise is owed; the spool puts that among its records and forgets the promise in one transaction of its own, as often as it is told to. A promise that
+//! nobody has in hand after a crash is of records that come once more, and is forgotten.
 
 use std::sync::{
     Arc,
-    atomic::{AtomicU64, Ordering::Relaxed},
+    atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
 };
 
 use async_trait::async_trait;
 
-use super::{Intake, intake::Entrance, shaped};
+use super::{
+    Intake, Told,
+    intake::{Entrance, none_written},
+    shaped,
+};
 use crate::{
     clock::Clock,
     connector::{Answer, OpenError, Room, Session, descriptor::Order},
     pipeline::{Bounds, Destination, Far, FarSession, SPOOL},
-    record::{Batch, Failure, Fate, format::Format},
+    record::{Batch, Failure, Fate, Promised, format::Format},
     sandbox::{Ended, log::Log},
+    store::spool::Spool as _,
 };
 
 /// A destination of which some actions are written to as records come, and some have a spool in front.
@@ -25,12 +35,14 @@ use crate::{
 pub struct Mixed {
     destination: Destination,
     intake: Intake,
+    /// Whether a call added follow-ups so far.
+    follows: Arc<AtomicBool>,
 }
 
 impl Mixed {
     /// One with the entrance of its spool.
     pub fn new(destination: Destination, intake: Intake) -> Self {
-        Self { destination, intake }
+        Self { destination, intake, follows: Arc::default() }
     }
 }
 
@@ -67,12 +79,21 @@ impl Far for Mixed {
 
     async fn open(&self, _lane: u32, _lanes: u32) -> Result<Box<dyn FarSession>, OpenError> {
         let Destination { connector, opening, delivery, .. } = &self.destination;
-        let session = connector.open(opening).await?;
-        Ok(Box::new(Split { session, entrance: Entrance::new(self.intake.clone()), format: delivery.format.clone() }))
+        let session = connector.open(opening).await?.taking_follow_ups();
+        let (entrance, format, follows) = (Entrance::new(self.intake.clone()), delivery.format.clone(), self.follows.clone());
+        Ok(Box::new(Split { session, entrance, format, follows, promised: Vec::new() }))
     }
 
     fn renew(&self) {
         Far::renew(&self.destination);
+    }
+
+    async fn forget(&self, promises: Vec<i64>) {
+        let forgotten = promises.into_iter().map(|promise| (promise, Vec::new())).collect();
+        if let Err(error) = self.intake.spool.bear(forgotten, self.intake.clock.millis()).await {
+            // The next start forgets them.
+            tracing::debug!(destination = &*self.destination.id, "promises that nothing comes of stay: {error}");
+        }
     }
 
     fn log(&self, clock: &Clock) -> Log {
@@ -85,6 +106,8 @@ struct Split {
     session: Session,
     entrance: Entrance,
     format: Format,
+    follows: Arc<AtomicBool>,
+    promised: Vec<Promised>,
 }
 
 #[async_trait]
@@ -93,7 +116,20 @@ impl FarSession for Split {
         if action == SPOOL {
             return self.entrance.write(batch, action, attempt).await;
         }
-        let answer = shaped::write(&mut self.session, batch, &self.format, action, attempt).await;
+        self.promised.clear();
+        if self.follows.load(Relaxed)
+            && let Err(failure) = self.entrance.room().await
+        {
+            return none_written(batch, failure);
+        }
+        let Told { answer, follow_ups } = shaped::write(&mut self.session, batch, &self.format, action, attempt).await;
+        if !follow_ups.is_empty() {
+            self.follows.store(true, Relaxed);
+            match self.entrance.promise(batch, follow_ups).await {
+                Ok(promised) => self.promised = promised,
+                Err(failure) => return none_written(batch, failure),
+            }
+        }
         let count = |counter: &AtomicU64, wanted: fn(&Fate) -> bool| {
             let records = answer.runs.iter().filter(|run| wanted(&run.fate)).map(|run| u64::from(run.records.len()));
             counter.fetch_add(records.sum(), Relaxed)
@@ -102,6 +138,10 @@ impl FarSession for Split {
         count(&counts.direct, |fate| matches!(fate, Fate::Delivered | Fate::Warned(_)));
         count(&counts.warned, |fate| matches!(fate, Fate::Warned(_)));
         answer
+    }
+
+    fn promised(&mut self) -> Vec<Promised> {
+        std::mem::take(&mut self.promised)
     }
 
     fn label(&mut self, label: &Arc<str>) {

@@ -9,11 +9,12 @@ use crate::{
     },
 };
 
-/// Writes records in the shape that they are wanted in. Those that cannot be brought into it are rejected, and the others go by themselves.
-pub(super) async fn write(session: &mut Session, batch: &Batch, format: &Format, action: u32, attempt: u32) -> Answer {
+/// Writes records in the shape that they are wanted in. Those that cannot be brought into it are rejected, and the others go by themselves. What the calls
+/// added comes with the answer.
+pub(super) async fn write(session: &mut Session, batch: &Batch, format: &Format, action: u32, attempt: u32) -> Told<Answer> {
     let shaped = shape(batch, format);
     let mut runs: Vec<Run> = shaped.verdicts.iter().map(run).collect();
-    let mut trouble = None;
+    let (mut trouble, mut follow_ups) = (None, Vec::new());
     for records in shaped.shaped() {
         if trouble.is_some() {
             runs.push(Run { records, fate: Fate::Untried });
@@ -22,10 +23,11 @@ pub(super) async fn write(session: &mut Session, batch: &Batch, format: &Format,
         let part = shaped.batch.slice(records.start..records.end);
         let answer = session.write_to(action, &part, attempt).await;
         runs.extend(answer.runs.into_iter().map(|run| run.from(records.start)));
+        follow_ups.extend(session.take_follow_ups().into_iter().map(|added| added.from(records.start)));
         trouble = answer.trouble;
     }
     runs.sort_by_key(|run| run.records);
-    Answer { runs, trouble }
+    Told { answer: Answer { runs, trouble }, follow_ups }
 }
 
 /// A verdict of the host's own on records that cannot be brought into a shape.

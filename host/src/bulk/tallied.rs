@@ -16,7 +16,7 @@ use crate::{
     record::Span,
     store::spool::{
         Backlog, Born, Claim, Incoming, Millis, NewUpload, Part, Promise, Selection, Settling, Spool, SpoolError, SpoolRecords,
-        SpoolState, SpoolStatus, Step, StoredUpload, Taken, Transition,
+        SpoolState, SpoolStatus, Step, StoredUpload, Taken, Transition, Written,
     },
 };
 
@@ -37,7 +37,12 @@ impl Tallied {
         let status = spool.status().await?;
         let counts = Spooled::default();
         let open = SpoolState::ALL.into_iter().filter(|state| !state.is_final());
-        counts.before.store(open.map(|state| status.of(state)).sum(), Relaxed);
+        // What was born before this, of what was owed, counts as born.
+        let Born { records: born, cut } = spool.born();
+        let open: u64 = open.map(|state| status.of(state)).sum();
+        counts.before.store(open.saturating_sub(born), Relaxed);
+        counts.follow_ups.store(born, Relaxed);
+        counts.cut.store(cut, Relaxed);
         counts.unknown.store(status.of(SpoolState::Unknown), Relaxed);
         Ok(Self { spool, counts: counts.into(), changed: Arc::new(watch::Sender::new(())) })
     }
@@ -137,6 +142,24 @@ impl Spool for Tallied {
 
     async fn promise(&self, promises: Vec<Promise>) -> Result<(), SpoolError> {
         self.spool.promise(promises).await
+    }
+
+    async fn promise_written(&self, written: Vec<Written>) -> Result<Vec<i64>, SpoolError> {
+        self.spool.promise_written(written).await
+    }
+
+    async fn bear(&self, promises: Vec<(i64, Vec<Span>)>, now: Millis) -> Result<(), SpoolError> {
+        self.spool.bear(promises, now).await?;
+        self.births();
+        Ok(())
+    }
+
+    async fn forget_written(&self) -> Result<(), SpoolError> {
+        self.spool.forget_written().await
+    }
+
+    async fn room(&self) -> Result<(), SpoolError> {
+        self.spool.room().await
     }
 
     fn born(&self) -> Born {

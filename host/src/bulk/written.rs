@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use super::{BulkError, CallTrouble, WriteFar, engine::Shared, stage::half};
+use super::{BulkError, CallTrouble, Told, WriteFar, engine::Shared, stage::half};
 use crate::{
     connector::{Answer, Trouble},
     record::{Failure, FailureKind, Fate, Run, Span},
-    store::spool::{Claim, ClaimOrder, Part, Settling},
+    store::spool::{Causes, Claim, ClaimOrder, Part, Settling},
 };
 
 /// What came of writing some of what is due.
@@ -85,8 +85,8 @@ impl Shared {
         }
         let attempt = part.attempts.saturating_add(1);
         let written = far.write(&part.records, part.version.as_deref(), self.action, attempt).await;
-        let Answer { runs, trouble } = match written {
-            Ok(answer) => answer,
+        let Told { answer: Answer { runs, trouble }, follow_ups } = match written {
+            Ok(told) => told,
             Err(trouble) => {
                 done.back.push((part.row, part.span));
                 done.failure = Some(match trouble {
@@ -105,6 +105,9 @@ impl Shared {
             }
             _ => None,
         };
+        // Before what they are to follow can be noted.
+        let follow_ups = follow_ups.into_iter().map(|added| added.from(part.span.start)).collect();
+        self.promise(self.promised(Causes::Batch(part.row), follow_ups).into_iter().collect()).await?;
         let mut letters = Vec::new();
         for Run { records, fate } in runs {
             let at = Span::new(part.span.start + records.start, part.span.start + records.end);

@@ -29,7 +29,7 @@ use crate::{
     clock::Clock,
     config::{Limits, Size},
     given_file,
-    record::{Batch, Breach, Failure, Run},
+    record::{Batch, Breach, Failure, FollowUps, Run},
     sandbox::{
         Compilations, DirectoryError, Ended, Engine, EngineError, Grants, Host, Redactor, Scope, Usage,
         address::{Resolver, SystemResolver},
@@ -542,7 +542,8 @@ impl Connector {
     pub async fn open(&self, opening: &Opening) -> Result<Session, OpenError> {
         self.announce(opening).await?;
         let Opening { settings, grants, limits, scope, usage, .. } = opening;
-        let host = Host::new(scope.clone(), limits, grants, usage.clone(), &self.clock)?;
+        let mut host = Host::new(scope.clone(), limits, grants, usage.clone(), &self.clock)?;
+        host.actions = self.actions();
         let standing = Standing { engine: &self.engine, host, limits: limits.clone() };
         let inner = v0_1::Session::open(&self.component, standing, settings).await?;
         Ok(Session { inner, title: self.title().into() })
@@ -569,6 +570,18 @@ impl Session {
     /// The same for the action with that index into the descriptor's.
     pub async fn write_to(&mut self, action: u32, batch: &Batch, attempt: u32) -> Answer {
         self.inner.write(batch, action, attempt).await
+    }
+
+    /// From here on follow-ups are taken in `write`; whoever says so keeps them ([`take_follow_ups`](Self::take_follow_ups)). Without it they are not granted.
+    #[must_use]
+    pub fn taking_follow_ups(mut self) -> Self {
+        self.inner.take_follow_ups_in_write();
+        self
+    }
+
+    /// The follow-ups that the last call of `write` added; none where it failed, or broke the contract.
+    pub fn take_follow_ups(&mut self) -> Vec<FollowUps> {
+        self.inner.take_follow_ups()
     }
 
     /// Tells that these cuts are settled and will not be asked for again.

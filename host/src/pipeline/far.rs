@@ -14,7 +14,7 @@ use crate::{
         Answer, OpenError, Opening, Room, Session,
         descriptor::{Order, Redelivery},
     },
-    record::{Batch, Failure},
+    record::{Batch, Failure, Promised},
     sandbox::{Ended, log::Log, thread},
 };
 
@@ -55,6 +55,9 @@ pub trait Far: Send + Sync + 'static {
     /// The far side refused the credentials: whatever the host fetched for it is fetched anew before it is handed out again.
     fn renew(&self) {}
 
+    /// Promises that [sessions](FarSession::promised) gave, and that others have taken the place of: nothing comes of them any more. Best effort.
+    async fn forget(&self, _promises: Vec<i64>) {}
+
     /// What the lines of the log that it causes share.
     fn log(&self, clock: &Clock) -> Log;
 }
@@ -65,6 +68,11 @@ pub trait FarSession: Send {
     /// Hands over a batch or a part of one, for the action with that index. `attempt` is 1 on the first delivery and one more on each that
     /// follows.
     async fn write(&mut self, batch: &Batch, action: u32, attempt: u32) -> Answer;
+
+    /// What is to follow what becomes of the records that were handed over last, counted as that batch counts them. It is on disk.
+    fn promised(&mut self) -> Vec<Promised> {
+        Vec::new()
+    }
 
     /// What people call the partition of the batch that comes next.
     fn label(&mut self, label: &Arc<str>) {

@@ -198,7 +198,7 @@ impl Keeper {
 
     /// Settles portions in order. Gives what there is to be settled after a destination had to be left behind.
     async fn settle_each(&mut self, outcome: Outcome) -> Option<Outcome> {
-        let Outcome { settled, mut given_up, permits } = outcome;
+        let Outcome { settled, mut given_up, mut owed, permits } = outcome;
         self.permits.add_permits(permits);
         let mut settled = VecDeque::from(settled);
         while let Some(mut entry) = settled.pop_front() {
@@ -223,13 +223,14 @@ impl Keeper {
             return None;
         }
         let mut next = None;
-        while let Err(NotWritten { error, settled }) = self.settle(Settled::new(None, given_up)).await {
+        while let Err(NotWritten { error, settled }) = self.settle(Settled::new(None, given_up).owing(owed)).await {
             let Some((destination, written)) = self.full(&error).zip(settled) else {
                 self.fail(error);
                 return None;
             };
             let id = self.outlets[destination].id.clone();
             given_up = written.dead_letters.into_iter().filter(|letter| letter.destination.as_ref() != Some(&id)).collect();
+            owed = written.owed.into_iter().filter(|owed| owed.destination != id).collect();
             next = Some(self.leave_behind(&error, Vec::new()));
         }
         next
@@ -276,7 +277,7 @@ impl Keeper {
 
     /// Settles a portion now, or has its checkpoint wait for others. Dead letters do not wait.
     async fn settle_soon(&mut self, portion: u64, mut settled: Settled) -> Result<(), NotWritten> {
-        let only = settled.dead_letters.is_empty() && settled.replayed.is_none();
+        let only = settled.dead_letters.is_empty() && settled.replayed.is_none() && settled.owed.is_empty();
         let waits = !self.pending.interval.is_zero() && self.ledger.rereads() && only;
         match settled.checkpoint.take() {
             Some((partition, label, next)) if waits => {
@@ -459,7 +460,8 @@ impl Keeper {
                 return Ok(());
             }
             let others = written.dead_letters.into_iter().filter(|letter| letter.destination.as_ref() != Some(&id));
-            rest = Settled::new(None, others.collect());
+            let owed = written.owed.into_iter().filter(|owed| owed.destination != id);
+            rest = Settled::new(None, others.collect()).owing(owed.collect());
         }
         Ok(())
     }

@@ -7,10 +7,10 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
-use super::delivery::Dealt;
+use super::delivery::{Dealt, Follows};
 use crate::{
     source::Portion,
-    store::{DeadLetter, Replayed, Settled},
+    store::{DeadLetter, Owed, Replayed, Settled},
 };
 
 /// The portions that are read and not settled, in the order in which they were read.
@@ -33,6 +33,8 @@ pub(super) struct Entry {
     /// For each destination, the first sequence that it has not dealt with; `None` where it has not begun.
     dealt: Vec<Option<u64>>,
     dead_letters: Vec<DeadLetter>,
+    /// What of promises follows.
+    follows: Vec<Follows>,
     /// Whether all but those in quarantine have dealt with it.
     let_go: bool,
 }
@@ -44,6 +46,8 @@ pub(super) struct Outcome {
     pub settled: Vec<Entry>,
     /// What is to be written of portions that are let go, though they are not settled.
     pub given_up: Vec<DeadLetter>,
+    /// What is owed of these.
+    pub owed: Vec<Owed>,
     /// How many portions more may be read.
     pub permits: usize,
 }
@@ -63,7 +67,7 @@ impl Ledger {
     pub fn enter(&mut self, number: u64, portion: Arc<Portion>, dead_letters: Vec<DeadLetter>, gets: impl Fn(usize) -> bool) {
         // Who does not get it is done with it.
         let dealt = (0..self.quarantined.len()).map(|column| (!gets(column)).then_some(portion.next)).collect();
-        self.open.push_back(Entry { number, portion, dealt, dead_letters, let_go: false });
+        self.open.push_back(Entry { number, portion, dealt, dead_letters, follows: Vec::new(), let_go: false });
     }
 
     /// Notes how far a destination has dealt with a portion.
@@ -73,6 +77,7 @@ impl Ledger {
         if let (Ok(at), false) = (known, self.quarantined[destination]) {
             let entry = &mut self.open[at];
             entry.dealt[destination] = Some(dealt.until.unwrap_or(entry.portion.next));
+            entry.follows.extend(dealt.follows);
             // The rule, and there may be many.
             match entry.dead_letters.is_empty() {
                 true => entry.dead_letters = dealt.dead_letters,
@@ -98,6 +103,7 @@ impl Ledger {
             entry.dead_letters.retain(|letter| !own(letter));
             if let Some(first) = first {
                 columns.iter().for_each(|column| entry.dealt[*column] = Some(first));
+                entry.follows.retain(|follows| *follows.destination != *destination);
             }
         }
         columns.iter().for_each(|column| self.quarantined[*column] = true);
@@ -179,6 +185,7 @@ impl Ledger {
             let kept = !entry.let_go || Some(entry.number) == first;
             if !kept && !rereads {
                 outcome.given_up.append(&mut entry.dead_letters);
+                outcome.owed.extend(entry.owed(None));
             }
             kept
         });
@@ -199,11 +206,19 @@ impl Ledger {
         let to = first.filter(|_| !self.whole).and_then(Entry::settled_to);
         let checkpoint =
             first.zip(to).map(|(entry, to)| (entry.portion.partition.to_string(), entry.portion.label.to_string(), to));
+        let mut owed = Vec::new();
+        for (index, entry) in rest.iter().enumerate() {
+            match (rereads, to) {
+                (false, _) => owed.extend(entry.owed(None)),
+                (true, Some(to)) if index == 0 => owed.extend(entry.owed(Some(to))),
+                (true, _) => {}
+            }
+        }
         let kept = rest.iter_mut().enumerate().flat_map(|(index, entry)| {
             let settled = move |letter: &DeadLetter| !rereads || (index == 0 && to.is_some_and(|to| letter.sequence < to));
             std::mem::take(&mut entry.dead_letters).into_iter().filter(settled)
         });
-        let rest = Settled::new(checkpoint, kept.collect());
+        let rest = Settled::new(checkpoint, kept.collect()).owing(owed);
         settled.extend((!rest.is_empty()).then_some(rest));
         settled
     }
@@ -227,7 +242,7 @@ impl Entry {
     /// What is to be written now that it is settled. Its dead letters are taken out of it.
     pub fn settled(&mut self) -> Settled {
         let dead_letters = std::mem::take(&mut self.dead_letters);
-        match &self.portion.again {
+        let settled = match &self.portion.again {
             None => {
                 let Portion { partition, label, next, .. } = &*self.portion;
                 Settled::new(Some((partition.to_string(), label.to_string(), *next)), dead_letters)
@@ -236,7 +251,13 @@ impl Entry {
                 let ids = again.letters.iter().map(|(id, _)| *id).collect();
                 Settled::sent_again(Replayed { ids }, dead_letters)
             }
-        }
+        };
+        settled.owing(self.owed(None))
+    }
+
+    /// What is owed of it, as far as the causes have smaller sequences than `before`.
+    fn owed(&self, before: Option<u64>) -> Vec<Owed> {
+        self.follows.iter().map(|follows| follows.owed(before)).collect()
     }
 
     /// Of dead letters that were sent again, those before the first that is not dealt with.
@@ -245,7 +266,8 @@ impl Entry {
         let ids: Vec<i64> = again.letters.iter().filter(|(_, sequence)| *sequence < to).map(|(id, _)| *id).collect();
         self.dead_letters.retain(|letter| letter.sequence < to);
         let dead_letters = std::mem::take(&mut self.dead_letters);
-        (!ids.is_empty()).then(|| Settled::sent_again(Replayed { ids }, dead_letters))
+        let owed = self.owed(Some(to));
+        (!ids.is_empty()).then(|| Settled::sent_again(Replayed { ids }, dead_letters).owing(owed))
     }
 
     /// It could not be written: what was given up is given back.
@@ -277,11 +299,11 @@ mod tests {
     }
 
     fn all(portion: u64) -> Dealt {
-        Dealt { portion, until: None, dead_letters: Vec::new(), derived: None }
+        Dealt { portion, until: None, dead_letters: Vec::new(), follows: Vec::new(), derived: None }
     }
 
     fn up_to(portion: u64, until: u64) -> Dealt {
-        Dealt { portion, until: Some(until), dead_letters: Vec::new(), derived: None }
+        Dealt { portion, until: Some(until), dead_letters: Vec::new(), follows: Vec::new(), derived: None }
     }
 
     /// Enters portions that both columns get, and gives their numbers.

@@ -291,13 +291,56 @@ impl FollowUps {
         made.cut(pipeline, named(&self.name, causes.partition()))
     }
 
-    /// Some of several records that were born of one call or of different ones, one behind the other, of one partition.
+    /// What is born of all records of a call, in as few batches as it may be: each with the causes of its records, in order.
     ///
     /// # Errors
     /// Where a column would pass 4 GiB.
-    pub fn joined(pipeline: &str, batches: &[Batch]) -> Result<Option<Batch>, ColumnFull> {
-        Batch::joined(pipeline, batches)
+    pub fn bundles(&self, pipeline: &str, causes: &Batch) -> Result<Vec<(Vec<Span>, Batch)>, ColumnFull> {
+        let (places, born): (Vec<u32>, Vec<Batch>) = self.born_of(pipeline, causes, 0).into_iter().unzip();
+        let (mut places, mut bundles) = (places.into_iter(), Vec::new());
+        for some in bundled(&born) {
+            let spans = some.iter().zip(&mut places).map(|(batch, place)| Span::new(place, place + batch.count())).collect();
+            bundles.extend(Batch::joined(pipeline, some)?.map(|batch| (spans, batch)));
+        }
+        Ok(bundles)
     }
+}
+
+/// The most records of one batch of follow-ups, where these do not come in one.
+const RECORDS: u32 = 10_000;
+
+/// The most bytes of one, likewise.
+const BYTES: usize = 4 << 20;
+
+/// Neighbours that are not too much for one batch.
+pub fn bundled(born: &[Batch]) -> impl Iterator<Item = &[Batch]> {
+    let mut rest = born;
+    std::iter::from_fn(move || {
+        let (mut end, mut records, mut bytes) = (0, 0, 0);
+        while let Some(next) = rest.get(end) {
+            (records, bytes) = (records + next.count(), bytes + next.bytes());
+            if end > 0 && (records > RECORDS || bytes > BYTES) {
+                break;
+            }
+            end += 1;
+        }
+        let (some, later) = rest.split_at(end);
+        rest = later;
+        (!some.is_empty()).then_some(some)
+    })
+}
+
+/// Follow-ups that a spool keeps under a number until it is known what becomes of their causes, which are not in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Promised {
+    /// The number.
+    pub promise: i64,
+    /// The action that they are for.
+    pub action: u32,
+    /// What has to become of their causes.
+    pub on: On,
+    /// The causes, in order: the first follow-up is of the first of them.
+    pub causes: Vec<Span>,
 }
 
 /// What the partition of a follow-up is called, or its label.

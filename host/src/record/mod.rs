@@ -24,7 +24,8 @@ pub use builder::{BatchBuilder, NewRecord, NoRoom, Shape, Value};
 pub use column::{Column, ColumnBuilder, ColumnFault, ColumnFull, ColumnParts};
 pub use condition::{Chooser, Condition, Looked, Test};
 pub use follow_ups::{
-    FOLLOW_UP, FollowUpBounds, FollowUpFault, FollowUpIntake, FollowUps, GivenFollowUps, On, RUN, named as follow_up_of,
+    FOLLOW_UP, FollowUpBounds, FollowUpFault, FollowUpIntake, FollowUps, GivenFollowUps, On, Promised, RUN, bundled,
+    named as follow_up_of,
 };
 pub use pointer::{Pointer, PointerError};
 pub use processed::{Change, Derived, NAME, Passage, Passed, ProcessBounds, ProcessBreach, Processed, Selection};

@@ -20,6 +20,7 @@ use super::{
     uploads::Spools,
 };
 use crate::{
+    bulk::BulkError,
     clock::Clock,
     config,
     connector::{Lifecycle, Opening, Processor},
@@ -30,7 +31,7 @@ use crate::{
     plan::{PlannedPipeline, Until},
     sandbox::output::printable,
     source::Source,
-    store::{Kept, PipelineStore, SqliteState, SqliteStore, Store, StoreError, StoredCut},
+    store::{Kept, PipelineStore, SqliteState, SqliteStore, Store, StoreError, StoredCut, spool::SpoolError},
 };
 
 /// What all pipelines of a host work with.
@@ -500,6 +501,9 @@ impl Course {
             Ok(owed) => owed,
             Err(error) => return (None, Some(error.into()), true),
         };
+        if let Err(error) = patience.until(|| self.begin_to_follow()).await {
+            return (None, Some(error.into()), true);
+        }
         let (store, clock, stop) = (self.kept.clone(), self.means.clock.clone(), self.stop.clone());
         let surroundings = Surroundings { store, clock, stop, entrance: self.gates.entrance.clone() };
         match tokio::spawn(pipeline.run(surroundings, progress.clone())).await {
@@ -512,6 +516,17 @@ impl Course {
             }
             Err(error) => (Some(progress.raw()), Some(PipelineError::Reader(error.to_string())), true),
         }
+    }
+
+    /// What is to follow records of earlier starts is in the spools once this is done.
+    async fn begin_to_follow(&self) -> Result<(), StoreError> {
+        self.gates.spools.begin_anew().await.map_err(|error| match error {
+            BulkError::Letters(error) | BulkError::Spool(SpoolError::Store(error)) => error,
+            error => {
+                let (path, cause) = (self.means.spools.display().to_string(), error.to_string());
+                StoreError::Engine { doing: "read", path, cause, passes: false }
+            }
+        })
     }
 
     /// From now on every destination may be owed records, whatever becomes of this process. Gives who was before.

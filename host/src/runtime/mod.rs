@@ -9,6 +9,7 @@ mod life;
 mod lives;
 mod origin;
 mod overview;
+mod owed;
 mod probe;
 mod reload;
 mod removed;

@@ -5,7 +5,7 @@
 
 use std::{path::Path, sync::Arc};
 
-use super::{life::Means, uploads::Given};
+use super::{life::Means, owed, uploads::Given};
 use crate::{
     bulk::BulkError,
     config::Size,
@@ -84,6 +84,8 @@ async fn given_up(
 ) -> Result<u64, BulkError> {
     let Some(spool) = opened(folder).await? else { return Ok(0) };
     let clock = &means.clock;
+    owed::pay(&means.store, &spool, (pipeline, destination), clock).await?;
+    spool.forget_written().await?;
     spool.recover(None, clock.millis()).await?;
     let given = Given { kept: kept.clone(), pipeline: pipeline.clone() };
     let reason =

@@ -15,7 +15,7 @@ use tokio::{
     task::JoinHandle,
 };
 
-use super::{StartError, components::Components, error::NoAction, life::Means};
+use super::{StartError, components::Components, error::NoAction, life::Means, owed};
 use crate::{
     bulk::{
         BulkError, BulkFar, BulkPolicy, Component, Driver, Engine, Intake, Letters, Mixed, Order, Parts, Resolve, Rest, Staging,
@@ -56,6 +56,8 @@ pub(super) struct Uploading {
     gate: Gate,
     clock: Clock,
     components: Components,
+    /// Where it stands what is owed to the spool.
+    store: SqliteStore,
     /// Whether it is served until all is settled.
     settles: bool,
     served: Vec<Served>,
@@ -157,6 +159,15 @@ impl Spools {
         self.0.iter().map(|(id, uploading)| (&**id, uploading.spool.counts().open()))
     }
 
+    /// Before anything is written: puts what is owed to them into them, and forgets what was promised for records that come once more.
+    pub async fn begin_anew(&self) -> Result<(), BulkError> {
+        for uploading in self.0.values() {
+            uploading.pay().await?;
+            uploading.spool.forget_written().await?;
+        }
+        Ok(())
+    }
+
     /// Begins to work on what is in them.
     pub fn begin(&self, kept: &Arc<Kept<SqliteStore>>, stop: &watch::Receiver<Stopping>) -> Engines {
         let (end, ended) = watch::channel(false);
@@ -164,7 +175,8 @@ impl Spools {
             let letters = Arc::new(Given { kept: kept.clone(), pipeline: uploading.pipeline.clone() });
             let each =
                 (0..uploading.served.len()).map(|at| uploading.clone().serve(at, letters.clone(), stop.clone(), ended.clone()));
-            each.map(tokio::spawn).collect::<Vec<_>>()
+            let paying = uploading.clone().pays(kept.owing(), ended.clone());
+            each.map(tokio::spawn).chain([tokio::spawn(paying)]).collect::<Vec<_>>()
         };
         Engines { running: self.0.values().flat_map(serve).collect(), end }
     }
@@ -217,6 +229,8 @@ impl Uploading {
         let path = folder.join(SPOOL);
         let opened = tokio::task::spawn_blocking(move || SqliteSpool::open(&path, most)).await;
         let spool = opened.map_err(|error| BulkError::Ended(error.to_string()))?.map_err(SpoolError::from)?;
+        // It is for actions as they were, and goes with them from there.
+        owed::pay(&means.store, &spool, (pipeline, &destination.id), &means.clock).await?;
         let Adopted { folders, gone } = spool.adopt(names(&destination)).await?;
         for gone in gone {
             // Nobody asks for these files any more; what cannot be removed takes room and does no harm.
@@ -247,12 +261,53 @@ impl Uploading {
         });
         let served = served.collect();
         let (clock, settles) = (means.clock.clone(), means.until.settled);
-        let pipeline = pipeline.clone();
-        Ok(Self { pipeline, destination, settles, spool, intake, folder, gate, clock, components, served, folders })
+        let (pipeline, store) = (pipeline.clone(), means.store.clone());
+        Ok(Self { pipeline, destination, store, settles, spool, intake, folder, gate, clock, components, served, folders })
+    }
+
+    /// Puts what is owed to the spool into it.
+    async fn pay(&self) -> Result<(), BulkError> {
+        owed::pay(&self.store, &self.spool, (&self.pipeline, &self.destination.id), &self.clock).await
+    }
+
+    /// The same, however long that takes.
+    async fn pay_at_last(&self) {
+        let mut failures = 0;
+        while let Err(error) = self.pay().await {
+            failures += 1;
+            let wait = Policy::OUTAGE.wait(failures, &self.clock);
+            let (pipeline, destination, hint) = (&self.pipeline, &self.destination.id, error.hint());
+            tracing::error!(%pipeline, %destination, hint, ?wait, "follow-ups wait to be put into the spool: {error}");
+            self.clock.sleep(wait).await;
+        }
+    }
+
+    /// The same whenever something is owed, until it is told to end.
+    async fn pays(self: Arc<Self>, mut owing: watch::Receiver<()>, mut ended: watch::Receiver<bool>) {
+        let paying = async {
+            loop {
+                owing.borrow_and_update();
+                self.pay_at_last().await;
+                if owing.changed().await.is_err() {
+                    break;
+                }
+            }
+        };
+        tokio::select! {
+            biased;
+            _ended = ended.wait_for(|ended| *ended) => {}
+            () = paying => {}
+        }
+        // What is left is put there at the next start.
+        if let Err(error) = self.pay().await {
+            tracing::warn!(pipeline = %self.pipeline, destination = %self.destination.id, "follow-ups are put into the spool at the next start: {error}");
+        }
     }
 
     /// Waits until nothing in the spool goes on by itself any more, where that is wanted; or says why it does not go on.
     async fn rests(&self) -> Result<(), Arc<str>> {
+        // The source has ended, and nothing more comes to be owed.
+        self.pay_at_last().await;
         loop {
             let follow_ups = || self.spool.counts().follow_ups.load(Relaxed);
             let before = follow_ups();

@@ -39,6 +39,7 @@ pub struct Kept<S> {
     looked: Mutex<Option<Duration>>,
     purged: AtomicU64,
     settling: watch::Sender<Settling>,
+    owing: watch::Sender<()>,
 }
 
 impl<S: Store + LetterStore> Kept<S> {
@@ -53,6 +54,7 @@ impl<S: Store + LetterStore> Kept<S> {
             looked: Mutex::new(None),
             purged: AtomicU64::new(0),
             settling: watch::Sender::default(),
+            owing: watch::Sender::default(),
         }
     }
 
@@ -60,6 +62,11 @@ impl<S: Store + LetterStore> Kept<S> {
     #[must_use]
     pub fn telling(self, settling: watch::Sender<Settling>) -> Self {
         Self { settling, ..self }
+    }
+
+    /// To be told when spools are owed something.
+    pub fn owing(&self) -> watch::Receiver<()> {
+        self.owing.subscribe()
     }
 
     /// How many dead letters were removed for their age.
@@ -107,10 +114,13 @@ impl<S: Store + LetterStore> Store for Kept<S> {
         if self.max_age.is_some() && (!settled.dead_letters.is_empty() || self.due()) {
             self.purge(pipeline).await?;
         }
-        let writes = !settled.dead_letters.is_empty();
+        let (writes, owes) = (!settled.dead_letters.is_empty(), !settled.owed.is_empty());
         self.store.settle_within(pipeline, settled, keeping).await?;
         if writes {
             self.settling.send_modify(|settling| settling.written += 1);
+        }
+        if owes {
+            self.owing.send_replace(());
         }
         Ok(())
     }

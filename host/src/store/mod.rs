@@ -22,7 +22,7 @@ use std::{
 use async_trait::async_trait;
 use thiserror::Error;
 
-use crate::config::Size;
+use crate::{config::Size, record::Span};
 
 pub use data_dir::{DataDir, DataDirError};
 pub use kept::{Kept, Settling};
@@ -90,6 +90,8 @@ pub struct Settled {
     pub dead_letters: Vec<DeadLetter>,
     /// Where dead letters were sent again, which these are. Of those that are given up anew at the same place, the attempts are counted on.
     pub replayed: Option<Replayed>,
+    /// What of promises in spools follows from that, each once.
+    pub owed: Vec<Owed>,
     /// Whether the file that gets dead letters too has them: it is not written to again where the rest of it failed.
     copied: AtomicBool,
 }
@@ -105,10 +107,27 @@ impl Settled {
         Self { replayed: Some(replayed), ..Self::new(None, dead_letters) }
     }
 
+    /// The same with what follows.
+    #[must_use]
+    pub fn owing(self, owed: Vec<Owed>) -> Self {
+        Self { owed, ..self }
+    }
+
     /// Whether there is nothing to write.
     pub fn is_empty(&self) -> bool {
-        self.checkpoint.is_none() && self.dead_letters.is_empty() && self.replayed.is_none()
+        self.checkpoint.is_none() && self.dead_letters.is_empty() && self.replayed.is_none() && self.owed.is_empty()
     }
+}
+
+/// What of a promise in the spool of a destination comes to be, since the outcome of its causes is in the store. It stays owed until the spool has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Owed {
+    /// The destination.
+    pub destination: Arc<str>,
+    /// Number of the promise.
+    pub promise: i64,
+    /// Which of its follow-ups; none where nothing comes of it, and it is to be forgotten.
+    pub born: Vec<Span>,
 }
 
 /// Why the store could not do it.

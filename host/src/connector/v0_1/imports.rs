@@ -115,9 +115,7 @@ impl follow_ups::Host for Host {
 fn add(host: &mut Host, action: String, on: String, causes: Vec<Span>, keys: Column, payloads: Column) -> Result<(), String> {
     let Some(intake) = &mut host.follow_ups else {
         Host::refused(host, "follow-ups", &action);
-        return Err(
-            "not granted: follow-ups are taken in calls about files and what becomes of them, `transform` included".into()
-        );
+        return Err("not granted: follow-ups are taken in `write` and in calls about files, where records wait for some action of the destination".into());
     };
     let known = (0..).zip(&*host.actions).find(|(_, name)| ***name == *action);
     let Some((index, name)) = known else {

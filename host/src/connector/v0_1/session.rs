@@ -14,8 +14,8 @@ use super::{
 };
 use crate::{
     connector::{Answer, Loading, OpenError, Room, Standing, Trouble},
-    record::{self, Failure, FailureKind, Fate, Outcome, Receipt, Span, SpanSet, Verdict},
-    sandbox::{Call, InHand, Instance, Redactor, output::bounded},
+    record::{self, Failure, FailureKind, Fate, FollowUps, Outcome, Receipt, Span, SpanSet, Verdict},
+    sandbox::{Call, Host, InHand, Instance, Redactor, output::bounded},
 };
 
 /// Bytes of a message that are kept.
@@ -31,6 +31,9 @@ pub struct Session {
     session: ResourceAny,
     room: Room,
     redactor: Redactor,
+    /// Whether follow-ups are taken in `write`.
+    takes_follow_ups: bool,
+    follow_ups: Vec<FollowUps>,
 }
 
 impl Session {
@@ -47,7 +50,8 @@ impl Session {
         match opened {
             Ok(session) => {
                 let room = Room { most, usual: instance.memory_left() };
-                Ok(Self { instance, exports, session, room, redactor })
+                let (takes_follow_ups, follow_ups) = (false, Vec::new());
+                Ok(Self { instance, exports, session, room, redactor, takes_follow_ups, follow_ups })
             }
             Err(failure) => Err(OpenError::Failed(failed(failure, &redactor))),
         }
@@ -59,6 +63,9 @@ impl Session {
         if let Some(host) = self.instance.host() {
             // Clones share the columns.
             host.in_hand = Some(InHand { batch: batch.clone(), progress: Some(SpanSet::default()) });
+            if self.takes_follow_ups {
+                host.begin_follow_ups(count);
+            }
         }
         let (offsets, validity) = (batch.after().offsets(), batch.after().validity());
         let mut part = part(batch, attempt, &offsets, validity.as_deref());
@@ -67,9 +74,14 @@ impl Session {
         let session = self.session;
         let answer = self.instance.call(Call::Write, count, async |store| guest.call_write(store, session, part).await).await;
         let progress = self.instance.take_in_hand().and_then(|in_hand| in_hand.progress).unwrap_or_default();
+        let follow_ups = self.instance.host().map(Host::take_follow_ups).unwrap_or_default();
+        self.follow_ups.clear();
         match answer {
             Ok(Ok(receipt)) => match translated(receipt, &self.redactor).verify(count, &progress) {
-                Ok(runs) => Answer { runs, trouble: None },
+                Ok(runs) => {
+                    self.follow_ups = follow_ups;
+                    Answer { runs, trouble: None }
+                }
                 Err(breach) => {
                     let runs = Receipt::failed(count, &progress, &Fate::Unknown);
                     Answer { runs, trouble: Some(Trouble::Breach(breach)) }
@@ -86,6 +98,16 @@ impl Session {
                 Answer { runs, trouble: Some(Trouble::Ended(ended)) }
             }
         }
+    }
+
+    /// From here on follow-ups are taken in `write`: a spool stands beside it that keeps them.
+    pub fn take_follow_ups_in_write(&mut self) {
+        self.takes_follow_ups = true;
+    }
+
+    /// The follow-ups that the last call of `write` added; none where it failed.
+    pub fn take_follow_ups(&mut self) -> Vec<FollowUps> {
+        std::mem::take(&mut self.follow_ups)
     }
 
     /// Tells that these cuts are settled. Best effort.

@@ -2,10 +2,13 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::letter::Letter;
+use super::{
+    following::{Following, Follows},
+    letter::Letter,
+};
 use crate::{
     pipeline::tolerance::Tolerance,
-    record::{Batch, Span, SpanSet},
+    record::{Batch, On, Promised, Span, SpanSet},
     source::Portion,
     store::DeadLetter,
 };
@@ -19,6 +22,8 @@ pub(in crate::pipeline) struct Dealt {
     pub until: Option<u64>,
     /// The records that were given up.
     pub dead_letters: Vec<DeadLetter>,
+    /// What of promises follows from what became of the records.
+    pub follows: Vec<Follows>,
     /// The records of which a processor made several, for all lanes of the destination together: whether one that was read is delivered is
     /// known once all of these are dealt with.
     pub derived: Option<Batch>,
@@ -46,6 +51,7 @@ pub(super) struct Account {
     /// Counted within the cut.
     settled: SpanSet,
     dead_letters: Vec<DeadLetter>,
+    following: Following,
     /// Records that ended an instance by themselves, by their place in the cut, until it is known whether they are to blame.
     suspects: Vec<(u32, DeadLetter)>,
     /// How many remarks and reasons were logged.
@@ -60,18 +66,40 @@ impl Account {
         derived: bool,
         times: Times,
     ) -> Self {
-        let (settled, suspects) = Default::default();
-        Self { number, portion, batch, derived, times, settled, dead_letters, suspects, logged: 0 }
+        let (settled, suspects, following) = Default::default();
+        Self { number, portion, batch, derived, times, settled, dead_letters, following, suspects, logged: 0 }
     }
 
     /// Records of a part are dealt with.
     pub fn settle(&mut self, part: &Batch, records: Span) {
-        self.settled.insert(Span::new(part.start() + records.start, part.start() + records.end));
+        self.settled.insert(within(part, records));
+    }
+
+    /// Records of a part are delivered.
+    pub fn delivered(&mut self, part: &Batch, records: Span) {
+        self.settle(part, records);
+        self.following.note(On::Succeeded, within(part, records));
+    }
+
+    /// Records of a part failed for now.
+    pub fn failed(&mut self, part: &Batch, records: Span) {
+        self.following.note(On::Failed, within(part, records));
+    }
+
+    /// Keeps in mind what was promised for records of a part. Gives the promises that these take the place of.
+    pub fn promise(&mut self, part: &Batch, promised: Vec<Promised>) -> Vec<i64> {
+        let mut replaced = Vec::new();
+        for mut promised in promised {
+            promised.causes.iter_mut().for_each(|causes| *causes = within(part, *causes));
+            replaced.extend(self.following.promise(promised));
+        }
+        replaced
     }
 
     /// Records are given up, and dealt with: as they came, in whatever shape they were handed over. They are of the lane's own batch.
     pub fn give_up(&mut self, part: &Batch, records: Span, letter: &Letter) {
         self.settle(part, records);
+        self.following.note(On::Discarded, within(part, records));
         let Some(cut) = &self.batch else { return };
         self.dead_letters.extend((records.start..records.end).map(|record| letter.of(cut, part.start() + record)));
     }
@@ -93,6 +121,7 @@ impl Account {
         let accepted = tolerance.failed(self.suspects.len() as u64) as usize;
         for (record, letter) in self.suspects.drain(..accepted) {
             self.settled.insert(Span::new(record, record + 1));
+            self.following.note(On::Discarded, Span::new(record, record + 1));
             self.dead_letters.push(letter);
         }
         self.suspects.first().map(|(_, letter)| letter.reason.message.clone())
@@ -103,14 +132,20 @@ impl Account {
         self.derived
     }
 
-    /// The report. Those who are suspects still are pending.
-    pub fn report(self) -> Dealt {
+    /// The report to go to the others of a destination's pipeline. Those who are suspects still are pending.
+    pub fn report(self, destination: &Arc<str>) -> Dealt {
         let derived = if self.is_derived() { self.portion.batch.clone() } else { None };
         let until = self.batch.as_ref().and_then(|batch| {
             let open = self.settled.gaps(batch.count());
             // All records of a sequence are settled together: several may have been made of one.
             open.first().map(|gap| batch.sequences()[gap.start as usize])
         });
-        Dealt { portion: self.number, until, dead_letters: self.dead_letters, derived }
+        let follows = self.batch.map(|cut| self.following.report(destination, &cut)).unwrap_or_default();
+        Dealt { portion: self.number, until, dead_letters: self.dead_letters, follows, derived }
     }
+}
+
+/// Records of a part, counted within its cut.
+fn within(part: &Batch, records: Span) -> Span {
+    Span::new(part.start() + records.start, part.start() + records.end)
 }

@@ -22,6 +22,7 @@
 //! the run ends. A best-effort destination never ends a run: what it misses is given up when others need the room.
 mod account;
 mod error;
+mod following;
 mod give_up;
 mod intake;
 mod letter;
@@ -55,6 +56,7 @@ use crate::{
 pub(super) use self::{
     account::Dealt,
     error::Left,
+    following::Follows,
     suspicion::{CULPRITS, Suspicion},
     weigh::ENDS,
 };

@@ -202,7 +202,7 @@ impl Lane {
             }
             if let Some(account) = self.accounts.remove(at) {
                 self.dealt.note(&account);
-                dealt.send((self.which.column, account.report())).await?;
+                dealt.send((self.which.column, account.report(&self.outlet.id))).await?;
             }
         }
         // What a lane that failed leaves behind grows older.

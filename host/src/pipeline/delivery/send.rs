@@ -69,6 +69,13 @@ impl Lane {
             return if *self.inlet.stop.borrow() == Stopping::No { Ok(()) } else { Err(Left::Asked) };
         };
         self.cut_off = false;
+        let promised = session.promised();
+        if let (false, Some(account)) = (promised.is_empty(), self.account(number)) {
+            let replaced = account.promise(&part.batch, promised);
+            if !replaced.is_empty() {
+                self.outlet.far.forget(replaced).await;
+            }
+        }
         self.weigh(number, part, answer)?;
         if let Some(error) = self.exceeded.take() {
             return Err(error.into());

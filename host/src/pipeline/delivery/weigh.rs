@@ -32,6 +32,12 @@ impl Lane {
             self.counts().known(part.batch.count().into());
         }
         let part = Part { sent: part.sent + 1, unknown: false, ..part };
+        if answer.trouble.is_none()
+            && let Some(account) = self.account(number)
+        {
+            let failed = answer.runs.iter().filter(|run| failed_for_now(&run.fate));
+            failed.for_each(|run| account.failed(&part.batch, run.records));
+        }
         match answer.trouble {
             Some(Trouble::Ended(ended)) => {
                 let left = self.reported(number, &part, answer.runs);
@@ -62,7 +68,7 @@ impl Lane {
     fn delivered(&mut self, number: u64, part: &Part, records: Span) {
         let mut count = u64::from(records.len());
         if let Some(account) = self.account(number) {
-            account.settle(&part.batch, records);
+            account.delivered(&part.batch, records);
             // Where several were made of one, that one is delivered once all of them are.
             count = if account.is_derived() { 0 } else { count };
         }
@@ -165,9 +171,8 @@ impl Lane {
     /// breaks the contract.
     pub(super) fn answered(&mut self, number: u64, part: Part, runs: Vec<Run>, breach: Option<String>) -> Result<(), Left> {
         let alone = part.batch.count() == 1 && part.singled;
-        let for_now = |fate: &Fate| matches!(fate, Fate::Failed(failure) if matches!(failure.kind, FailureKind::Transient | FailureKind::Uncertain));
         // One that failed while others came through is to blame itself; where all fail, the far side is down.
-        let down = !alone && runs.iter().all(|run| for_now(&run.fate));
+        let down = !alone && runs.iter().all(|run| failed_for_now(&run.fate));
         let idle = runs.iter().all(|run| run.fate == Fate::Untried);
         let attempts = part.attempts;
         let mut again: Vec<Again> = Vec::new();
@@ -394,6 +399,10 @@ impl Lane {
             self.queue.put(number, part, now + wait);
         }
     }
+}
+
+fn failed_for_now(fate: &Fate) -> bool {
+    matches!(fate, Fate::Failed(failure) if matches!(failure.kind, FailureKind::Transient | FailureKind::Uncertain))
 }
 
 /// What is said for a connector that tries none of the records that it is given: it makes no progress, and that counts.

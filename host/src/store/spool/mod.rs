@@ -243,6 +243,21 @@ pub enum Causes {
     Upload(i64),
 }
 
+/// Follow-ups of records that are not in the spool: they are written as they come, and what becomes of them is kept elsewhere.
+#[derive(Clone, Debug)]
+pub struct Written {
+    /// The action that they are for.
+    pub action: u32,
+    /// The version of the far side's interface that their causes came for.
+    pub version: Option<Arc<str>>,
+    /// What people call the partition that they are of.
+    pub label: Arc<str>,
+    /// The pipeline, which is a part of each record's key.
+    pub pipeline: Arc<str>,
+    /// They themselves.
+    pub batch: Batch,
+}
+
 /// Follow-ups since the spool was opened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Born {
@@ -418,6 +433,12 @@ pub struct SpoolStatus {
     pub oldest: Option<Millis>,
     /// Uploads that nobody has released so far.
     pub uploads: u64,
+    /// Records that have reached no end and were born of what became of others.
+    pub follow_ups: u64,
+    /// Follow-ups that wait for what becomes of their causes, and come to be with it or not.
+    pub promised: u64,
+    /// Bytes that these take.
+    pub promised_bytes: u64,
 }
 
 impl SpoolStatus {
@@ -479,6 +500,23 @@ pub trait Spool: Send + Sync {
     ///
     /// Of one cause, action and outcome the last that was added holds. A cause makes one record of an action at the most.
     async fn promise(&self, promises: Vec<Promise>) -> Result<(), SpoolError>;
+
+    /// Keeps follow-ups of records that are not in here, each under a number that no other has had. Whoever keeps what becomes of these has them
+    /// [born](Self::bear) by it.
+    async fn promise_written(&self, written: Vec<Written>) -> Result<Vec<i64>, SpoolError>;
+
+    /// Puts those of a promise that come to be into the spool, also where that is full, and forgets the promise. Of one that is not there any more
+    /// nothing is born: it was before.
+    async fn bear(&self, promises: Vec<(i64, Vec<Span>)>, now: Millis) -> Result<(), SpoolError>;
+
+    /// Forgets all promises of records that are not in here: nobody has them in hand.
+    async fn forget_written(&self) -> Result<(), SpoolError>;
+
+    /// Whether there is room for more; what is in here by itself has.
+    ///
+    /// # Errors
+    /// [`SpoolError::Full`] where there is none.
+    async fn room(&self) -> Result<(), SpoolError>;
 
     /// What was born so far, since it was opened.
     fn born(&self) -> Born;

@@ -1,12 +1,13 @@
 //! The embedded store: one SQLite file, readable with any SQLite tool.
 //!
-//! WAL mode. A transaction that gives up records is on disk when it returns (`synchronous=FULL`): they are nowhere else then. One that
+//! WAL mode. A transaction that gives up records, or owes what follows from their outcome, is on disk when it returns (`synchronous=FULL`): that is nowhere else then. One that
 //! only moves a checkpoint need not be (`synchronous=NORMAL`): should the machine fail, the source reads a little again, and what
 //! is delivered twice bears the same keys.
 
 mod cuts;
 mod envelopes;
 mod letters;
+mod owed;
 mod pipelines;
 mod schema;
 #[cfg(test)]
@@ -123,7 +124,7 @@ impl Store for SqliteStore {
 
     async fn settle_within(&self, pipeline: &str, settled: Arc<Settled>, keeping: &Keeping) -> Result<(), StoreError> {
         let (pipeline, keeping) = (pipeline.to_owned(), keeping.clone());
-        let settled = self.on("write to", move |connection| match settled.dead_letters.is_empty() {
+        let settled = self.on("write to", move |connection| match settled.dead_letters.is_empty() && settled.owed.is_empty() {
             true => settle(connection, &pipeline, &settled, &keeping),
             false => on_disk(connection, |connection| settle(connection, &pipeline, &settled, &keeping)),
         });
@@ -196,7 +197,7 @@ fn settle(
     settled: &Settled,
     keeping: &Keeping,
 ) -> rusqlite::Result<Result<(), StoreError>> {
-    let Settled { checkpoint, dead_letters, replayed, copied } = settled;
+    let Settled { checkpoint, dead_letters, replayed, owed, copied } = settled;
     let transaction = connection.transaction()?;
     let mut before = BTreeMap::new();
     for letter in dead_letters {
@@ -222,6 +223,7 @@ fn settle(
     if let Some(checkpoint) = checkpoint {
         move_to(&transaction, pipeline, checkpoint)?;
     }
+    owed::owe(&transaction, pipeline, owed)?;
     // Before they are given up for good: one that is copied twice is no loss.
     if let Some(path) = keeping.copy_to.as_ref().filter(|_| !dead_letters.is_empty() && !copied.load(Relaxed)) {
         if let Err(cause) = line::append(path, pipeline, dead_letters) {

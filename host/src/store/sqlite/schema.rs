@@ -8,7 +8,7 @@ use rusqlite::{Connection, Transaction};
 use super::letters;
 
 /// The number of the format below.
-pub(super) const FORMAT: i64 = 3;
+pub(super) const FORMAT: i64 = 4;
 
 /// What the store was made of at first.
 const FORMAT_1: &str = "
@@ -283,6 +283,18 @@ const AFTER_3: &str = "
     DROP TABLE reasons_2;
 ";
 
+/// Format 4: what spools are owed since the outcome of its cause is here.
+const FORMAT_4: &str = "
+    CREATE TABLE owed (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        pipeline TEXT NOT NULL,
+        destination TEXT NOT NULL,
+        promise INTEGER NOT NULL, -- its number in the spool
+        born TEXT NOT NULL -- which of its follow-ups: a JSON array of [start, end]
+    );
+    CREATE INDEX owed_by_destination ON owed (pipeline, destination, id);
+";
+
 /// Brings a store that has the format `from` to the one above; 0 is one that has nothing yet.
 pub(super) fn migrate(connection: &mut Connection, from: i64) -> rusqlite::Result<()> {
     let transaction = connection.transaction()?;
@@ -297,6 +309,9 @@ pub(super) fn migrate(connection: &mut Connection, from: i64) -> rusqlite::Resul
         transaction.execute_batch(FORMAT_3)?;
         move_letters(&transaction)?;
         transaction.execute_batch(AFTER_3)?;
+    }
+    if from < 4 {
+        transaction.execute_batch(FORMAT_4)?;
     }
     transaction.pragma_update(None, "user_version", FORMAT)?;
     transaction.commit()
@@ -333,10 +348,10 @@ mod tests {
 
     use super::*;
     use crate::{
-        record::{BatchBuilder, Entity, NewRecord, Operation, Record, Value},
+        record::{BatchBuilder, Entity, NewRecord, Operation, Record, Span, Value},
         store::{
-            Checkpoint, DeadLetter, LetterStore, PipelineStore, Reason, SealedToken, Settled, SourceIdentity, SqliteStore, Store,
-            StoreError, StoredCut, TokenStore,
+            Checkpoint, DeadLetter, LetterStore, Owed, PipelineStore, Reason, SealedToken, Settled, SourceIdentity, SqliteStore,
+            Store, StoreError, StoredCut, TokenStore,
         },
     };
 
@@ -455,6 +470,8 @@ mod tests {
             assert_eq!(store.source("orders").await.unwrap(), known.map(|_| source()));
             assert_eq!(store.destinations("orders").await.unwrap().len(), known.unwrap_or_default());
             assert_eq!(store.cuts("orders").await.unwrap(), known.map(|_| cut()).into_iter().collect::<Vec<_>>());
+            let due = store.owed("orders", "warehouse", 9).await.unwrap();
+            assert_eq!(due, (format >= 4).then(|| (2, owed())));
             let connection = Connection::open(&path).unwrap();
             let one = |query: &str| connection.query_row(query, [], |row| row.get::<_, i64>(0)).unwrap();
             assert_eq!(one("PRAGMA user_version"), FORMAT);
@@ -495,7 +512,7 @@ mod tests {
         let store = SqliteStore::open(&path).unwrap();
         let checkpoint = |partition: &str, label: &str, next| Some((partition.into(), label.into(), next));
         let settled = Settled::new(checkpoint("file-0a1b", "/data/orders.ndjson", 26), letters());
-        store.settle("orders", settled.into()).await.unwrap();
+        store.settle("orders", settled.owing(owed()).into()).await.unwrap();
         store.settle("whole", Settled::new(None, whole_letters()).into()).await.unwrap();
         let reason = reason("limit", Some("22P02"), "not a number: é\u{1F4E6}", Some("postgres 1.2.0")).into();
         let limit = DeadLetter { partition: "generator-7".into(), label: "generator".into(), reason, ..letters()[1].clone() };
@@ -508,6 +525,11 @@ mod tests {
         store.keep_source("orders", source()).await.unwrap();
         store.keep_destinations("orders", vec!["warehouse".into(), "audit".into()]).await.unwrap();
         store.cut("orders", cut()).await.unwrap();
+    }
+
+    fn owed() -> Vec<Owed> {
+        let owed = |promise, born| Owed { destination: "warehouse".into(), promise, born };
+        vec![owed(7, vec![Span::new(0, 3), Span::new(5, 6)]), owed(9, Vec::new())]
     }
 
     fn source() -> SourceIdentity {

@@ -9,6 +9,9 @@
 //!
 //! A letter that says `thanks` has, once it is delivered, a follow-up for `note` and one for `parcel`, which say the same with their own kind.
 //!
+//! Whatever says `tell` has one for `parcel` once it is delivered or given up, and one for `letter` once it failed for now: they say what became of which kind.
+//! What files are made of is `refused` and fails the first time (`later`) as it is where records are written, if it says `tell` too.
+//!
 //! A value that says `refused` is rejected by `note` and `digest`, one that says `later` fails there the first time. Each call of `write` adds a line to `calls`.
 
 use std::{
@@ -63,6 +66,26 @@ fn refused(path: &Path, error: &io::Error) -> Failure {
     Failure::from_io(format!("write {}", path.display()), error)
 }
 
+/// What is to follow records that say `tell`.
+fn tell(batch: &Batch) -> Result<(), Failure> {
+    for (on, name, word) in
+        [(On::Succeeded, "parcel", "succeeded"), (On::Failed, "letter", "failed"), (On::Discarded, "parcel", "discarded")]
+    {
+        let mut told = FollowUps::new(name, on);
+        for record in batch.records() {
+            let text = String::from_utf8_lossy(record.after().unwrap_or_default()).into_owned();
+            let kind = NAMES[batch.action() as usize];
+            let number = || text.split("\"number\":").nth(1)?.split([',', '}']).next();
+            if let Some(number) = number().filter(|_| text.contains("tell")) {
+                let line = format!("{{\"kind\":\"{name}\",\"number\":{number},\"says\":\"{word} {kind}\"}}");
+                told.add(record.index(), Some(number.as_bytes()), line.as_bytes());
+            }
+        }
+        told.send()?;
+    }
+    Ok(())
+}
+
 impl Destination for Writes {
     type Config = Config;
 
@@ -76,6 +99,7 @@ impl Destination for Writes {
 
     fn write(&mut self, batch: &Batch) -> Result<Receipt, Failure> {
         let (name, directory) = (NAMES[batch.action() as usize], &self.0.directory);
+        tell(batch)?;
         add(directory, "calls", format!("{name} {}", batch.count()).as_bytes())?;
         let mut receipt = Receipt::builder(batch);
         for record in batch.records() {
@@ -122,8 +146,16 @@ impl BulkDestination for Uploads {
             }
             thanks.send()?;
         }
+        tell(batch)?;
         Ok(Lines::each(batch, |record, line| {
-            line.push(record.after().unwrap_or_default());
+            let value = record.after().unwrap_or_default();
+            let text = String::from_utf8_lossy(value);
+            let says = |word: &str| text.contains("tell") && text.contains(word);
+            match () {
+                () if says("refused") => return Err(Failure::rejected("it says so")),
+                () if says("later") && batch.attempt() == 1 => return Err(Failure::transient("it says so")),
+                () => line.push(value),
+            }
             Ok(())
         }))
     }

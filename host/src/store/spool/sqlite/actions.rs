@@ -18,7 +18,7 @@ use crate::{
 const GONE: u32 = 1 << 31;
 
 /// What tells a record by the index of its action.
-const TABLES: [&str; 7] = ["batches", "spans", "marks", "totals", "uploads", "promises", "followed"];
+const TABLES: [&str; 8] = ["batches", "spans", "marks", "totals", "uploads", "promises", "followed", "written"];
 
 /// An action that the spool knows.
 struct Named {

@@ -9,15 +9,9 @@ use rusqlite::{Transaction, params};
 
 use super::{Fault, New, claim::Kept, insert, packed, unpacked};
 use crate::{
-    record::{Batch, FollowUps, On, Span, SpanSet, follow_up_of},
-    store::spool::{Born, Causes, Millis, Promise, Settling},
+    record::{Batch, FollowUps, On, Span, SpanSet, bundled, follow_up_of},
+    store::spool::{Born, Causes, Millis, Promise, Settling, Written},
 };
-
-/// The most records of one batch of follow-ups.
-const RECORDS: u32 = 10_000;
-
-/// The most bytes of one, where it has more than one record.
-const BYTES: usize = 4 << 20;
 
 /// Keeps what a call added.
 pub(super) fn promise(transaction: &Transaction<'_>, promise: &Promise) -> Result<(), Fault> {
@@ -72,26 +66,13 @@ fn keep(
     transaction
         .prepare_cached("DELETE FROM promises WHERE batch = ? AND outcome = ? AND action = ? AND start >= ? AND end <= ?")?
         .execute(params![row, *on as i64, action, causes.start, causes.end])?;
-    let mut raw = Vec::with_capacity(born.bytes() + born.count() as usize * 16);
-    born.store(&mut raw);
-    let data = packed(&raw).map_err(|cause| Fault::Misused(format!("a batch cannot be compressed: {cause}")))?;
+    let (raw, data) = stored(born)?;
     transaction
         .prepare_cached(
             "INSERT INTO promises (batch, start, end, outcome, action, name, pipeline, most, raw, data)
              VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         )?
-        .execute(params![
-            row,
-            causes.start,
-            causes.end,
-            *on as i64,
-            action,
-            &**name,
-            &**pipeline,
-            max_depth,
-            raw.len() as i64,
-            data
-        ])?;
+        .execute(params![row, causes.start, causes.end, *on as i64, action, &**name, &**pipeline, max_depth, raw, data])?;
     Ok(())
 }
 
@@ -175,7 +156,7 @@ impl Births {
         for (kind, mut born) in self.born {
             // In the order of their causes, which came to their end in any.
             born.sort_by_key(|batch| (batch.sequences().first().copied(), batch.ordinals().first().copied().unwrap_or_default()));
-            for some in chunks(&born) {
+            for some in bundled(&born) {
                 let full = |cause| Fault::Misused(format!("follow-ups cannot be put together: {cause}"));
                 let Some(batch) = Batch::joined(&kind.pipeline, some).map_err(full)? else { continue };
                 let Kind { action, label, version, depth, .. } = &kind;
@@ -188,24 +169,6 @@ impl Births {
     }
 }
 
-/// Neighbours that are not too much for one batch.
-fn chunks(born: &[Batch]) -> impl Iterator<Item = &[Batch]> {
-    let mut rest = born;
-    std::iter::from_fn(move || {
-        let (mut end, mut records, mut bytes) = (0, 0, 0);
-        while let Some(next) = rest.get(end) {
-            (records, bytes) = (records + next.count(), bytes + next.bytes());
-            if end > 0 && (records > RECORDS || bytes > BYTES) {
-                break;
-            }
-            end += 1;
-        }
-        let (some, later) = rest.split_at(end);
-        rest = later;
-        (!some.is_empty()).then_some(some)
-    })
-}
-
 /// Those causes that have made no record of an action so far.
 fn fresh(transaction: &Transaction<'_>, row: i64, action: u32, within: Span) -> Result<Vec<Span>, Fault> {
     let mut query =
@@ -214,4 +177,52 @@ fn fresh(transaction: &Transaction<'_>, row: i64, action: u32, within: Span) -> 
     let known: SpanSet = known.collect::<Result<_, _>>()?;
     let gaps = known.gaps(within.end).into_iter();
     Ok(gaps.map(|gap| Span::new(gap.start.max(within.start), gap.end)).filter(|gap| !gap.is_empty()).collect())
+}
+
+/// Keeps what is to follow records that are not in the spool. Gives its number.
+pub(super) fn promise_written(transaction: &Transaction<'_>, written: &Written) -> Result<i64, Fault> {
+    let Written { action, version, label, pipeline, batch } = written;
+    let (raw, data) = stored(batch)?;
+    transaction
+        .prepare_cached("INSERT INTO written (action, version, label, pipeline, count, raw, data) VALUES (?, ?, ?, ?, ?, ?, ?)")?
+        .execute(params![action, version.as_deref(), &**label, &**pipeline, batch.count(), raw, data])?;
+    Ok(transaction.last_insert_rowid())
+}
+
+/// Puts what comes to be of a promise into the spool, and forgets it. Gives how much that is.
+pub(super) fn bear(transaction: &Transaction<'_>, promise: i64, born: &[Span], now: Millis) -> Result<u64, Fault> {
+    let records = if born.is_empty() { 0 } else { bear_some(transaction, promise, born, now)? };
+    transaction.prepare_cached("DELETE FROM written WHERE id = ?")?.execute([promise])?;
+    Ok(records)
+}
+
+fn bear_some(transaction: &Transaction<'_>, promise: i64, born: &[Span], now: Millis) -> Result<u64, Fault> {
+    let mut query = transaction.prepare_cached("SELECT action, version, label, pipeline, raw, data FROM written WHERE id = ?")?;
+    let mut rows = query.query([promise])?;
+    let Some(row) = rows.next()? else { return Ok(0) };
+    let (version, label, pipeline): (Option<String>, String, String) = (row.get(1)?, row.get(2)?, row.get(3)?);
+    let (raw, data): (i64, Vec<u8>) = (row.get(4)?, row.get(5)?);
+    let batch = unpacked(&data, raw as usize).map_err(|cause| Fault::Damaged { row: promise, cause })?;
+    if let Some(span) = born.iter().find(|span| span.end > batch.count()) {
+        return Err(Fault::Misused(format!("the promise {promise} has no follow-ups {span}")));
+    }
+    let born: Vec<Batch> = born.iter().map(|span| batch.slice(span.start..span.end)).collect();
+    let full = |cause| Fault::Misused(format!("follow-ups cannot be put together: {cause}"));
+    let Some(batch) = Batch::joined(&pipeline, &born).map_err(full)? else { return Ok(0) };
+    insert(transaction, &New { action: row.get(0)?, version: version.as_deref(), label: &label, depth: 1 }, &batch, now)?;
+    Ok(batch.count().into())
+}
+
+/// How much is promised: records, and bytes.
+pub(super) fn promised(transaction: &Transaction<'_>) -> Result<(u64, u64), Fault> {
+    let mut query = transaction.prepare_cached("SELECT records, bytes FROM promised")?;
+    Ok(query.query_row([], |row| Ok((row.get::<_, i64>(0)? as u64, row.get::<_, i64>(1)? as u64)))?)
+}
+
+/// A batch as it is stored, and its bytes before it was compressed.
+pub(super) fn stored(batch: &Batch) -> Result<(i64, Vec<u8>), Fault> {
+    let mut raw = Vec::with_capacity(batch.bytes() + batch.count() as usize * 16);
+    batch.store(&mut raw);
+    let data = packed(&raw).map_err(|cause| Fault::Misused(format!("a batch cannot be compressed: {cause}")))?;
+    Ok((raw.len() as i64, data))
 }

@@ -35,7 +35,7 @@ use self::{
 };
 use super::{
     Adopted, Backlog, Born, Claim, Incoming, Millis, NewUpload, Part, Promise, Selection, Settling, Spool, SpoolError,
-    SpoolRecords, SpoolState, SpoolStatus, Step, StoredUpload, Taken, Transition,
+    SpoolRecords, SpoolState, SpoolStatus, Step, StoredUpload, Taken, Transition, Written,
 };
 use crate::{
     config::Size,
@@ -173,10 +173,9 @@ impl Spool for SqliteSpool {
             for incoming in &incoming {
                 take(transaction, incoming, now, &mut taken)?;
             }
-            let (batches, bytes) = sizes(transaction)?;
             // One that alone is larger than the spool would never have room.
-            if bytes > most && batches > 1 && taken.records > 0 {
-                return Err(Fault::Full { bytes });
+            if taken.records > 0 {
+                has_room(transaction, most, 1)?;
             }
             Ok(taken)
         })
@@ -250,6 +249,35 @@ impl Spool for SqliteSpool {
             promises.iter().try_for_each(|one| follow_ups::promise(transaction, one))
         })
         .await
+    }
+
+    async fn promise_written(&self, written: Vec<Written>) -> Result<Vec<i64>, SpoolError> {
+        let promise = move |transaction: &Transaction<'_>| {
+            written.iter().map(|written| follow_ups::promise_written(transaction, written)).collect()
+        };
+        self.on("write to", promise).await
+    }
+
+    async fn bear(&self, promises: Vec<(i64, Vec<Span>)>, now: Millis) -> Result<(), SpoolError> {
+        let born = self.on("write to", move |transaction| {
+            promises.iter().try_fold(0, |sum, (promise, born)| Ok(sum + follow_ups::bear(transaction, *promise, born, now)?))
+        });
+        let records = born.await?;
+        self.bore(Born { records, cut: 0 });
+        Ok(())
+    }
+
+    async fn forget_written(&self) -> Result<(), SpoolError> {
+        self.on("write to", |transaction| {
+            transaction.execute("DELETE FROM written", [])?;
+            Ok(())
+        })
+        .await
+    }
+
+    async fn room(&self) -> Result<(), SpoolError> {
+        let most = self.most.bytes();
+        self.on("read", move |transaction| has_room(transaction, most, 0)).await
     }
 
     fn born(&self) -> Born {
@@ -357,14 +385,12 @@ struct New<'a> {
 /// Puts records into the spool; they wait.
 fn insert(transaction: &Transaction<'_>, new: &New<'_>, batch: &Batch, now: Millis) -> Result<(), Fault> {
     let (New { action, version, label, depth }, records) = (new, batch.count());
-    let mut raw = Vec::with_capacity(batch.bytes() + records as usize * 16);
-    batch.store(&mut raw);
-    let data = packed(&raw).map_err(|cause| Fault::Misused(format!("a batch cannot be compressed: {cause}")))?;
+    let (raw, data) = follow_ups::stored(batch)?;
     transaction
         .prepare_cached(
             "INSERT INTO batches (action, version, label, count, taken, raw, data, depth) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         )?
-        .execute(params![action, version, label, records, now as i64, raw.len() as i64, data, depth])?;
+        .execute(params![action, version, label, records, now as i64, raw, data, depth])?;
     let row = transaction.last_insert_rowid();
     let span = Span::new(0, records);
     let stretch = Stretch { span, state: SpoolState::Waiting, attempts: 0, due: 0, upload: None };
@@ -443,6 +469,13 @@ fn sizes(transaction: &Transaction<'_>) -> rusqlite::Result<(u64, u64)> {
     transaction.prepare_cached("SELECT batches, bytes FROM sizes")?.query_row([], sizes)
 }
 
+/// Refuses more where it takes more than it may, what is promised included, and more than so many batches are in it: with these it comes to have room.
+fn has_room(transaction: &Transaction<'_>, most: u64, unless: u64) -> Result<(), Fault> {
+    let (batches, bytes) = sizes(transaction)?;
+    let bytes = bytes + follow_ups::promised(transaction)?.1;
+    if bytes > most && batches > unless { Err(Fault::Full { bytes }) } else { Ok(()) }
+}
+
 fn status(transaction: &Transaction<'_>) -> Result<SpoolStatus, Fault> {
     let (batches, bytes) = sizes(transaction)?;
     let mut query = transaction.prepare_cached("SELECT action, state, records FROM totals WHERE records <> 0")?;
@@ -451,7 +484,23 @@ fn status(transaction: &Transaction<'_>) -> Result<SpoolStatus, Fault> {
     let oldest: Option<i64> = transaction.query_row("SELECT min(taken) FROM batches", [], |row| row.get(0))?;
     let released = super::UploadState::Released as i64;
     let uploads: i64 = transaction.query_row("SELECT count(*) FROM uploads WHERE state <> ?", [released], |row| row.get(0))?;
-    Ok(SpoolStatus { records, batches, bytes, oldest: oldest.map(|oldest| oldest as u64), uploads: uploads as u64 })
+    let follow_ups: i64 = transaction.query_row(
+        "SELECT coalesce(sum(end - start), 0) FROM spans
+         WHERE state NOT IN (3, 5) AND batch IN (SELECT id FROM batches WHERE depth > 0)",
+        [],
+        |row| row.get(0),
+    )?;
+    let (promised, promised_bytes) = follow_ups::promised(transaction)?;
+    Ok(SpoolStatus {
+        records,
+        batches,
+        bytes,
+        oldest: oldest.map(|oldest| oldest as u64),
+        uploads: uploads as u64,
+        follow_ups: follow_ups as u64,
+        promised,
+        promised_bytes,
+    })
 }
 
 fn transitions(transaction: &Transaction<'_>, after: i64, most: u32) -> Result<Vec<(i64, Transition)>, Fault> {

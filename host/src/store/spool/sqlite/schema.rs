@@ -5,7 +5,7 @@
 use rusqlite::Connection;
 
 /// The number of the format below.
-pub(super) const FORMAT: i64 = 3;
+pub(super) const FORMAT: i64 = 4;
 
 /// Format 1. The spans of a batch lie side by side from its first record to its last; no two neighbours are alike. A batch goes with the last
 /// of its records that reaches an end, and its spans with it; how many there were stays in `totals`.
@@ -149,6 +149,41 @@ const FORMAT_3: &str = "
     UPDATE uploads SET asked_as = action;
 ";
 
+/// Format 4 has follow-ups of records that are written as they come: what becomes of these is in the store, and a promise goes once it is
+/// there. What is promised takes room, and is counted.
+const FORMAT_4: &str = "
+    DROP TABLE moved;
+    CREATE TABLE written (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        action INTEGER NOT NULL,
+        version TEXT,
+        label TEXT NOT NULL,
+        pipeline TEXT NOT NULL,
+        count INTEGER NOT NULL,
+        raw INTEGER NOT NULL,
+        data BLOB NOT NULL -- zstd
+    );
+    CREATE TABLE promised (
+        one INTEGER NOT NULL PRIMARY KEY CHECK (one = 1),
+        records INTEGER NOT NULL,
+        bytes INTEGER NOT NULL -- data of each promise, of either kind, and 256
+    ) WITHOUT ROWID;
+    INSERT INTO promised
+        SELECT 1, coalesce(sum(end - start), 0), coalesce(sum(256 + length(data)), 0) FROM promises;
+    CREATE TRIGGER promise_made AFTER INSERT ON promises BEGIN
+        UPDATE promised SET records = records + new.end - new.start, bytes = bytes + 256 + length(new.data);
+    END;
+    CREATE TRIGGER promise_gone AFTER DELETE ON promises BEGIN
+        UPDATE promised SET records = records - old.end + old.start, bytes = bytes - 256 - length(old.data);
+    END;
+    CREATE TRIGGER written_made AFTER INSERT ON written BEGIN
+        UPDATE promised SET records = records + new.count, bytes = bytes + 256 + length(new.data);
+    END;
+    CREATE TRIGGER written_gone AFTER DELETE ON written BEGIN
+        UPDATE promised SET records = records - old.count, bytes = bytes - 256 - length(old.data);
+    END;
+";
+
 /// Brings a spool that has the format `from` to the one above; 0 is one that has nothing yet.
 pub(super) fn migrate(connection: &mut Connection, from: i64) -> rusqlite::Result<()> {
     let transaction = connection.transaction()?;
@@ -160,6 +195,9 @@ pub(super) fn migrate(connection: &mut Connection, from: i64) -> rusqlite::Resul
     }
     if from < 3 {
         transaction.execute_batch(FORMAT_3)?;
+    }
+    if from < 4 {
+        transaction.execute_batch(FORMAT_4)?;
     }
     transaction.pragma_update(None, "user_version", FORMAT)?;
     transaction.commit()

@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     record::{ColumnParts, FollowUpBounds, FollowUpIntake, FollowUps, GivenFollowUps, On},
-    store::spool::{Born, Causes, Promise},
+    store::spool::{Born, Causes, Promise, Written},
 };
 
 const ACTIONS: [&str; 3] = ["load", "tell", "tidy"];
@@ -151,6 +151,73 @@ async fn a_spool_that_is_full_has_room_for_what_follows_and_for_nothing_else() {
         spool.settle(vec![(part.row, part.span, Settling::Succeeded(None))], 2).await.unwrap();
     }
     assert_eq!((born(&spool, 1).await.len() as u64, spool.status().await.unwrap().of(SpoolState::Waiting)), (taken, taken));
+}
+
+/// As a call of `write` about so many records adds them, to be kept.
+fn written(count: u64, word: &str) -> Written {
+    let causes = batch("p", 50..50 + count, |sequence| sequence.to_string());
+    let added = added(count as u32, 1, On::Succeeded, &[Span::new(0, 1), Span::new(2, count as u32)], word);
+    let (spans, batch) = added.bundles("pipe", &causes).unwrap().remove(0);
+    assert_eq!(spans, [Span::new(0, 1), Span::new(2, count as u32)]);
+    Written { action: 1, version: Some("v2".into()), label: "follow-up/tell/a file".into(), pipeline: "pipe".into(), batch }
+}
+
+#[tokio::test]
+async fn what_follows_records_that_are_not_in_the_spool_is_born_once_however_often_it_is_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let spool = open(folder.path()).await;
+    let numbers = spool.promise_written(vec![written(6, "one"), written(3, "two")]).await.unwrap();
+    assert!(born(&spool, 1).await.is_empty());
+    let status = spool.status().await.unwrap();
+    assert!((status.promised, status.follow_ups) == (7, 0) && status.promised_bytes > 512, "{status:?}");
+    // Of the first the causes 0, 3 and 4: the follow-ups 0, 2 and 3.
+    let owed = vec![(numbers[0], vec![Span::new(0, 1), Span::new(2, 4)]), (numbers[1], Vec::new()), (99, vec![Span::new(0, 9)])];
+    for _ in 0..2 {
+        spool.bear(owed.clone(), 7).await.unwrap();
+        assert_eq!(spool.born(), Born { records: 3, cut: 0 });
+    }
+    drop(spool);
+    let spool = open(folder.path()).await;
+    let record = |sequence, cause: u32| ("follow-up/tell/p".to_owned(), sequence, format!("k{cause}"), format!("one {cause}"));
+    assert_eq!(born(&spool, 1).await, [record(50, 0), record(53, 3), record(54, 4)]);
+    let part = spool.claim(Claim { action: 1, ..all(8) }).await.unwrap().remove(0);
+    assert_eq!((part.version.as_deref(), &*part.label, part.taken), (Some("v2"), "follow-up/tell/a file", 7));
+    let again = spool.promise_written(vec![written(4, "three")]).await.unwrap();
+    assert!(again[0] > numbers[1], "a number is given once");
+    assert!(matches!(spool.bear(vec![(again[0], vec![Span::new(2, 4)])], 8).await, Err(SpoolError::Misused { .. })));
+    spool.forget_written().await.unwrap();
+    let status = spool.status().await.unwrap();
+    assert_eq!((status.promised, status.promised_bytes, status.follow_ups), (0, 0, 3));
+}
+
+#[tokio::test]
+async fn what_is_promised_takes_room_and_what_is_in_the_spool_gives_it_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let spool = SqliteSpool::open(&folder.path().join("spool.db"), Size::from_kib(4)).unwrap();
+    let promised = spool.promise_written(vec![written(1000, &"0123456789abcdef".repeat(20))]).await.unwrap();
+    assert!(spool.status().await.unwrap().promised_bytes > 4 << 10);
+    // With nothing in it that could come to an end there is always room.
+    spool.room().await.unwrap();
+    spool.take(vec![numbers(0..3)], 1).await.unwrap();
+    assert!(matches!(spool.room().await, Err(SpoolError::Full { .. })));
+    assert!(matches!(spool.take(vec![numbers(3..6)], 1).await, Err(SpoolError::Full { .. })));
+    let part = spool.claim(all(1)).await.unwrap().remove(0);
+    spool.settle(vec![(part.row, part.span, Settling::Succeeded(None))], 2).await.unwrap();
+    spool.room().await.unwrap();
+    spool.take(vec![numbers(3..6)], 3).await.unwrap();
+    spool.bear(vec![(promised[0], Vec::new())], 3).await.unwrap();
+    spool.take(vec![numbers(6..9)], 3).await.unwrap();
+    // What is beside records in here counts likewise, and goes with them.
+    let parts = spool.claim(all(4)).await.unwrap();
+    let long = "fedcba9876543210".repeat(2000);
+    let long: Vec<FollowUps> = [1, 2].map(|action| added(3, action, On::Failed, &[Span::new(0, 3)], &long)).to_vec();
+    spool.promise(vec![promise(Causes::Batch(parts[0].row), long)]).await.unwrap();
+    assert_eq!(spool.status().await.unwrap().promised, 6);
+    for part in parts {
+        spool.settle(vec![(part.row, part.span, Settling::Succeeded(None))], 5).await.unwrap();
+    }
+    let status = spool.status().await.unwrap();
+    assert_eq!((status.promised, status.promised_bytes, status.batches), (0, 0, 0));
 }
 
 #[tokio::test]
