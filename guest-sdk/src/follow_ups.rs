@@ -15,8 +15,9 @@ pub enum On {
 
 /// New records for another action of the same destination, one for each cause. They are kept only if the call returns a receipt.
 ///
-/// In `transform` causes are records of the batch, in the other calls about an upload lines of the file; elsewhere this host takes none. A cause makes one record of an action at the most, however
-/// often it is added: what is added last holds until the cause comes to that.
+/// In `write` and `transform` causes are records of the batch, in the other calls about an upload lines of the file; elsewhere this host takes none. It keeps them in the queue that stands before an action of the
+/// destination: one all of whose actions are written to as records come has none, and takes no follow-ups. A cause makes one record of an action at the most, however often it is added: what is added last holds until the
+/// cause comes to that.
 ///
 /// ```
 /// # use wharf_sdk::{Batch, Failure, Receipt};
