@@ -41,6 +41,7 @@ pub struct Transformed {
     lines: Column,
     lined: Vec<Span>,
     failed: Vec<(Span, Arc<Failure>)>,
+    broken: Vec<u32>,
 }
 
 impl Transformed {
@@ -73,20 +74,21 @@ impl Transformed {
             }
         }
         if broken.is_empty() {
-            return Ok(Self { lines, lined, failed });
+            return Ok(Self { lines, lined, failed, broken: Vec::new() });
         }
         // Rare, so that the copy does not matter.
         let whole: Vec<usize> = (0..lines.len()).filter(|at| broken.binary_search_by_key(at, |(at, ..)| *at).is_err()).collect();
         let lines = lines.picked(whole.into_iter())?;
-        for (_, record, byte) in broken {
-            let span = Span::new(record, record + 1);
+        for (_, record, byte) in &broken {
+            let span = Span::new(*record, record + 1);
             let message = format!("the line made of the record has a line break in it, at byte {byte}");
             let failure = Failure { kind: FailureKind::Rejected, message, code: None, retry_after: None };
             failed.push((span, failure.into()));
         }
         failed.sort_unstable_by_key(|(span, _)| *span);
         let without: SpanSet = failed.iter().map(|(span, _)| *span).collect();
-        Ok(Self { lines, lined: without.gaps(count), failed })
+        let broken = broken.into_iter().map(|(_, record, _)| record).collect();
+        Ok(Self { lines, lined: without.gaps(count), failed, broken })
     }
 
     /// The lines, in order.
@@ -102,6 +104,11 @@ impl Transformed {
     /// The records that have none, and why, in order.
     pub fn failed(&self) -> &[(Span, Arc<Failure>)] {
         &self.failed
+    }
+
+    /// Those of them whose line had a line break in it.
+    pub fn broken(&self) -> &[u32] {
+        &self.broken
     }
 }
 

@@ -4,17 +4,24 @@
 
 use std::collections::BTreeSet;
 
+use wharf::conformance::About;
+
 mod mutant;
 mod processors;
+mod said;
 mod uploads;
 mod writes;
 
+/// The cases that faults of a kind fail.
+fn failed_by(faults: &[mutant::Fault]) -> BTreeSet<&'static str> {
+    let said = said::said(&writes::descriptor(), "bulk");
+    let said = said.iter().flat_map(|(.., cases)| *cases);
+    faults.iter().flat_map(|(_, cases)| *cases).chain(said).copied().collect()
+}
+
 #[test]
 fn each_case_is_failed_by_a_mutant_and_no_fault_names_a_case_that_there_is_not() {
-    let said = writes::said();
-    let faults = [writes::FAULTS, uploads::FAULTS, processors::FAULTS].concat();
-    let named: BTreeSet<&str> =
-        faults.iter().map(|(_, cases)| *cases).chain(said.iter().map(|(.., cases)| *cases)).flatten().copied().collect();
+    let named = failed_by(&[writes::FAULTS, uploads::FAULTS, processors::FAULTS].concat());
     let all: BTreeSet<&str> = wharf::conformance::cases().map(|case| case.id).collect();
     assert_eq!(all.difference(&named).collect::<Vec<_>>(), [&""; 0], "cases that no fault fails");
     assert_eq!(named.difference(&all).collect::<Vec<_>>(), [&""; 0], "no such cases");
@@ -24,6 +31,15 @@ fn each_case_is_failed_by_a_mutant_and_no_fault_names_a_case_that_there_is_not()
 fn conforms(name: &str) {
     let component = wharf_tests::component(&format!("wharf-{name}")).unwrap();
     wharf::conformance::assert(component, wharf_tests::checkout().join(format!("connectors/{name}/conform.yaml")));
+}
+
+#[test]
+fn each_case_that_every_connector_has_is_failed_by_a_mutant_of_each_kind() {
+    let every = wharf::conformance::cases().filter(|case| case.about == About::Connector).map(|case| case.id);
+    let every: BTreeSet<&str> = every.collect();
+    for (kind, faults) in [("write", writes::FAULTS), ("bulk", uploads::FAULTS), ("processor", processors::FAULTS)] {
+        assert_eq!(every.difference(&failed_by(faults)).collect::<Vec<_>>(), [&""; 0], "cases that no {kind} mutant fails");
+    }
 }
 
 #[test]

@@ -3,7 +3,10 @@
 use serde_json::{Value, json};
 use wharf::conformance::About;
 
-use crate::mutant::{Fault, Mutant, Said};
+use crate::{
+    mutant::{Fault, Mutant},
+    said,
+};
 
 const SUITE: &str = r#"
 settings: { fault: FAULT, address: "${CAPTURE_ADDRESS}", token: hunter2-is-secret }
@@ -50,6 +53,7 @@ pub const FAULTS: &[Fault] = &[
             "W-FAIL-007",
             "W-FAIL-008",
             "W-FAIL-009",
+            "W-FAIL-010",
         ],
     ),
     ("unwraps-absent", &["W-DEST-002", "W-DEST-006"]),
@@ -63,14 +67,18 @@ pub const FAULTS: &[Fault] = &[
     ("swaps", &["W-DEST-010"]),
     ("forgets", &["W-DEST-011"]),
     ("names-twice", &["W-DEST-011"]),
+    ("takes-back-its-word", &["W-DEST-011"]),
+    ("holds-back", &["W-DEST-014"]),
     ("beyond", &["W-DEST-011"]),
     ("silent", &["W-DEST-012"]),
     ("wordy", &["W-DEST-012"]),
-    ("overtakes", &["W-DEST-013", "W-FAIL-005", "W-FAIL-009"]),
+    ("overtakes", &["W-DEST-013", "W-FAIL-005", "W-FAIL-009", "W-FAIL-010"]),
     ("repeats-in-a-session", &["W-REDO-001"]),
     ("repeats-parts", &["W-REDO-002"]),
     ("repeats-other-cuts", &["W-REDO-003"]),
-    ("repeats-elsewhere", &["W-REDO-004"]),
+    ("repeats-elsewhere", &["W-REDO-004", "W-REDO-006"]),
+    ("knows-no-ordinals", &["W-REDO-006"]),
+    ("knows-no-partitions", &["W-REDO-006"]),
     ("changes-its-mind", &["W-REDO-005"]),
     ("gone-is-fatal-at-open", &["W-FAIL-001"]),
     ("gone-is-fatal", &["W-FAIL-002", "W-FAIL-003", "W-FAIL-008"]),
@@ -79,6 +87,7 @@ pub const FAULTS: &[Fault] = &[
     ("unauthorized-is-rejected", &["W-LIFE-005", "W-FAIL-005", "W-FAIL-009"]),
     ("throttled-is-transient", &["W-LIFE-006", "W-FAIL-006"]),
     ("never-recovers", &["W-FAIL-007"]),
+    ("reports-ahead", &["W-FAIL-010"]),
     ("waits-for-ever", &["W-FAIL-008"]),
     ("keeps-its-token", &["W-FAIL-009"]),
     ("refuses-updates", &["W-LIFE-001", "W-LIFE-002", "W-LIFE-003", "W-LIFE-004", "W-LIFE-005", "W-LIFE-006"]),
@@ -101,85 +110,18 @@ pub const FAULTS: &[Fault] = &[
     ("chatters", &["W-MANN-006"]),
 ];
 
-fn descriptor() -> Value {
-    json!({
-        "format": 1,
-        "about": {"name": "mutant", "version": "1.0.0", "summary": "Has a fault.", "author": "The Wharf authors"},
-        "parameters": [
-            {"name": "fault", "type": "string", "summary": "What is wrong with it.", "default": "none"},
-            {"name": "address", "type": "string", "summary": "Where it sends to.", "required": true, "rules": {"pattern": ".+:[0-9]+"}},
-            {"name": "token", "type": "string", "summary": "A secret.", "secret": true},
-            {"name": "level", "type": "int", "summary": "A number.", "default": "3", "rules": {"min": 1, "max": 9}},
-        ],
+/// What it says of itself.
+pub fn descriptor() -> Value {
+    said::descriptor(&json!({
         "guarantees": {"order": "batch", "redelivery": "idempotent"},
-        "requests": [
-            {"capability": "tcp", "pattern": "{address}", "reason": "records are sent there"},
-            {"capability": "token", "pattern": "crm", "reason": "the server asks for one"},
-        ],
-    })
-}
-
-/// The descriptor with another value at a place.
-fn with(pointer: &str, value: Value) -> String {
-    let mut descriptor = descriptor();
-    let (parent, name) = pointer.rsplit_once('/').unwrap();
-    descriptor.pointer_mut(parent).unwrap()[name] = value;
-    descriptor.to_string()
-}
-
-/// The descriptor with another member.
-fn and(name: &str, value: Value) -> String {
-    let mut descriptor = descriptor();
-    descriptor[name] = value;
-    descriptor.to_string()
-}
-
-/// The descriptor with another parameter.
-fn parameter(value: Value) -> String {
-    let mut descriptor = descriptor();
-    descriptor["parameters"].as_array_mut().unwrap().push(value);
-    descriptor.to_string()
-}
-
-/// Faults in what it says of itself, and the cases that fail.
-pub fn said() -> Vec<Said> {
-    vec![
-        ("describe-traps", "!trap".into(), &["W-DESC-001"]),
-        ("a-level-of-no-type", parameter(json!({"name": "odd", "summary": "Has no type."})), &["W-DESC-002"]),
-        ("no-semver", with("/about/version", json!("1.0")), &["W-DESC-002", "W-DESC-003"]),
-        ("no-author", with("/about/author", json!(" ")), &["W-DESC-004"]),
-        ("no-words", with("/parameters/3/summary", json!("")), &["W-DESC-005"]),
-        ("one-name-twice", parameter(json!({"name": "level", "type": "int", "summary": "Again."})), &["W-DESC-006"]),
-        ("a-default-that-is-refused", with("/parameters/3/default", json!("10")), &["W-DESC-007"]),
-        ("another-each-time", format!("!count{}", descriptor()), &["W-DESC-008"]),
-        (
-            "an-action-that-is-not-exported",
-            and("actions", json!([{"name": "load", "delivery": "bulk", "summary": "Loads."}])),
-            &["W-DESC-009"],
-        ),
-        ("no-reason", with("/requests/0/reason", json!(" ")), &["W-DESC-010"]),
-        (
-            "too-much-preferred",
-            {
-                let mut descriptor: Value = serde_json::from_str(&and("bounds", json!({"records": 20_000}))).unwrap();
-                descriptor["preferences"] = json!({"records": 30_000});
-                descriptor.to_string()
-            },
-            &["W-DESC-011"],
-        ),
-        ("required-with-a-default", with("/parameters/1/default", json!("localhost:1")), &["W-SETT-002"]),
-        ("a-bound-that-is-none", with("/parameters/3/rules/min", json!("little")), &["W-SETT-003"]),
-        (
-            "takes-anything",
-            parameter(json!({"name": "*", "type": "string", "summary": "Anything."})),
-            &["W-DESC-002", "W-SETT-004"],
-        ),
-    ]
+        "requests": [{"capability": "token", "pattern": "crm", "reason": "the server asks for one"}],
+    }))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_fault_of_a_write_destination_fails_exactly_its_cases() {
-    let mutant = Mutant::new("guest-mutant-write", SUITE);
+    let descriptor = descriptor();
     let about = [About::Connector, About::Destination, About::Probe, About::Lifecycle];
-    mutant.hold(&descriptor(), FAULTS, &said(), &about).await;
+    let said = said::said(&descriptor, "bulk");
+    Mutant::new("guest-mutant-write", SUITE).hold(&descriptor, FAULTS, &said, &about).await;
 }

@@ -4,14 +4,14 @@ use super::case;
 use crate::{
     config::{Limits, Times},
     conformance::{
-        capture::Answering,
-        case::{About, Case, Stop, Tried, failed, skipped},
+        case::{About, Case, Stop, Tried, failed},
         life::Life,
+        read,
         rig::{Rig, all_well},
         trouble::Trouble,
     },
     connector::{OpenError, Opening},
-    record::{Batch, FailureKind},
+    record::{Batch, FailureKind, Fate, Run},
 };
 
 /// The cases.
@@ -81,12 +81,12 @@ pub(in super::super) const CASES: &[Case] = &[
         stalled
     ),
     case!(
-        "W-FAIL-009",
-        88 Must,
+        "W-FAIL-010",
+        89 Must,
         Destination,
-        "a token that the far side refuses is given up for another",
-        "tell the host that it was refused (`tokens.refused`), and ask for another (`tokens.get`) at the latest in the next call",
-        token
+        "what is called delivered is there, though the connection was cut",
+        "call delivered, or report to `progress`, what the far side said that it took, and no sooner",
+        claimed
     ),
 ];
 
@@ -199,48 +199,27 @@ async fn stalled(rig: &Rig) -> Tried {
     under(rig, Trouble::Stalled, Some(life), &did, &PASSES).await
 }
 
-/// As the host does it: where the credentials are refused, once more in a new instance, with the tokens that it was given forgotten.
-async fn token(rig: &Rig) -> Tried {
-    if !rig.connector()?.descriptor.requests.iter().any(|request| request.capability == "token") {
-        return Err(skipped("the descriptor requests no token"));
-    }
-    if rig.suite.grants.tokens.is_empty() {
-        return Err(skipped("the suite grants no tokens (`grants.tokens`): any name does"));
-    }
-    if !rig.captures() {
-        return Err(skipped("no far side but the built-in server knows the tokens that are handed out here (`read.capture`)"));
-    }
+async fn claimed(rig: &Rig) -> Tried {
+    rig.readable()?;
     rig.reset().await?;
-    let opening = rig.opening()?;
-    let mut life = rig.open_with(About::Destination, &opening).await?;
-    let did = "wrote a record, had the far side refuse the token that was given out, and wrote again";
-    all_well("opened a session and wrote a record", &life.hand_over(&rig.records(1), 1).await)?;
-    rig.capture.answer(Answering::WithoutToken(rig.issuer.current()));
-    let tried = renewed(rig, &opening, life, did).await;
-    rig.capture.answer(Answering::Well);
-    tried
-}
-
-async fn renewed(rig: &Rig, opening: &Opening, mut life: Life, did: &str) -> Tried {
-    let due = "the records taken with another token, or a failure that is `unauthorized`, and then that";
-    let batch = rig.records(50);
+    let did = "cut the connection after 100 bytes of a write, and looked for what was called delivered";
+    let mut life = open(rig).await?;
+    rig.make(Trouble::Cut(100)).await?;
+    let batch = rig.records(45);
     let handed = life.hand_over(&batch, 1).await;
+    rig.heal(Trouble::Cut(100)).await?;
     rig.heard(&batch, &handed);
-    if handed.is_all_well() {
-        return Ok(did.into());
+    let found = rig.delivered().await?;
+    let claims = |run: &&Run| matches!(run.fate, Fate::Delivered | Fate::Warned(_));
+    let mut claimed = handed.runs.iter().filter(claims).flat_map(|run| run.records.range());
+    let is_there = |record: usize| {
+        let due = batch.after().get(record).unwrap_or_default();
+        found.iter().any(|found| read::same(due, found))
+    };
+    match claimed.find(|record| !is_there(*record)) {
+        Some(record) => Err(failed(did, "each of them at the far side", format!("record {record} is not there"))),
+        None => Ok(format!("{did}: {} records", handed.taken())),
     }
-    if let Some(broken) = handed.broken() {
-        return Err(failed(did, due, broken));
-    }
-    if let Some(failure) = handed.failures().find(|failure| failure.kind != FailureKind::Unauthorized) {
-        return Err(failed(did, due, failure.to_string()));
-    }
-    drop(life);
-    opening.grants.tokens.refused();
-    let mut life = rig.open_with(About::Destination, opening).await?;
-    let handed = life.hand_over(&batch, 2).await;
-    rig.heard(&batch, &handed);
-    all_well(&format!("{did}, and once more in a new instance"), &handed)
 }
 
 async fn recovers(rig: &Rig) -> Tried {

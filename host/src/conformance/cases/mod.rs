@@ -3,15 +3,18 @@
 mod descriptor;
 mod failing_uploads;
 mod failure;
+mod files;
 mod following;
 mod living;
 mod manners;
+mod odd_records;
 mod order;
 mod processors;
 mod records;
 mod redelivery;
 mod sessions;
 mod settings;
+mod tokens;
 mod uploads;
 
 use super::case::Case;
@@ -26,10 +29,13 @@ pub(super) const ALL: &[&[Case]] = &[
     order::CASES,
     redelivery::CASES,
     failure::CASES,
+    tokens::DESTINATION,
     records::BULK,
     processors::LINES,
     uploads::CASES,
+    files::CASES,
     failing_uploads::CASES,
+    tokens::BULK,
     following::CASES,
     records::PROCESSOR,
     processors::CASES,

@@ -6,7 +6,7 @@ use crate::{
         case::{About, Case, Tried, failed, skipped, unless},
         life::Handed,
         read,
-        rig::Rig,
+        rig::{Rig, all_well},
         trouble::Trouble,
     },
     connector::descriptor::Order,
@@ -14,14 +14,24 @@ use crate::{
 };
 
 /// The cases.
-pub(in super::super) const CASES: &[Case] = &[case!(
-    "W-DEST-013",
-    62 Must,
-    Destination,
-    "nothing overtakes what is to be retried, as far as the descriptor says",
-    "stop at the first record that is to be retried, and call what follows `untried`; or declare less (`guarantees.order`)",
-    overtaken
-)];
+pub(in super::super) const CASES: &[Case] = &[
+    case!(
+        "W-DEST-013",
+        62 Must,
+        Destination,
+        "nothing overtakes what is to be retried, as far as the descriptor says",
+        "stop at the first record that is to be retried, and call what follows `untried`; or declare less (`guarantees.order`)",
+        overtaken
+    ),
+    case!(
+        "W-DEST-014",
+        50 Must,
+        Destination,
+        "what was delivered is there before the session is closed",
+        "write at once, holding nothing back: `close` may never come; answer `untried` for what has to wait",
+        at_once
+    ),
+];
 
 impl Rig {
     /// Passes where the far side has the records of a batch and `others` more, in order where the descriptor says so.
@@ -119,4 +129,18 @@ async fn overtaken(rig: &Rig) -> Tried {
     wrong.sort();
     wrong.dedup();
     unless(&wrong, &format!("looked at {} batches of which records are to be sent again", partly.len()), "none overtaken")
+}
+
+async fn at_once(rig: &Rig) -> Tried {
+    rig.readable()?;
+    rig.reset().await?;
+    let did = "handed over 31 records, and read them back while the session was open";
+    let batch = rig.records(31);
+    let mut life = rig.open(About::Destination).await?;
+    let handed = life.hand_over(&batch, 1).await;
+    rig.heard(&batch, &handed);
+    all_well(did, &handed)?;
+    let held = rig.holds(did, &batch, 0).await;
+    let _closed = life.close().await;
+    held
 }

@@ -1,13 +1,16 @@
 //! What comes out of a processor, and the lines that a bulk destination makes.
 
-use super::case;
+use super::{
+    case,
+    odd_records::{json, plain, verdicts},
+};
 use crate::{
     conformance::{
         case::{About, Case, Stop, Tried, failed},
         life::Handed,
         rig::Rig,
     },
-    record::{Batch, Column, Derived},
+    record::{Batch, BatchBuilder, Column, Derived, NewRecord, Operation},
 };
 
 /// The cases of processors.
@@ -27,6 +30,14 @@ pub(in super::super) const CASES: &[Case] = &[
         "how records are cut makes no difference to what comes of each",
         "look at one record at a time, or declare what you need to see together",
         cut_otherwise
+    ),
+    case!(
+        "W-PROC-015",
+        112 Must,
+        Processor,
+        "what comes out of records with all that they may have is whole",
+        "give each column that is set a value for each record that comes out, absent where there is none; operations are 0 to 3",
+        whole
     ),
 ];
 
@@ -116,4 +127,22 @@ async fn cut_otherwise(rig: &Rig, about: About) -> Tried {
         each.extend(out(&handed));
     }
     compared(did, &whole, &each)
+}
+
+/// Records that were changed, each with all that a source may give.
+async fn whole(rig: &Rig) -> Tried {
+    rig.reset().await?;
+    let texts: Vec<String> = (0..9).map(|_| rig.payload()).collect();
+    let operations = [Operation::Create, Operation::Update];
+    let mut builder = BatchBuilder::with_capacity(9, 1 << 10, true, None);
+    for (at, text) in (0..).zip(&texts) {
+        let operation = operations[at % operations.len()];
+        let (before, key) = (json(text.as_bytes()), plain(text.as_bytes()));
+        let record = NewRecord { sequence: 1 + at as u64, ordinal: 0, operation, after: before, before, key };
+        // Records of a few bytes fill no column.
+        let _full = builder.push_record(&record, std::iter::once(("name", text.as_bytes())));
+    }
+    let batch = rig.finish(builder);
+    let handed = rig.hand_over(About::Processor, &batch).await?;
+    verdicts("handed over nine records with keys, metadata, and what they were before", &batch, &handed, &[])
 }

@@ -1,6 +1,9 @@
 //! Records that come again.
 
-use super::case;
+use super::{
+    case,
+    odd_records::{json, plain},
+};
 use crate::{
     conformance::{
         case::{About, Case, Stop, Tried, failed, skipped},
@@ -8,7 +11,7 @@ use crate::{
         rig::{Rig, all_well},
     },
     connector::descriptor::Redelivery,
-    record::{Batch, Fate},
+    record::{Batch, BatchBuilder, Fate, NewRecord, Operation},
 };
 
 /// The cases.
@@ -52,6 +55,14 @@ pub(in super::super) const CASES: &[Case] = &[
         "a record that comes again gets the verdict of the first time",
         "let the verdict depend on record and settings alone, or keep it",
         verdicts
+    ),
+    case!(
+        "W-REDO-006",
+        75 Must,
+        Destination,
+        "records that differ in nothing but partition, sequence or ordinal are each there",
+        "know a record by all of its key: partition, sequence and ordinal",
+        distinct
     ),
 ];
 
@@ -155,4 +166,31 @@ async fn verdicts(rig: &Rig) -> Tried {
     };
     let (first, second) = (told(&answers[0]), told(&answers[1]));
     if first == second { Ok(did.into()) } else { Err(failed(did, first.join(", "), second.join(", "))) }
+}
+
+async fn distinct(rig: &Rig) -> Tried {
+    rig.readable()?;
+    rig.reset().await?;
+    let did = "handed over records of the same sequences with other ordinals, and the same in another partition";
+    let mut life = rig.open(About::Destination).await?;
+    let mut batches = Vec::new();
+    for _ in 0..2 {
+        let texts: Vec<String> = (0..12).map(|_| rig.payload()).collect();
+        let mut builder = BatchBuilder::with_capacity(12, 1 << 10, true, None);
+        for (at, text) in (0..).zip(&texts) {
+            let (sequence, ordinal) = (1 + u64::from(at / 2), at % 2);
+            let after = json(text.as_bytes());
+            let record = NewRecord { sequence, ordinal, operation: Operation::Create, after, before: None, key: plain(b"key") };
+            // Records of a few bytes fill no column.
+            let _full = builder.push_record(&record, std::iter::empty());
+        }
+        let batch = rig.finish(builder);
+        hand_over(rig, &mut life, &batch, 1, did).await?;
+        batches.push(batch);
+    }
+    let _closed = life.close().await;
+    for batch in &batches {
+        rig.holds(did, batch, 12).await?;
+    }
+    Ok(did.into())
 }

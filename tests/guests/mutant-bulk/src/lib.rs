@@ -38,16 +38,14 @@ use bindings::exports;
 mod follow;
 #[path = "../../mutant-write/src/shared.rs"]
 mod shared;
-use shared::{failure, misbehave, refused, said, setting, too_many, value};
-
-/// Files that outlive an instance.
-const KEPT: &str = "/kept";
+#[path = "../../mutant-write/src/token.rs"]
+mod token;
+use shared::{Common, KEPT, failure, problem, said, setting, value};
 
 struct Mutant;
 
 struct Session {
-    fault: String,
-    address: String,
+    common: Common,
     uploaded: Cell<bool>,
 }
 
@@ -56,8 +54,8 @@ impl Connector for Mutant {
         said()
     }
 
-    fn check(_: Settings) -> Vec<Problem> {
-        Vec::new()
+    fn check(settings: Settings) -> Vec<Problem> {
+        problem(&settings).map(|message| Problem { parameter: "address".into(), message }).into_iter().collect()
     }
 }
 
@@ -67,18 +65,16 @@ impl Guest for Mutant {
 
 impl GuestSession for Session {
     fn open(settings: Settings) -> Result<Opened, Failure> {
-        let (fault, address) = (setting(&settings, "fault"), setting(&settings, "address"));
-        follow::elsewhere(&fault, "follows-while-it-opens");
-        Ok(Opened::new(Self { fault, address, uploaded: Cell::default() }))
+        follow::elsewhere(&setting(&settings, "fault"), "follows-while-it-opens");
+        Ok(Opened::new(Self { common: Common::open(&settings)?, uploaded: Cell::default() }))
     }
 
     fn transform(&self, batch: Batch) -> Result<Transformed, Failure> {
-        misbehave(&self.fault, &batch);
-        too_many(&self.fault, &batch)?;
+        self.common.take(&batch)?;
         let (mut offsets, mut data, mut verdicts) = (vec![0_u32], Vec::new(), Vec::new());
         for record in 0..batch.count {
             let value = value(&batch, record).unwrap_or_default();
-            if let Some(why) = refused(&self.fault, &batch, value) {
+            if let Some(why) = self.common.refused(&batch, value) {
                 verdicts.push(Verdict {
                     records: Span { start: record, end: record + 1 },
                     outcome: Outcome::Failed(failure(FailureKind::Rejected, why)),
@@ -95,7 +91,7 @@ impl GuestSession for Session {
             offsets.pop();
             data.truncate(*offsets.last().expect("a line") as usize);
         }
-        follow::records(&self.fault, &batch)?;
+        follow::records(&self.common.fault, &batch)?;
         Ok(Transformed { lines: Column { offsets, data, validity: None }, verdicts })
     }
 
@@ -106,7 +102,7 @@ impl GuestSession for Session {
         if self.has("never-recovers") && fs::exists(&broke).unwrap_or_default() {
             return Err(failure(FailureKind::Transient, "it broke before"));
         }
-        let text = text();
+        let text = self.text();
         let known = job(&intent).is_some() || self.knows(&text)?;
         if !known || self.has("sends-again") {
             if self.has("notes-first") {
@@ -120,7 +116,7 @@ impl GuestSession for Session {
         if job(&intent).is_none() {
             note(&intent, 0, records);
         }
-        follow::upload(&self.fault)?;
+        follow::upload(&self.common.fault)?;
         let mut account = account(&intent, records);
         if self.has("forgets-a-record") {
             account.settled.delivered.clear();
@@ -149,7 +145,7 @@ impl GuestSession for Session {
         note(&intent, polled + 1, records);
         match polled {
             0 => Ok(UploadStatus::Working(Waiting { done: Some(0.5), again_in_ms: Some(10), handle: None })),
-            _ if self.fault.starts_with("tells") => Ok(UploadStatus::Settled(self.outcomes(polled, records))),
+            _ if self.common.fault.starts_with("tells") => Ok(UploadStatus::Settled(self.outcomes(polled, records))),
             1 => Ok(UploadStatus::AskStats(None)),
             _ if self.has("polls-once") => Err(failure(FailureKind::Rejected, "it was told already")),
             _ => Ok(UploadStatus::AskStats(None)),
@@ -169,11 +165,11 @@ impl GuestSession for Session {
 
     fn reconcile(&self, request: UploadRequest) -> Result<Found, Failure> {
         let UploadRequest { intent, records, .. } = request;
-        let there = job(&intent).is_some() || !self.has("asks-nobody") && self.knows(&text())?;
+        let there = job(&intent).is_some() || !self.has("asks-nobody") && self.knows(&self.text())?;
         if there && job(&intent).is_none() {
             note(&intent, 0, records);
         }
-        Ok(match self.fault.as_str() {
+        Ok(match self.common.fault.as_str() {
             "finds-nothing" => Found::Absent,
             "finds-all" => Found::Present(account(&intent, records)),
             _ if there => Found::Present(account(&intent, records)),
@@ -182,19 +178,19 @@ impl GuestSession for Session {
     }
 
     fn release(&self, handle: Handle) {
-        follow::elsewhere(&self.fault, "follows-behind");
+        follow::elsewhere(&self.common.fault, "follows-behind");
         let removed = fs::remove_file(path(&String::from_utf8_lossy(&handle)));
         assert!(!self.has("releases-once") || removed.is_ok(), "no such job");
     }
 
     fn close(&self) -> Result<(), Failure> {
-        Ok(())
+        self.common.close()
     }
 }
 
 impl Session {
     fn has(&self, fault: &str) -> bool {
-        self.fault == fault
+        self.common.has(fault)
     }
 
     /// The outcomes of the records that were worked on.
@@ -207,6 +203,18 @@ impl Session {
             outcomes.verdicts.push(Verdict { records: Span { start: records - 1, end: records }, outcome });
         }
         outcomes
+    }
+
+    /// The staged file.
+    fn text(&self) -> Vec<u8> {
+        let mut text = Vec::new();
+        loop {
+            let piece = staged::read(text.len() as u64, 1 << 20).expect("the staged file");
+            text.extend_from_slice(&piece);
+            if piece.is_empty() || self.has("reads-once") {
+                return text;
+            }
+        }
     }
 
     /// Whether the far side has a file: its first line is there.
@@ -236,9 +244,11 @@ impl Session {
     /// Asks the far side. Gives the status, and what came behind the head.
     fn ask(&self, method: &str, text: &[u8]) -> Result<(u16, Vec<u8>), Failure> {
         let kind = if self.has("gone-is-fatal") { FailureKind::Fatal } else { FailureKind::Uncertain };
-        let gone = |error: std::io::Error| failure(kind, format!("{method} to {}: {error}", self.address));
-        let mut stream = TcpStream::connect(&self.address).map_err(gone)?;
-        let head = format!("{method} / HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", text.len());
+        let gone = |error: std::io::Error| failure(kind, format!("{method} to {}: {error}", self.common.address));
+        let mut stream = TcpStream::connect(&self.common.address).map_err(gone)?;
+        let (length, token) = (text.len(), token::shown(&self.common.fault)?);
+        let head =
+            format!("{method} / HTTP/1.1\r\nHost: x\r\nToken: {token}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n");
         stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(text)).map_err(gone)?;
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer).map_err(gone)?;
@@ -252,18 +262,6 @@ impl Session {
             Some(status) => Ok((status, body)),
             None => Err(failure(kind, "no answer")),
         }
-    }
-}
-
-/// The staged file.
-fn text() -> Vec<u8> {
-    let mut text = Vec::new();
-    loop {
-        let piece = staged::read(text.len() as u64, 1 << 16).expect("the staged file");
-        if piece.is_empty() {
-            return text;
-        }
-        text.extend_from_slice(&piece);
     }
 }
 

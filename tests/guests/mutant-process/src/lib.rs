@@ -1,9 +1,9 @@
 //! A processor that keeps the contract but for the fault that its setting `fault` names: the cases of conformance have to find it.
 //!
-//! It passes on records whose payload is a JSON object on one line, and fails the others. What it says of itself stands in its `SLOT`, which tests write
+//! It greets an HTTP server when it is opened, passes on records whose payload is a JSON object on one line, and fails the others. What it says of itself stands in its `SLOT`, which tests write
 //! over in the component's file. Each fault stands in the code where it happens, as `self.has("name")`.
 #![cfg(target_arch = "wasm32")]
-#![allow(clippy::panic, reason = "what is not as it should be ends in a trap, which a case finds")]
+#![allow(clippy::panic, clippy::expect_used, reason = "what is not as it should be ends in a trap, which a case finds")]
 
 use std::{
     collections::hash_map::RandomState,
@@ -24,12 +24,12 @@ use bindings::exports;
 
 #[path = "../../mutant-write/src/shared.rs"]
 mod shared;
-use shared::{failure, misbehave, refused, said, setting, too_many, value};
+use shared::{Common, failure, problem, said, value};
 
 struct Mutant;
 
 struct Session {
-    fault: String,
+    common: Common,
 }
 
 impl Connector for Mutant {
@@ -37,8 +37,8 @@ impl Connector for Mutant {
         said()
     }
 
-    fn check(_: Settings) -> Vec<Problem> {
-        Vec::new()
+    fn check(settings: Settings) -> Vec<Problem> {
+        problem(&settings).map(|message| Problem { parameter: "address".into(), message }).into_iter().collect()
     }
 }
 
@@ -48,16 +48,15 @@ impl Guest for Mutant {
 
 impl GuestSession for Session {
     fn open(settings: Settings) -> Result<Handle, Failure> {
-        Ok(Handle::new(Self { fault: setting(&settings, "fault") }))
+        Ok(Handle::new(Self { common: Common::open(&settings)? }))
     }
 
     fn process(&self, batch: Batch) -> Result<Processed, Failure> {
-        misbehave(&self.fault, &batch);
-        too_many(&self.fault, &batch)?;
+        self.common.take(&batch)?;
         let (mut parents, mut offsets, mut data, mut verdicts) = (Vec::new(), vec![0_u32], Vec::new(), Vec::new());
         for record in 0..batch.count {
             let value = value(&batch, record).unwrap_or_default();
-            match refused(&self.fault, &batch, value) {
+            match self.common.refused(&batch, value) {
                 Some(message) => verdicts.push(Verdict {
                     records: Span { start: record, end: record + 1 },
                     outcome: Outcome::Failed(failure(FailureKind::Rejected, message)),
@@ -78,7 +77,7 @@ impl GuestSession for Session {
         let mut count = u32::try_from(parents.len()).unwrap_or(u32::MAX);
         let mut filtered = Vec::new();
         if batch.count == 7 {
-            match self.fault.as_str() {
+            match self.common.fault.as_str() {
                 "miscounts" => count += 1,
                 "parents-fall" => parents.reverse(),
                 "fails-and-passes" => {
@@ -94,8 +93,8 @@ impl GuestSession for Session {
             parents: Some(parents),
             after: Change::Set(Column { offsets, data, validity: None }),
             before: Change::Keep,
-            key: Change::Keep,
-            operations: None,
+            key: if self.has("a-key-less") && batch.count == 9 { Change::Set(empty(count - 1)) } else { Change::Keep },
+            operations: (self.has("odd-operations") && batch.count == 9).then(|| vec![4; count as usize]),
             content_type: None,
             metadata: Vec::new(),
             filtered,
@@ -104,14 +103,19 @@ impl GuestSession for Session {
     }
 
     fn close(&self) -> Result<(), Failure> {
-        Ok(())
+        self.common.close()
     }
 }
 
 impl Session {
     fn has(&self, fault: &str) -> bool {
-        self.fault == fault
+        self.common.has(fault)
     }
+}
+
+/// So many values with nothing in them.
+fn empty(count: u32) -> Column {
+    Column { offsets: vec![0; count as usize + 1], data: Vec::new(), validity: None }
 }
 
 bindings::export!(Mutant with_types_in bindings);
