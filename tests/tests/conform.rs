@@ -359,6 +359,12 @@ fn settings_that_the_component_does_not_have_are_the_suites_mistake_and_not_its_
         "{granted}settings: {{ url: '${{CAPTURE}}' }}\nrefused: [ {{ settings: {{ timeout: long }}, names: timeout }} ]\n"
     ));
     assert!(err.contains("the component is not asked") && err.contains("conform.yaml:3:26"), "{err}");
+    // What is wrong with an entry of a list stands where the list does, and an address of the run's own has its name.
+    let err = with("settings: { url: '${CAPTURE}', method: [POST] }\nreset: [event]\n");
+    assert!(err.contains("`method.0`") && err.contains("conform.yaml:1:41\n") && err.contains("did you mean `method`?"), "{err}");
+    assert_eq!(err.matches("expected text, found").count(), 1, "{err}");
+    let err = with("settings: { url: '${CAPTURE}' }\n");
+    assert!(err.contains("- '${CAPTURE}'") && !err.contains("127.0.0.1"), "{err}");
     // A directory that is not there, beside a setting.
     let suite =
         "settings: { directori: /out }\ngrants: { directories: [ { host: no/such, guest: /out, access: read-write } ] }\n";
@@ -447,4 +453,16 @@ fn several_cases_can_be_named_and_their_list_stays_within_eighty_columns() {
     assert_eq!((code, list.lines().filter(|line| line.starts_with("W-")).count()), (0, 2), "{list}");
     let (_, list, _) = conform(&["--list"]);
     assert!(list.lines().all(|line| line.chars().count() <= 80), "{list}");
+}
+
+#[test]
+fn what_a_connector_is_reads_well_at_eighty_columns() {
+    for name in ["http", "postgres", "file", "mask"] {
+        let component = component(&format!("wharf-{name}")).unwrap();
+        let output = Command::new(program().unwrap()).arg("inspect").arg(&component).output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(text.lines().count() > 20 && text.contains("\ndigest: sha256:"), "{text}");
+        // A word that is wider alone stands on lines of its own.
+        assert!(text.lines().all(|line| line.chars().count() <= 80), "{name}: {text}");
+    }
 }

@@ -16,6 +16,7 @@ use crate::{
         binary::Outline,
         descriptor::{Descriptor, FarVersion, Kind, Order, Redelivery, Rules},
     },
+    sandbox::columns::hung,
 };
 
 /// Tells what a component is.
@@ -75,13 +76,13 @@ fn underscored(value: &mut serde_json::Value) {
 }
 
 fn text(connector: &Connector) -> String {
-    use std::fmt::Write;
     let Connector { digest, size, outline, descriptor, .. } = connector;
     let Descriptor { about, parameters, actions, versions, guarantees, requests, preferences, bounds, .. } = &**descriptor;
     let mut text = String::new();
     let mut line = |indent: usize, line: &str| {
-        // Writing to memory does not fail.
-        let _written = writeln!(text, "{:indent$}{}", "", crate::sandbox::output::printable(line.trim_end(), false));
+        // What goes on below stands further in.
+        let (beginning, behind) = (" ".repeat(indent), indent + 4);
+        text.push_str(&hung(&beginning, behind, line));
     };
     line(0, &format!("{} {}", about.name, about.version));
     for words in [&about.summary, &about.description].into_iter().filter(|words| !words.is_empty()) {
@@ -93,7 +94,8 @@ fn text(connector: &Connector) -> String {
         line(2, &format!("by {}", about.author));
     }
     line(0, "");
-    line(0, &format!("file: {} bytes, sha256:{digest}", grouped(*size)));
+    line(0, &format!("file: {} bytes", grouped(*size)));
+    line(0, &format!("digest: sha256:{digest}"));
     line(0, &format!("contract: wharf:connector {}", outline.api));
     let order = match guarantees.order {
         Order::Batch => "the whole batch stays in order",

@@ -40,6 +40,16 @@ impl Settings {
         self.0.get(name)
     }
 
+    /// Where what is wrong with a setting of this name stands: the setting itself, or the nearest there is of the list or mapping that it is, or belongs to.
+    pub fn place_of(&self, name: &str) -> Option<&Place> {
+        let parents = name.rmatch_indices('.').map(|(at, _)| &name[..at]);
+        std::iter::once(name).chain(parents).find_map(|name| {
+            let within = |other: &str| other.strip_prefix(name).is_some_and(|rest| rest.starts_with('.'));
+            let first = || self.0.iter().find(|(other, _)| within(other)).map(|(_, setting)| setting);
+            self.get(name).or_else(first).map(Setting::name_place)
+        })
+    }
+
     /// Every setting, in order of name.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Setting)> {
         self.0.iter().map(|(name, setting)| (name.as_str(), setting))

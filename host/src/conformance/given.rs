@@ -57,7 +57,7 @@ impl Held {
             mistakes.extend(self.suite.refused.iter().filter_map(|refused| learnt(refused, parameters, &given)));
         }
         for Problem { parameter, message, hint } in wrong {
-            let own = self.suite.settings.get(&parameter).map(config::Setting::name_place);
+            let own = self.suite.settings.place_of(&parameter);
             // What is missing may be what could not be read.
             if own.is_none() && !self.is_good(&["settings"]) {
                 continue;
@@ -80,6 +80,7 @@ impl Held {
         component: &Path,
         outline: &Outline,
         loader: &Loader,
+        variables: &[(String, String)],
     ) -> Result<Opening, String> {
         if !self.is_good(&["settings", "grants", "limits"]) {
             return Err("the suite file is wrong".into());
@@ -102,17 +103,25 @@ impl Held {
         let (own, others): (Vec<_>, Vec<_>) =
             errors.iter().partition(|error| matches!(error, PlanError::Setting { .. } | PlanError::Check { .. }));
         let of_a_pipeline = format!("{noun} component: ");
-        let others: Vec<Mistake> = others
-            .iter()
-            .map(|error| {
-                let what = error.what();
-                Mistake {
-                    what: what.strip_prefix(&of_a_pipeline).unwrap_or(&what).to_owned(),
-                    hint: error.hint().map(|hint| self.in_the_suite(&hint, noun)),
-                    place: error.place().filter(|_| self.places.is_some()).cloned(),
-                }
-            })
-            .collect();
+        // What the run gives itself is another each time: it stands in the file by its name.
+        let named = |text: &str| {
+            let mut text = text.to_owned();
+            variables.iter().filter(|(name, _)| !name.ends_with("_HOST") && !name.ends_with("_PORT")).for_each(
+                |(name, value)| {
+                    text = text.replace(value.as_str(), &format!("${{{name}}}"));
+                },
+            );
+            text
+        };
+        let others = others.iter().map(|error| {
+            let what = error.what();
+            Mistake {
+                what: named(what.strip_prefix(&of_a_pipeline).unwrap_or(&what)),
+                hint: error.hint().map(|hint| named(&self.in_the_suite(&hint, noun))),
+                place: error.place().filter(|_| self.places.is_some()).cloned(),
+            }
+        });
+        let others: Vec<Mistake> = others.collect();
         self.mistakes.extend(others);
         match kept && !own.is_empty() {
             true => Err(own.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")),
@@ -146,7 +155,7 @@ fn learnt(refused: &config::Refused, parameters: &[Parameter], given: &BTreeMap<
     let mut all = given.clone();
     all.extend(set(&refused.settings));
     let Problem { parameter, message, hint } = complete(parameters, &all).err()?.into_iter().next()?;
-    let place = refused.settings.get(&parameter).map_or(&refused.names.place, config::Setting::name_place);
+    let place = refused.settings.place_of(&parameter).unwrap_or(&refused.names.place);
     let hint = hint.unwrap_or_else(|| "leave it out: the declared rules are tried without it".into());
     let what = format!("`{parameter}` {message}: the host refuses this by itself, and the component is not asked");
     Some(Mistake::new(what).with_hint(hint).at(Some(place)))

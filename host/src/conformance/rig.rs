@@ -118,7 +118,7 @@ impl Rig {
         let opening = match &connector {
             Ok(connector) => {
                 held.hold(connector);
-                held.opened(connector, component, &outline, loader).await
+                held.opened(connector, component, &outline, loader, &variables).await
             }
             Err(error) => Err(error.to_string()),
         };

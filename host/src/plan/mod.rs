@@ -387,7 +387,7 @@ impl Planner<'_> {
                             problem.message.push_str(&format!(", as the variable `{variable}` has it"));
                             place.clone()
                         }
-                        None => settings.get(&problem.parameter).map_or(place, |setting| setting.name_place()).clone(),
+                        None => settings.place_of(&problem.parameter).unwrap_or(place).clone(),
                     };
                     let (part, connector) = (part.clone(), title.clone());
                     self.errors.push(PlanError::Setting { part, place, connector, problem });

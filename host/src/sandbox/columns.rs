@@ -16,6 +16,13 @@ pub(crate) fn wrapped(beginning: &str, words: &str) -> String {
 pub(crate) fn hung(beginning: &str, indent: usize, words: &str) -> String {
     let (words, indent) = (printable(words, false), indent.min(COLUMNS / 2));
     let mut text = beginning.to_owned();
+    // What fits stands as it was written.
+    if beginning.chars().count() + words.trim_end().chars().count() <= COLUMNS && !words.contains('\n') {
+        text.push_str(words.trim_end());
+        text.truncate(text.trim_end_matches(' ').len());
+        text.push('\n');
+        return text;
+    }
     let mut column = beginning.chars().count();
     let below = |text: &mut String, column: &mut usize| {
         text.truncate(text.trim_end_matches(' ').len());
@@ -42,4 +49,25 @@ pub(crate) fn hung(beginning: &str, indent: usize, words: &str) -> String {
     text.truncate(text.trim_end_matches(' ').len());
     text.push('\n');
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_go_on_below_where_they_began_and_what_fits_stands_as_it_is() {
+        assert_eq!(wrapped("  a  ", "b  c"), "  a  b  c\n");
+        let told = wrapped("ok  ", &"word ".repeat(40));
+        assert!(told.lines().all(|line| line.chars().count() <= COLUMNS), "{told}");
+        assert!(told.lines().skip(1).all(|line| line.starts_with("    word")), "{told}");
+        assert_eq!(told.matches("word").count(), 40);
+    }
+
+    #[test]
+    fn a_word_that_is_longer_than_a_line_is_broken_and_nothing_rewrites_the_terminal() {
+        let told = hung("", 4, &format!("before \u{1b}[2J {}", "é".repeat(200)));
+        assert!(told.lines().all(|line| line.chars().count() <= COLUMNS), "{told}");
+        assert_eq!((told.matches('é').count(), told.contains('\u{1b}')), (200, false), "{told}");
+    }
 }

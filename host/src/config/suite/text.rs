@@ -118,6 +118,8 @@ impl SuiteText {
         }
         self.check(&suite, &spoilt, &mut wrong);
         wrong.sort_by(|one, other| one.place().cmp(&other.place()));
+        // Each item of a list that should be something else is refused for the same.
+        wrong.dedup();
         SuiteRead { suite, wrong, spoilt }
     }
 
@@ -175,7 +177,7 @@ impl SuiteText {
 /// Takes out of a part of the file what is wrong with it, and adds why: each item of a list and each key of a mapping that goes without the others is judged by
 /// itself. Whether the rest of the part is good. `whole` makes a file with this part alone; at the places that are `unset` something is known to be wrong.
 fn sift(whole: &dyn Fn(Node) -> Node, part: &mut Node, path: &str, unset: &HashSet<Place>, wrong: &mut Vec<ConfigError>) -> bool {
-    let place = part.place.clone();
+    let (place, before) = (part.place.clone(), wrong.len());
     let with = |value: Value| whole(Node { value, place: place.clone() });
     match &mut part.value {
         Value::List(items) => {
@@ -192,6 +194,8 @@ fn sift(whole: &dyn Fn(Node) -> Node, part: &mut Node, path: &str, unset: &HashS
     }
     match from_node::<Suite>(&whole(part.clone())) {
         Ok(_) => true,
+        // What its parts are refused for is told once, and not of what is left of it.
+        Err(_) if wrong.len() > before => false,
         Err(error) => {
             wrong.push(error);
             false

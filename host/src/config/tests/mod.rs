@@ -236,3 +236,15 @@ fn what_an_http_grant_holds_is_not_shown() {
         assert!(told.contains(expected) && told.starts_with("p.yaml:") && !told.contains("s3cret"), "{entry}: {told}");
     }
 }
+
+#[test]
+fn what_is_wrong_with_a_list_stands_where_the_nearest_of_it_does() {
+    let rest = "        settings:\n          key: [event]\n          hosts:\n            - { name: a }\n";
+    let file = read(&with(GENERATOR, rest)).unwrap();
+    let settings = &file.pipelines[0].destinations[0].settings;
+    let line = |name: &str| settings.place_of(name).map(|place| (place.line, place.column));
+    assert_eq!(line("key.0"), Some((9, 17)));
+    assert_eq!(line("key"), Some((9, 17)), "a list has no name of its own");
+    assert_eq!((line("hosts.0.name"), line("hosts.0.port"), line("hosts")), (Some((11, 17)), Some((11, 17)), Some((11, 17))));
+    assert_eq!((line("other"), line("ke")), (None, None));
+}

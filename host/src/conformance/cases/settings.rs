@@ -108,7 +108,12 @@ async fn accepted(rig: &Rig) -> Tried {
         many => format!("checked the {many} settings of the suite"),
     };
     let problems = check(rig, connector, &rig.given).await?;
-    if problems.is_empty() { Ok(did) } else { Err(failed(did, "no problem", told(&problems))) }
+    if problems.is_empty() {
+        return Ok(did);
+    }
+    let place = problems.iter().find_map(|problem| rig.suite.settings.place_of(&problem.parameter));
+    let at = place.map(|place| format!(" (at {place})")).unwrap_or_default();
+    Err(failed(did, "no problem", format!("{}{at}", told(&problems))))
 }
 
 async fn required(rig: &Rig) -> Tried {
