@@ -171,7 +171,11 @@ fn told(scratch: &Scratch, action: &str) -> Vec<(String, u64)> {
 
 /// A desk whose records all have something told of them, and what is told in the end of that: to `parcel` and to `letter`.
 fn telling(source: &str) -> (Scratch, [Vec<(String, u64)>; 2]) {
-    let scratch = desk(source, "", "");
+    telling_with(source, "")
+}
+
+fn telling_with(source: &str, more: &str) -> (Scratch, [Vec<(String, u64)>; 2]) {
+    let scratch = desk(source, more, "");
     let (mut lines, mut parcels, mut letters) = (String::new(), Vec::new(), Vec::new());
     for number in 0..EACH * 4 {
         let kind = KINDS[(number % 4) as usize];
@@ -200,6 +204,35 @@ fn whatever_becomes_of_a_record_is_followed_once_whether_it_is_written_at_once_o
     let figures = (&desk["follow_ups"], &desk["delivered"], &desk["dead_lettered"], &desk["pending"]);
     let expected = (&follow_ups.into(), &(EACH * 4 - refused + follow_ups).into(), &refused.into(), &0.into());
     assert_eq!(figures, expected, "{desk:#}");
+    let stands = scratch.run(&["spool", "status", "--output", "json"]).unwrap().json().unwrap();
+    let spool = &stands["spools"][0];
+    let left = (&spool["follow_ups"], &spool["promised"], &spool["promised_bytes"]);
+    assert_eq!(left, (&0.into(), &0.into(), &0.into()), "{spool:#}");
+}
+
+#[test]
+fn a_host_tells_of_follow_ups_while_it_runs() {
+    // They wait for the first of January, and so does a record that has come to no end before its own.
+    let more = "        actions:
+          - { name: digest, schedule: realtime }
+          - { name: letter, schedule: 0 0 1 1 * }
+          - { name: parcel, schedule: 0 0 1 1 * }
+";
+    let (scratch, _) = telling_with("", more);
+    let mut host = Host::start(&scratch, "office.yaml").unwrap();
+    // Of notes and digests, which are written: each is delivered or given up, and a third fails before.
+    let born = EACH * 2 + EACH * 2 / 3;
+    host.until(|host| Ok(host.status("office")?["destinations"][0]["follow_ups"] == born)).unwrap();
+    let stands = scratch.run(&["spool", "status", "--output", "json"]).unwrap().json().unwrap();
+    let spool = &stands["spools"][0];
+    let expected = (&(born + EACH * 2).into(), &born.into());
+    assert_eq!((&spool["records"]["waiting"], &spool["follow_ups"]), expected, "{spool:#}");
+    let words = scratch.run(&["spool", "status"]).unwrap().stdout;
+    assert!(words.contains(&format!("{born} of the records are follow-ups")), "{words}");
+    let words = scratch.run(&["status"]).unwrap().stdout;
+    assert!(words.contains(&format!("{born} follow-ups")), "{words}");
+    host.signal("TERM").unwrap();
+    host.ended().unwrap();
 }
 
 #[test]

@@ -367,12 +367,15 @@ fn text(reports: &[Report], mut to: impl Write) -> std::io::Result<()> {
         }
         for (destination, used) in counts.destinations.iter().zip(used) {
             write!(to, "  {}: {} delivered", destination.id, grouped(destination.delivered))?;
+            let (follow_ups, cut) = destination.spool.map(|spool| (spool.follow_ups, spool.cut)).unwrap_or_default();
             let others = [
                 (destination.warned, "of them with a remark"),
                 (destination.filtered, "filtered"),
                 (destination.dead_lettered, if destination.dead_lettered == 1 { "dead letter" } else { "dead letters" }),
                 (destination.pending, "pending"),
                 (destination.unknown, "of them unknown"),
+                (follow_ups, if follow_ups == 1 { "follow-up" } else { "follow-ups" }),
+                (cut, "more cut (follow-up-depth)"),
             ];
             for (count, what) in others.into_iter().filter(|(count, _)| *count > 0) {
                 write!(to, ", {} {what}", grouped(count))?;

@@ -131,9 +131,17 @@ fn text(status: &HostStatus) -> String {
 }
 
 fn counts(destination: &DestinationStatus) -> String {
-    let DestinationStatus { delivered, filtered, dead_lettered, pending, unknown, retries, oldest_ms, .. } = destination;
+    let DestinationStatus { delivered, filtered, dead_lettered, pending, unknown, retries, follow_ups, oldest_ms, .. } =
+        destination;
     let mut told = format!("{} delivered, {} pending", grouped(*delivered), grouped(*pending));
-    for (count, what) in [(filtered, "filtered"), (dead_lettered, "dead letters"), (unknown, "unknown"), (retries, "retries")] {
+    let counted = [
+        (filtered, "filtered"),
+        (dead_lettered, "dead letters"),
+        (unknown, "unknown"),
+        (retries, "retries"),
+        (follow_ups, "follow-ups"),
+    ];
+    for (count, what) in counted {
         if *count > 0 {
             told.push_str(&format!(", {} {what}", grouped(*count)));
         }
@@ -185,6 +193,7 @@ mod tests {
             pending: 5,
             unknown: 0,
             retries: 0,
+            follow_ups: 0,
             oldest_ms: Some(61_000),
         };
         let pipeline = PipelineStatus {

@@ -310,10 +310,19 @@ fn whole(upload: &UploadDocument) -> String {
 
 fn stood(spools: &[SpoolDocument]) -> String {
     let mut text = String::new();
-    for SpoolDocument { pipeline, destination, records, batches, bytes, oldest, uploads } in spools {
+    for spool in spools {
+        let SpoolDocument { pipeline, destination, records, batches, bytes, oldest, uploads, .. } = spool;
         text.push_str(&format!("{pipeline}/{destination}: {} batches, {} bytes", grouped(*batches), grouped(*bytes)));
         text.push_str(&oldest.as_ref().map(|oldest| format!(", the oldest of {oldest}")).unwrap_or_default());
-        text.push_str(&format!("; {} uploads\n", grouped(*uploads)));
+        text.push_str(&format!("; {} uploads", grouped(*uploads)));
+        if spool.follow_ups > 0 {
+            text.push_str(&format!("; {} of the records are follow-ups", grouped(spool.follow_ups)));
+        }
+        if spool.promised > 0 {
+            let (promised, bytes) = (grouped(spool.promised), grouped(spool.promised_bytes));
+            text.push_str(&format!("; {promised} follow-ups wait for what becomes of their causes, {bytes} bytes"));
+        }
+        text.push('\n');
         let rows: Vec<_> = records.iter().map(|(state, records)| [format!("  {state}"), grouped(*records)]).collect();
         text.push_str(&columns(&rows));
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::exposition::{Exposition, Labels, Metric};
 use crate::{
-    pipeline::{Counts, DestinationCounts},
+    pipeline::{Counts, DestinationCounts, SpoolCounts},
     runtime::{PipelineOverview, State, Used},
     sandbox::{Call, Compilations, Event, Figure, Seen},
 };
@@ -44,6 +44,10 @@ pub(super) fn pipeline(to: &mut Exposition, overview: &PipelineOverview, now: Du
         ];
         for (metric, value) in sums {
             to.add(metric, &of, value);
+        }
+        if let Some(SpoolCounts { follow_ups, cut, .. }) = counts.spool {
+            to.add(Metric::FollowUps, &of, follow_ups);
+            to.add(Metric::FollowUpsCut, &of, cut);
         }
         let lag = counts.oldest.map_or(Duration::ZERO, |oldest| now.saturating_sub(oldest));
         to.add(Metric::Lag, &of, lag.as_secs_f64());

@@ -81,6 +81,8 @@ metrics! {
     Unknown "wharf_records_unknown" Gauge ["pipeline", "destination"] "Of the pending, those that the connector did not answer for.";
     Bytes "wharf_delivered_bytes_total" Counter ["pipeline", "destination"] "Bytes of what was delivered.";
     Retries "wharf_retries_total" Counter ["pipeline", "destination"] "Parts of batches that were sent again.";
+    FollowUps "wharf_follow_ups_total" Counter ["pipeline", "destination"] "Follow-ups that were put into the spool.";
+    FollowUpsCut "wharf_follow_ups_cut_total" Counter ["pipeline", "destination"] "Follow-ups that did not come to be, since their causes lie as deep as may be.";
     Lag "wharf_lag_seconds" Gauge ["pipeline", "destination"] "Age of the oldest record that was read and is not dealt with; 0 where there is none.";
     Paused "wharf_destination_paused" Gauge ["pipeline", "destination"] "1 where the destination takes no records.";
     Waiting "wharf_destination_waiting" Gauge ["pipeline", "destination"] "1 where the far side is down and what the destination is to get waits.";

@@ -142,6 +142,15 @@ pub struct SpoolDocument {
     pub oldest: Option<String>,
     /// Uploads that are not released.
     pub uploads: u64,
+    /// Records that have reached no end and were born of what became of others.
+    #[serde(default)]
+    pub follow_ups: u64,
+    /// Follow-ups that wait for what becomes of their causes.
+    #[serde(default)]
+    pub promised: u64,
+    /// Bytes that these take, compressed.
+    #[serde(default)]
+    pub promised_bytes: u64,
 }
 
 /// An upload.
@@ -491,6 +500,9 @@ async fn status(open: &Open) -> Result<SpoolDocument, Refused> {
         bytes: status.bytes,
         oldest: status.oldest.map(rfc3339_of),
         uploads: status.uploads,
+        follow_ups: status.follow_ups,
+        promised: status.promised,
+        promised_bytes: status.promised_bytes,
     })
 }
 

@@ -67,6 +67,9 @@ pub struct DestinationStatus {
     pub unknown: u64,
     /// Parts that were sent again.
     pub retries: u64,
+    /// Records that were born of what became of others.
+    #[serde(default)]
+    pub follow_ups: u64,
     /// How many milliseconds ago the oldest record was read that it has not dealt with.
     pub oldest_ms: Option<u64>,
 }

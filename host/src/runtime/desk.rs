@@ -130,6 +130,7 @@ fn status(pipeline: &PipelineOverview, now: Duration, at: &dyn Fn(Duration) -> S
             pending: counts.pending,
             unknown: counts.unknown,
             retries: counts.retries,
+            follow_ups: counts.spool.map_or(0, |spool| spool.follow_ups),
             oldest_ms: counts.oldest.map(|read| millis(now, read)),
         }
     });
