@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use wharf_tests::{Scratch, component, host::Host, long};
 
 /// Records of each kind.
@@ -75,6 +75,12 @@ fn sorted(mut numbers: Vec<u64>) -> Vec<u64> {
     numbers
 }
 
+fn sorted_texts(texts: Vec<Option<&str>>) -> Vec<&str> {
+    let mut texts: Vec<&str> = texts.into_iter().flatten().collect();
+    texts.sort_unstable();
+    texts
+}
+
 fn destination(summary: &Value) -> &Value {
     &summary["pipelines"][0]["destinations"][0]
 }
@@ -109,7 +115,13 @@ fn what_an_action_rejects_is_a_dead_letter_whether_it_was_written_at_once_or_lat
     let told = (&desk["delivered"], &desk["dead_lettered"], &desk["pending"]);
     assert_eq!((ran.code, told), (Some(3), (&(EACH * 4 - 2).into(), &2.into(), &0.into())), "{}\n{desk:#}", ran.stderr);
     let letters = scratch.run(&["dead-letters", "list", "--output", "json"]).unwrap().json().unwrap();
-    assert_eq!(letters["dead_letters"].as_array().unwrap().len(), 2, "{letters}");
+    let actions: Vec<_> = letters["dead_letters"].as_array().unwrap().iter().map(|letter| letter["action"].as_str()).collect();
+    assert_eq!(sorted_texts(actions), ["digest", "note"], "{letters}");
+    let shown = scratch.run(&["dead-letters", "list"]).unwrap().stdout;
+    assert!(shown.contains(" desk/note ") && shown.contains(" desk/digest "), "{shown}");
+    let id = letters["dead_letters"][0]["id"].to_string();
+    let shown = scratch.run(&["dead-letters", "show", &id]).unwrap().stdout;
+    assert!(shown.contains(&format!("\naction       {}\n", letters["dead_letters"][0]["action"].as_str().unwrap())), "{shown}");
     assert_eq!((came(&scratch, "note").len() as u64, came(&scratch, "digest").len() as u64), (EACH - 1, EACH - 1));
 }
 
@@ -256,6 +268,40 @@ fn a_host_that_is_killed_has_each_outcome_followed_once() {
 }
 
 #[test]
+fn a_dead_letter_goes_back_to_its_action_and_a_follow_up_to_the_one_that_it_was_born_for() {
+    // A letter is followed by a note, which is refused. Notes that are read go elsewhere.
+    let notes = "          - { when: { pointer: /kind, equals: note }, action: digest }\n";
+    let scratch = desk("", notes, "thanks refused");
+    let actions = || -> Vec<(String, String, (u64, u64))> {
+        let letters = scratch.run(&["dead-letters", "list", "--output", "json"]).unwrap().json().unwrap();
+        let told = |letter: &Value| {
+            let text = |name: &str| letter[name].as_str().unwrap().to_owned();
+            (
+                text("action"),
+                text("partition").split("file").next().unwrap().to_owned(),
+                (letter["id"].as_u64().unwrap(), letter["attempts"].as_u64().unwrap()),
+            )
+        };
+        let mut all: Vec<_> = letters["dead_letters"].as_array().unwrap().iter().map(told).collect();
+        all.sort();
+        all
+    };
+    let ran = scratch.run(&["run", "office.yaml", "--once", "--now", "--output", "json"]).unwrap();
+    let first = actions();
+    let named: Vec<_> = first.iter().map(|(action, partition, _)| (&**action, &**partition)).collect();
+    // A note and a digest as they were read, both of which are routed to one action, and what follows the letter.
+    assert_eq!((ran.code, named), (Some(3), vec![("digest", ""), ("digest", ""), ("note", "follow-up/note/")]), "{}", ran.stderr);
+    let again = scratch.run(&["dead-letters", "replay", "office.yaml", "--output", "json"]).unwrap();
+    assert_eq!(again.code, Some(3), "{}", again.stderr);
+    let second = actions();
+    let named =
+        |all: &[(String, String, (u64, u64))]| all.iter().map(|(action, of, _)| (action.clone(), of.clone())).collect::<Vec<_>>();
+    assert_eq!(named(&second), named(&first), "each was refused by the same action as before");
+    // What waits in a queue again is given up anew, and has a number of its own then.
+    assert!(second.iter().zip(&first).all(|(now, then)| now.2 > then.2), "{first:?} {second:?}");
+}
+
+#[test]
 fn a_host_that_is_killed_loses_nothing_of_any_action() {
     let kills = if long() { 30 } else { 4 };
     let scratch = desk(", rate: 200", "", "later");
@@ -359,6 +405,112 @@ fn a_later_component_without_an_action_that_something_waits_for_is_refused_with_
     let ran = scratch.run(&["run", "office.yaml", "--once", "--now", "--output", "json"]).unwrap();
     assert_eq!((ran.code, &destination(&ran.json().unwrap())["delivered"]), (Some(0), &(EACH * 2).into()), "{}", ran.stderr);
     assert_eq!((came(&scratch, "digest"), sorted(came(&scratch, "letter")), came(&scratch, "parcel")), (all(1), all(2), vec![]));
+}
+
+#[test]
+fn check_tells_of_routes_actions_and_schedules() {
+    let more = "        otherwise: filter
+        actions:
+          - { name: letter, schedule: 0 3 * * *, time-zone: Europe/Berlin, ordered: true }
+          - { name: digest, ordered: false }
+";
+    let scratch = desk("", more, "");
+    let checked = scratch.run(&["check", "office.yaml"]).unwrap();
+    let expected = "office: ready, to desk (guest-desk 0.1.0)
+  desk: action note: written, realtime, in order
+  desk: action digest: written, @every 1h, in no order
+  desk: action letter: files, 0 3 * * * Europe/Berlin, in order
+  desk: action parcel: files, @every 1h, in no order
+  desk: to digest when /kind is \"digest\"
+  desk: to letter when /kind is \"letter\"
+  desk: to parcel when /kind is \"parcel\"
+  desk: otherwise filtered
+";
+    assert_eq!((checked.code, &*checked.stdout), (Some(0), expected), "{}", checked.stderr);
+
+    let told = scratch.run(&["check", "office.yaml", "--output", "json"]).unwrap().json().unwrap();
+    let desk = &told["pipelines"][0]["destinations"][0];
+    assert_eq!(desk["otherwise"], json!({"kind": "filter", "action": null}));
+    assert_eq!(desk["routes"][1], json!({"when": "/kind is \"letter\"", "action": "letter"}));
+    let letter =
+        json!({"name": "letter", "delivery": "bulk", "schedule": "0 3 * * *", "time_zone": "Europe/Berlin", "ordered": true});
+    assert_eq!(desk["actions"][2], letter);
+    let note = json!({"name": "note", "delivery": "write", "schedule": "realtime", "time_zone": null, "ordered": true});
+    assert_eq!(desk["actions"][0], note);
+
+    let drawn = scratch.run(&["check", "office.yaml", "--output", "dot"]).unwrap().stdout;
+    for line in [
+        r#""office/destination/desk/action/letter" [label="letter\nfiles, 0 3 * * * Europe/Berlin, in order", shape=component];"#,
+        r#""office/destination/desk" -> "office/destination/desk/action/letter" [label="when /kind is \"letter\""];"#,
+        r#""office/destination/desk" -> "office/destination/desk/filtered" [label="otherwise"];"#,
+    ] {
+        assert!(drawn.lines().any(|drawn| drawn.trim() == line), "{line}\n{drawn}");
+    }
+    let refused = desk_of("        ordered: false\n        actions: [ { name: note, ordered: true } ]\n");
+    assert!(refused.contains("`ordered` does nothing for the action `note`"), "{refused}");
+}
+
+fn desk_of(more: &str) -> String {
+    desk("", more, "").run(&["check", "office.yaml"]).unwrap().stderr
+}
+
+#[test]
+fn records_go_by_what_is_done_to_their_entity_and_what_one_was_made_into_adds_up() {
+    let scratch = Scratch::new().unwrap();
+    fs::create_dir(scratch.path("out")).unwrap();
+    // Each makes as many as its list has; of those the odd ones go nowhere.
+    let line = |number: u64| {
+        let operation = ["create", "update", "delete"][(number % 3) as usize];
+        let parts: Vec<String> = (0..number % 4).map(|part| format!("{{\"n\":{number},\"odd\":{}}}", part % 2)).collect();
+        let (payload, none) = (format!("{{\"parts\":[{}]}}", parts.join(",")), "null".to_owned());
+        let (before, after) = if operation == "delete" { (payload, none) } else { (none, payload) };
+        format!(
+            "{{\"position\":\"\",\"operation\":\"{operation}\",\"metadata\":{{}},\"key\":null,\"payload\":{{\"before\":{before},\"after\":{after}}}}}\n"
+        )
+    };
+    scratch.write("records.ndjson", (0..120).map(line).collect::<String>()).unwrap();
+    let file = format!(
+        "version: 1
+pipelines:
+  - id: office
+    source: {{ kind: file, path: records.ndjson, format: opencdc }}
+    batch: {{ records: 17 }}
+    processors:
+      - {{ id: parts, component: {}, settings: {{ pointer: /parts }} }}
+    destinations:
+      - id: desk
+        component: {}
+        grants: {{ directories: [ {{ host: out, guest: /out, access: read-write }} ] }}
+        routes:
+          - {{ when: {{ operation: delete }}, action: parcel }}
+          - {{ when: {{ all: [ {{ operation: update }}, {{ pointer: /odd, equals: 0 }} ] }}, action: note }}
+          - {{ when: {{ pointer: /odd, equals: 0 }}, action: letter }}
+        otherwise: filter
+",
+        component("wharf-explode").unwrap().display(),
+        component("guest-desk").unwrap().display()
+    );
+    scratch.write("office.yaml", file).unwrap();
+    let ran = scratch.run(&["run", "office.yaml", "--once", "--now", "--output", "json"]).unwrap();
+    let summary = ran.json().unwrap();
+    let (read, desk) = (&summary["pipelines"][0]["read"], destination(&summary));
+    assert_eq!((ran.code, read.as_u64()), (Some(0), Some(120)), "{}\n{desk:#}", ran.stderr);
+    let lines = |kind: &str| -> u64 {
+        let files = fs::read_dir(scratch.path("out")).unwrap().map(|entry| entry.unwrap().path());
+        let of = files.filter(|path| path.file_name().unwrap().to_string_lossy().split('-').next() == Some(kind));
+        of.map(|path| fs::read_to_string(path).unwrap().lines().count() as u64).sum()
+    };
+    // Of the parts of a record those at even places stay.
+    let even = |operation: u64| {
+        (0..120_u64).filter(|number| number % 3 == operation).map(|number| (number % 4).div_ceil(2)).sum::<u64>()
+    };
+    assert_eq!((lines("letter"), lines("note")), (even(0), even(1)));
+    let count = |name: &str| desk[name].as_u64().unwrap();
+    assert_eq!((count("pending"), count("dead_lettered"), count("unknown")), (0, 0, 0), "{desk:#}");
+    // What was made and goes somewhere is delivered; what was read, and nothing of it goes anywhere, is filtered.
+    assert_eq!((count("delivered"), count("filtered")), (even(0) + even(1) + 40, 20), "{desk:#}");
+    let again = scratch.run(&["run", "office.yaml", "--once", "--now", "--output", "json"]).unwrap();
+    assert_eq!((again.code, &again.json().unwrap()["pipelines"][0]["read"]), (Some(0), &0.into()), "{}", again.stderr);
 }
 
 #[test]

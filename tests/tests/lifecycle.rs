@@ -4,7 +4,7 @@
 
 use std::{fs, process::Stdio, thread, time::Duration};
 
-use wharf_tests::{Scratch, component};
+use wharf_tests::{Scratch, component, host::Host};
 
 /// A folder with a pipeline into a destination that writes down what it is told, and into one that does not.
 fn folder(settings: &str, more: &str) -> Scratch {
@@ -197,20 +197,120 @@ fn a_fatal_answer_pauses_the_destination_and_not_the_pipeline() {
 }
 
 #[test]
-fn a_pipeline_keeps_one_destination_and_a_removed_one_owes_nothing() {
-    let scratch = folder("topic: a", "        removed: true\n");
-    let text = fs::read_to_string(scratch.path("shop.yaml")).unwrap();
-    scratch.write("all.yaml", text.replace("{ id: other,", "{ id: other, removed: true,")).unwrap();
-    let checked = scratch.run(&["check", "all.yaml"]).unwrap();
-    let told = "error: all destinations of the pipeline `shop` are removed or switched off\n  at all.yaml:6:15\n";
-    assert!(checked.code == Some(2) && checked.stderr.contains(told), "{}", checked.stderr);
-
-    // What it is owed is decided about first.
+fn what_a_removed_destination_is_owed_is_decided_about_first() {
+    let scratch = folder("topic: a", "");
     scratch.write("out/then", "fatal;".repeat(20)).unwrap();
-    file(&scratch, "topic: a", "");
     let ran = scratch.run(&["run", "shop.yaml"]).unwrap();
     assert_eq!(ran.code, Some(1), "{}", ran.stderr);
     file(&scratch, "topic: a", "        removed: true\n");
     let refused = scratch.run(&["run", "shop.yaml"]).unwrap();
     assert!(refused.code == Some(2) && refused.stderr.contains("told"), "{}", refused.stderr);
+}
+
+#[test]
+fn a_pipeline_of_which_all_destinations_are_removed_reads_nothing_and_tells_them() {
+    let scratch = folder("topic: a", "");
+    run(&scratch);
+    told(&scratch);
+    file(&scratch, "topic: a", "        removed: true\n");
+    let text = fs::read_to_string(scratch.path("shop.yaml")).unwrap();
+    let all = text.replace("{ id: other,", "{ id: other, removed: true,");
+    scratch.write("shop.yaml", &all).unwrap();
+    // What it read may be gone by then.
+    fs::remove_file(scratch.path("records.txt")).unwrap();
+    let checked = scratch.run(&["check", "shop.yaml"]).unwrap();
+    let expected = "shop: ready, and reads nothing: all of its destinations are removed\n  other: removed; it is not told, since it does not ask to be\n  \
+                    told: removed, and told so\n";
+    assert_eq!((checked.code, &*checked.stdout), (Some(0), expected), "{}", checked.stderr);
+    let checked = scratch.run(&["check", "shop.yaml", "--output", "json"]).unwrap().json().unwrap();
+    assert_eq!(checked["pipelines"][0]["removed"], serde_json::json!(["other", "told"]));
+    run(&scratch);
+    assert_eq!(told(&scratch), ["deleted topic=a token=none"]);
+    // Nothing was taken for dealt with: who comes later gets all of it.
+    scratch.write("records.txt", "a\nb\nc\n").unwrap();
+    run(&scratch);
+    assert!(told(&scratch).is_empty(), "it was told");
+    file(&scratch, "topic: a", "");
+    run(&scratch);
+    assert_eq!(told(&scratch), ["created topic=a token=none", "open", "write 1"]);
+}
+
+#[test]
+fn one_that_takes_files_is_told_as_well() {
+    let bulk = "        bulk: { schedule: '@every 1h' }\n";
+    let scratch = folder("topic: a", bulk);
+    let run = |scratch: &Scratch| {
+        let ran = scratch.run(&["run", "shop.yaml", "--once", "--now"]).unwrap();
+        assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    };
+    run(&scratch);
+    assert_eq!(told(&scratch), ["created topic=a token=none", "upload 2"]);
+    // Whether there is something to upload or not.
+    file(&scratch, "topic: b", bulk);
+    run(&scratch);
+    assert_eq!(told(&scratch), ["updated topic=b token=none before topic=a"]);
+    run(&scratch);
+    assert!(told(&scratch).is_empty(), "it was told");
+    // One that does not answer holds up its files until it has, and nothing else.
+    file(&scratch, "topic: c", bulk);
+    scratch.write("records-2.txt", "c\n").unwrap();
+    scratch.write("out/then", "transient;trap;").unwrap();
+    run(&scratch);
+    let lines = journal(&scratch);
+    let updated: Vec<_> = lines.iter().filter(|(line, _)| line.starts_with("updated")).collect();
+    assert!(updated.len() == 3 && updated.iter().all(|(_, event)| *event == updated[0].1), "{lines:?}");
+    assert_eq!(lines.last().unwrap().0, "upload 1", "{lines:?}");
+
+    file(&scratch, "topic: c", &format!("{bulk}        removed: true\n"));
+    scratch.write("records-3.txt", "d\n").unwrap();
+    run(&scratch);
+    assert_eq!(told(&scratch), ["deleted topic=c token=none"]);
+}
+
+#[test]
+fn a_running_host_tells_what_a_reload_brings() {
+    for more in ["", "        bulk: { schedule: realtime }\n"] {
+        let scratch = folder("topic: a", more);
+        let following = |scratch: &Scratch| {
+            let text = fs::read_to_string(scratch.path("shop.yaml")).unwrap();
+            scratch.write("shop.yaml", text.replace("format: lines }", "format: lines, follow: true }")).unwrap();
+        };
+        let whole = fs::read_to_string(scratch.path("shop.yaml")).unwrap();
+        let without = whole.split("      - id: told").next().unwrap();
+        scratch.write("shop.yaml", without).unwrap();
+        following(&scratch);
+        let mut host = Host::start(&scratch, "shop.yaml").unwrap();
+        let lifecycle = |scratch: &Scratch| -> Vec<String> {
+            let text = fs::read_to_string(scratch.path("out/journal")).unwrap_or_default();
+            let words = |line: &str| {
+                line.split(' ').enumerate().filter(|(at, _)| *at != 1).map(|(_, word)| word.to_owned()).collect::<Vec<_>>()
+            };
+            text.lines().filter(|line| line.contains("topic=")).map(|line| words(line).join(" ")).collect()
+        };
+        let mut expected: Vec<&str> = Vec::new();
+        for (settings, removed, event) in [
+            ("topic: a", "", "created topic=a token=none"),
+            ("topic: b", "", "updated topic=b token=none before topic=a"),
+            ("topic: b", "        removed: true\n", "deleted topic=b token=none"),
+            ("topic: b", "", "created topic=b token=none"),
+        ] {
+            file(&scratch, settings, &format!("{more}{removed}"));
+            following(&scratch);
+            host.ask(&["reload"]).unwrap();
+            expected.push(event);
+            host.until(|_| Ok(lifecycle(&scratch).len() >= expected.len())).unwrap();
+            assert_eq!(lifecycle(&scratch), expected);
+            // One that is owed records cannot be removed.
+            host.until(|host| {
+                let status = host.status("shop")?;
+                Ok(status["destinations"].as_array().into_iter().flatten().all(|one| one["pending"] == 0))
+            })
+            .unwrap();
+            // The same file once more tells nothing.
+            assert_eq!(host.ask(&["reload"]).unwrap()["unchanged"], serde_json::json!(["shop"]));
+        }
+        host.signal("TERM").unwrap();
+        host.ended().unwrap();
+        assert_eq!(lifecycle(&scratch), expected);
+    }
 }

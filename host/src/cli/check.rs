@@ -5,13 +5,16 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::{
-    Checked, SETTLED, STOPPED, explain, graph, loader,
+    Checked, SETTLED, STOPPED,
+    actions::Told,
+    explain, graph, loader,
     report::{self, Refusal},
 };
 use crate::{
     clock::Clock,
     config,
     connector::{Connector, ProbeError, Processor},
+    pipeline::Destination,
     plan::{self, PlanError, PlannedPipeline, plan},
     runtime::{self, Probed, Reached, StartError},
     sandbox::output::printable,
@@ -93,10 +96,15 @@ fn json(pipelines: &[PlannedPipeline], remarks: &[String], probed: &[Probed]) ->
             let destinations = pipeline.destinations.iter().map(|destination| {
                 let mut told = part(&destination.id, &destination.connector, asked(id, Some(&destination.id), None));
                 told["processors"] = processors(id, Some(&destination.id), &destination.processors).into();
+                if let (Value::Object(told), Value::Object(actions)) = (&mut told, Told::of(destination).json()) {
+                    told.extend(actions);
+                }
                 told
             });
             let destinations: Vec<_> = destinations.collect();
-            json!({"id": id, "processors": processors(id, None, &pipeline.processors), "destinations": destinations})
+            let removed: Vec<&str> = pipeline.removed.iter().map(|destination| &*destination.id).collect();
+            let processors = processors(id, None, &pipeline.processors);
+            json!({"id": id, "processors": processors, "destinations": destinations, "removed": removed})
         })
         .collect();
     json!({"pipelines": pipelines, "remarks": remarks})
@@ -137,7 +145,23 @@ fn text(pipelines: &[PlannedPipeline], remarks: &[String], probed: &[Probed]) ->
             .collect();
         let through = through(&pipeline.processors);
         let comma = if through.is_empty() { "" } else { "," };
-        text.push_str(&format!("{}: ready{comma}{through}, to {}\n", pipeline.id, destinations.join(", ")));
+        match destinations.is_empty() {
+            false => text.push_str(&format!("{}: ready{comma}{through}, to {}\n", pipeline.id, destinations.join(", "))),
+            true => text.push_str(&format!("{}: ready, and reads nothing: all of its destinations are removed\n", pipeline.id)),
+        }
+        for destination in &pipeline.destinations {
+            for line in Told::of(destination).lines() {
+                text.push_str(&format!("  {}: {line}\n", destination.id));
+            }
+        }
+        for Destination { id, connector, .. } in &pipeline.removed {
+            let told = if connector.is_told_of_its_life() {
+                "removed, and told so"
+            } else {
+                "removed; it is not told, since it does not ask to be"
+            };
+            text.push_str(&format!("  {id}: {told}\n"));
+        }
         for Probed { destination, processor, reached, .. } in probed.iter().filter(|probed| probed.pipeline == pipeline.id) {
             let whose = match (destination, processor) {
                 (Some(destination), Some(processor)) => format!("{processor} of {destination}"),

@@ -288,8 +288,11 @@ fn table(letters: &[LetterDocument]) -> String {
             ordinal => format!("{}:{}.{ordinal}", letter.label, letter.sequence),
         };
         let id = letter.id.map(|id| id.to_string()).unwrap_or_default();
-        let destination = letter.destination.as_deref().unwrap_or("-");
-        [id, letter.at.clone(), line(&letter.pipeline), line(destination), line(&letter.kind), line(&place), reason]
+        let destination = match (letter.destination.as_deref(), letter.action.as_deref()) {
+            (Some(destination), Some(action)) => format!("{destination}/{action}"),
+            (destination, _) => destination.unwrap_or("-").to_owned(),
+        };
+        [id, letter.at.clone(), line(&letter.pipeline), line(&destination), line(&letter.kind), line(&place), reason]
     });
     let head = ["id", "given up", "pipeline", "destination", "kind", "from", "reason"].map(str::to_owned);
     let rows: Vec<_> = (!letters.is_empty()).then_some(head).into_iter().chain(rows).collect();
@@ -332,6 +335,7 @@ fn whole(letter: &LetterDocument) -> String {
         ("pipeline", letter.pipeline.clone()),
         ("destination", optional(&letter.destination)),
         ("processor", optional(&letter.processor)),
+        ("action", optional(&letter.action)),
         ("connector", optional(&letter.connector)),
         ("from", format!("{}:{}", letter.label, letter.sequence)),
         ("partition", letter.partition.clone()),
@@ -376,6 +380,7 @@ mod tests {
             connector: None,
             attempts: 0,
             processor: None,
+            action: None,
             operation: None,
             before: None,
             metadata: Default::default(),

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use super::actions::{Otherwise, Told};
 use crate::{
     config::{self, PathOrGlob},
     connector::Processor,
@@ -39,7 +40,8 @@ impl Graph {
             self.given_up(&start, &letters);
         }
         let end = self.chain(start, processors, (&format!("{id}/processor"), &letters));
-        for Destination { id: destination, connector, delivery, processors, .. } in destinations {
+        for of in destinations {
+            let (told, Destination { id: destination, connector, delivery, processors, .. }) = (Told::of(of), of);
             let name = format!("{id}/destination/{destination}");
             let end = self.chain(end.clone(), processors, (&format!("{name}/processor"), &letters));
             let mut label = vec![destination.to_string(), connector.title()];
@@ -49,6 +51,7 @@ impl Graph {
             self.node(&name, &label, if best_effort { "shape=box3d, style=dashed" } else { "shape=box3d" });
             self.edge(&end, &name, "");
             self.given_up(&name, &letters);
+            self.actions(&name, &told, &letters);
         }
         self.node(&letters, &["dead letters".to_owned()], "shape=note");
         if let Some(copy) = &dead_letters.copy_to {
@@ -57,6 +60,36 @@ impl Graph {
             self.edge(&letters, &name, "style=dashed");
         }
         self.line(1, "}");
+    }
+
+    /// The actions of a destination, and which records go to which.
+    fn actions(&mut self, destination: &str, told: &Told, letters: &str) {
+        if told.is_plain() {
+            return;
+        }
+        let node = |action: &str| format!("{destination}/action/{action}");
+        for action in &told.actions {
+            let label = [action.name.clone(), action.words()].into_iter().filter(|line| !line.is_empty());
+            self.node(&node(&action.name), &label.collect::<Vec<_>>(), "shape=component");
+        }
+        for (when, action) in &told.routes {
+            let label = when.as_ref().map(|when| format!("label={}", quoted([format!("when {when}")])));
+            self.edge(destination, &node(action), &label.unwrap_or_default());
+        }
+        // What a route without a condition takes, nothing is left of.
+        if told.routes.last().is_some_and(|(when, _)| when.is_none()) {
+            return;
+        }
+        let otherwise = if told.routes.is_empty() { "" } else { "label=\"otherwise\"" };
+        match &told.otherwise {
+            Otherwise::To(action) => self.edge(destination, &node(action), otherwise),
+            Otherwise::Filter => {
+                let name = format!("{destination}/filtered");
+                self.node(&name, &["filtered".to_owned()], "shape=plain");
+                self.edge(destination, &name, otherwise);
+            }
+            Otherwise::DeadLetter => self.edge(destination, letters, "label=\"otherwise\", style=dotted, constraint=false"),
+        }
     }
 
     /// Processors one after the other, behind a node. Gives the last node.

@@ -1,5 +1,6 @@
 //! The program's commands: a file each. They print, and do nothing else that the library could do.
 
+mod actions;
 mod bench;
 mod build;
 mod check;

@@ -28,6 +28,8 @@ pub struct Action {
     pub max_bytes: Option<Size>,
     /// The same for how long the first of them waits.
     pub max_delay: Option<Interval>,
+    /// Whether a record waits for those before it that have its key; `None` where nobody says so here.
+    pub ordered: Option<bool>,
     /// When a record that fails for now is handed over again.
     pub retry: Retry,
 }
@@ -56,6 +58,9 @@ struct Written {
     /// They are handed over before that as soon as a record has waited so long.
     #[serde(default, deserialize_with = "delay")]
     max_delay: Option<Interval>,
+    /// Whether a record waits for those before it that have its key. Default: as the destination says, else whether its records are written.
+    #[serde(default)]
+    ordered: Option<bool>,
     /// When a record that fails for now is handed over again.
     #[serde(default)]
     retry: Retry,
@@ -63,9 +68,9 @@ struct Written {
 
 impl Written {
     fn read(self) -> Result<Action, Refusal> {
-        let Self { name, schedule, time_zone, max_records, max_bytes, max_delay, retry } = self;
+        let Self { name, schedule, time_zone, max_records, max_bytes, max_delay, ordered, retry } = self;
         super::bulk::zoned(schedule.as_ref(), time_zone)?;
-        Ok(Action { name, schedule, time_zone, max_records, max_bytes, max_delay, retry })
+        Ok(Action { name, schedule, time_zone, max_records, max_bytes, max_delay, ordered, retry })
     }
 }
 

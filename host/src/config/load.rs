@@ -218,7 +218,9 @@ fn check(file: &File) -> Result<(), ConfigError> {
                 .with_place(exact.place.clone()));
         }
         letters_of(pipeline, &file.pipelines)?;
-        if let Some(first) = pipeline.destinations.first().filter(|_| pipeline.destinations.iter().all(|of| !of.enabled)) {
+        if let Some(first) =
+            pipeline.destinations.first().filter(|_| pipeline.destinations.iter().all(|of| !of.enabled && !of.removed))
+        {
             let what = format!("all destinations of the pipeline `{}` are switched off", pipeline.id);
             return Err(ConfigError::new(what)
                 .with_hint("leave `enabled: false` out for one of them, or take the pipeline out of the file")
@@ -233,17 +235,6 @@ fn check(file: &File) -> Result<(), ConfigError> {
             return Err(ConfigError::new(what)
                 .with_hint("leave `restart` out: what was read from standard input cannot be read again")
                 .with_place(place.clone()));
-        }
-        if let Some(At { value, .. }) = pipeline.destinations.first()
-            && pipeline.destinations.iter().any(|destination| destination.removed)
-            && pipeline.destinations.iter().all(|destination| destination.removed || !destination.enabled)
-        {
-            return Err(ConfigError::new(format!(
-                "all destinations of the pipeline `{}` are removed or switched off",
-                pipeline.id
-            ))
-            .with_hint("leave one that records go to; to have no such pipeline any more, take it out of the file behind that")
-            .with_place(value.id.place.clone()));
         }
         for processor in pipeline.all_processors() {
             let id = &processor.id;

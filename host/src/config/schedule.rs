@@ -57,6 +57,13 @@ impl FromStr for Schedule {
     }
 }
 
+impl Schedule {
+    /// Whether it goes by somebody's clock.
+    pub fn is_cron(&self) -> bool {
+        matches!(self, Self::Cron(_))
+    }
+}
+
 impl fmt::Display for Schedule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -84,6 +84,7 @@ impl Actions {
             Way::To(action) => Way::To(outer(action)),
             way => way,
         };
-        Routing { routes, otherwise }
+        let follow_ups = self.routing.follow_ups.iter().map(|(name, action)| (name.clone(), outer(*action))).collect();
+        Routing { routes, otherwise, follow_ups }
     }
 }

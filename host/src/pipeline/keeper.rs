@@ -509,6 +509,7 @@ fn unreadable(pipeline: &str, portion: &Portion, clock: &Clock) -> Vec<DeadLette
     let letters = portion.unreadable.iter().map(|unreadable| DeadLetter {
         destination: None,
         processor: None,
+        action: None,
         partition: portion.partition.clone(),
         label: portion.label.clone(),
         sequence: unreadable.sequence,

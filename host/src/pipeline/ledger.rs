@@ -386,6 +386,7 @@ mod tests {
         DeadLetter {
             destination: Some(destination.into()),
             processor: None,
+            action: None,
             partition: "p".into(),
             label: "l".into(),
             sequence,

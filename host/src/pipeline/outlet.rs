@@ -43,6 +43,13 @@ pub struct Destination {
     pub actions: Arc<Actions>,
 }
 
+impl Destination {
+    /// The names of its actions, by index; none where its component names none.
+    pub fn action_names(&self) -> Arc<[Arc<str>]> {
+        self.connector.descriptor.actions.iter().map(|action| action.name.as_str().into()).collect()
+    }
+}
+
 /// How records are delivered.
 #[derive(Clone, Debug)]
 pub struct Delivery {
@@ -104,6 +111,8 @@ pub struct Outlet {
     pub processors: Vec<Step>,
     /// Which records go to which action.
     pub routing: Arc<Routing>,
+    /// The names of the actions that there are.
+    pub actions: Arc<[Arc<str>]>,
     /// Whether it takes any.
     pub gate: Gate,
     /// Whether the far side was there once in this run, or cannot be asked for.
@@ -128,6 +137,7 @@ impl Outlet {
             delivery: Arc::new(delivery),
             processors: Vec::new(),
             routing: Arc::default(),
+            actions: Arc::default(),
             gate: Gate::default(),
             spooled: None,
             reached,
@@ -181,22 +191,24 @@ impl Outlet {
 impl Outlet {
     /// The entrance of a spool, in front of a destination that takes files: whatever comes through is taken in as it is, in order.
     pub fn spool(destination: Destination, far: Arc<dyn Far>, spooled: Arc<Spooled>) -> Self {
+        let names = destination.action_names();
         let Destination { id, delivery: Delivery { tolerance, .. }, processors, actions, .. } = destination;
         let routing = Arc::new(actions.outer());
         let processors = processors.into_iter().map(Step::from).collect();
         let outlet = Self::new(id, far, Delivery { tolerance, ..Delivery::default() });
-        Self { start: on_a_thread, processors, routing, spooled: Some(spooled), ..outlet }
+        Self { start: on_a_thread, processors, routing, actions: names, spooled: Some(spooled), ..outlet }
     }
 }
 
 impl Outlet {
     /// A destination of which some is written as it comes, and some waits in a spool: whatever comes through is taken in order.
     pub fn mixed(destination: Destination, far: Arc<dyn Far>, spooled: Arc<Spooled>) -> Self {
+        let names = destination.action_names();
         let Destination { id, delivery, processors, actions, .. } = destination;
         let (routing, processors) = (Arc::new(actions.outer()), processors.into_iter().map(Step::from).collect());
         // What waits is brought into its shape when it is handed over, and so the far side does it with the rest.
         let outlet = Self::new(id, far, Delivery { ordered: true, format: Format::Payload, ..delivery });
-        Self { start: on_a_thread, processors, routing, spooled: Some(spooled), ..outlet }
+        Self { start: on_a_thread, processors, routing, actions: names, spooled: Some(spooled), ..outlet }
     }
 }
 
@@ -210,6 +222,7 @@ impl From<Destination> for Outlet {
         let (id, delivery) = (destination.id.clone(), destination.delivery.clone());
         let processors = destination.processors.iter().cloned().map(Step::from).collect();
         let routing = Arc::new(destination.actions.outer());
-        Self { start: on_a_thread, processors, routing, ..Self::new(id, Arc::new(destination), delivery) }
+        let actions = destination.action_names();
+        Self { start: on_a_thread, processors, routing, actions, ..Self::new(id, Arc::new(destination), delivery) }
     }
 }

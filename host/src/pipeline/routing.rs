@@ -2,7 +2,9 @@
 //!
 //! Upholds the first promise: whatever a record says, it goes one way and no other.
 
-use crate::record::{Batch, Chooser, Condition, Span};
+use std::sync::Arc;
+
+use crate::record::{Batch, Chooser, Condition, FOLLOW_UP, Span};
 
 /// Which records go to which action of a destination.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,12 +13,14 @@ pub struct Routing {
     pub routes: Vec<(Option<Condition>, u32)>,
     /// Where those go that none takes.
     pub otherwise: Way,
+    /// Of dead letters that are sent again: actions by name. A follow-up goes to the one that it was born for, whatever it looks like.
+    pub follow_ups: Vec<(Arc<str>, u32)>,
 }
 
 impl Default for Routing {
     /// Everything goes to the first action, or the only one.
     fn default() -> Self {
-        Self { routes: Vec::new(), otherwise: Way::To(0) }
+        Self { routes: Vec::new(), otherwise: Way::To(0), follow_ups: Vec::new() }
     }
 }
 
@@ -36,19 +40,24 @@ pub enum Way {
 pub struct Router {
     routes: Vec<(Option<Chooser>, u32)>,
     otherwise: Way,
+    follow_ups: Vec<(Arc<str>, u32)>,
 }
 
 impl Router {
     /// By that routing.
     pub fn new(routing: &Routing) -> Self {
         let routes = routing.routes.iter().map(|(when, action)| (when.as_ref().map(Chooser::new), *action)).collect();
-        Self { routes, otherwise: routing.otherwise }
+        Self { routes, otherwise: routing.otherwise, follow_ups: routing.follow_ups.clone() }
     }
 
     /// The ways of a batch's records: neighbours that go the same way together, in order and without a gap.
     pub fn ways(&mut self, batch: &Batch) -> Vec<(Span, Way)> {
+        let whole = Span::new(0, batch.count());
+        if let Some(action) = self.born_for(batch) {
+            return vec![(whole, Way::To(action))];
+        }
         if self.routes.is_empty() {
-            return vec![(Span::new(0, batch.count()), self.otherwise)];
+            return vec![(whole, self.otherwise)];
         }
         let mut ways: Vec<(Span, Way)> = Vec::new();
         for record in 0..batch.count() {
@@ -59,6 +68,12 @@ impl Router {
             }
         }
         ways
+    }
+
+    /// The action of follow-ups that are sent again.
+    fn born_for(&self, batch: &Batch) -> Option<u32> {
+        let (name, _) = batch.partition().strip_prefix(FOLLOW_UP).filter(|_| !self.follow_ups.is_empty())?.split_once('/')?;
+        self.follow_ups.iter().find(|(known, _)| **known == *name).map(|(_, action)| *action)
     }
 
     fn way(&mut self, batch: &Batch, record: u32) -> Way {
@@ -93,7 +108,7 @@ mod tests {
                 batch.push(sequence as u64, None, text.as_bytes()).unwrap();
             }
             let batch = batch.finish("p", "partition".into());
-            let routing = Routing { routes: routes.iter().map(|(when, to)| (when.map(is), *to)).collect(), otherwise };
+            let routing = Routing { routes: routes.iter().map(|(when, to)| (when.map(is), *to)).collect(), otherwise, follow_ups: vec![("b".into(), 7)] };
             let ways = Router::new(&routing).ways(&batch);
             let mut next = 0;
             for (span, way) in ways {

@@ -106,7 +106,7 @@ pub(super) fn planned(
             routed: waits,
             timetable,
             sooner,
-            ordered: destination.ordered.unwrap_or(one.writes),
+            ordered: said.and_then(|said| said.ordered).or(destination.ordered).unwrap_or(one.writes),
             retry: retry(one, &destination.retry, said.map(|said| &said.retry)),
             keys: bulk.map(|bulk| bulk.uploads).unwrap_or_default(),
             version: version.cloned(),
@@ -153,6 +153,7 @@ fn refused(
             ("max-records", action.max_records.is_some()),
             ("max-bytes", action.max_bytes.is_some()),
             ("max-delay", action.max_delay.is_some()),
+            ("ordered", action.ordered.is_some()),
             ("retry", action.retry != Retry::default()),
         ];
         for (key, _) in said.iter().filter(|(_, said)| *said) {

@@ -26,7 +26,7 @@ pub(super) fn refused(
         return Some(error);
     }
     // The host itself keeps the order of what waits.
-    if !is_ordered(destination, actions) || actions.at_once.is_empty() {
+    if !destination.ordered.unwrap_or(true) || actions.at_once.is_empty() {
         return None;
     }
     if connector.descriptor.guarantees.order == Order::None {
@@ -35,10 +35,10 @@ pub(super) fn refused(
     (destination.parallel.is_some_and(|lanes| lanes > 1) && !keyed).then_some(PlanError::Keyless { part, place })
 }
 
-/// Whether records stay in order: where nothing is said, those that are written do, and those that go out as files do not.
+/// Whether records of any action stay in order: where nothing is said, those that are written do, and those that go out as files do not.
 pub(super) fn is_ordered(given: &config::Destination, actions: &Actions) -> bool {
-    let written = || !actions.at_once.is_empty() || actions.spooled.iter().any(|one| one.writes);
-    given.ordered.unwrap_or_else(written)
+    let at_once = !actions.at_once.is_empty() && given.ordered.unwrap_or(true);
+    at_once || actions.spooled.iter().any(|one| one.routed && one.ordered)
 }
 
 /// Waits of which the shortest is longer than the longest.

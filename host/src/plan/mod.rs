@@ -86,7 +86,7 @@ pub struct PlannedPipeline {
     pub restart: Option<Policy>,
     /// What changes them on their way to all destinations, in this order.
     pub processors: Vec<Processor>,
-    /// Where they go.
+    /// Where they go; none where all are removed: nothing is read then.
     pub destinations: Vec<Destination>,
     /// Where each destination stands in the pipeline file.
     pub places: HashMap<Arc<str>, config::Place>,
@@ -118,7 +118,8 @@ pub async fn again(file: config::File, loader: &Loader, run: &str, before: Optio
         let id: Arc<str> = pipeline.id.value.as_str().into();
         // Before they are used: what changes meanwhile is seen the next time.
         let files = files(&pipeline);
-        planner.errors.extend(unreadable(&id, &pipeline.source.value));
+        let reads = pipeline.destinations.iter().any(|destination| destination.enabled && !destination.removed);
+        planner.errors.extend(reads.then(|| unreadable(&id, &pipeline.source.value)).flatten());
         planner
             .errors
             .extend(pipeline.dead_letters.copy_to.as_ref().and_then(|copy| unwritable(&id, &pipeline.source.value, copy)));

@@ -40,7 +40,7 @@ pub(super) fn planned(
         Some(At { value: Otherwise::DeadLetter, .. }) => Way::Refused,
         Some(At { value: Otherwise::Default, .. }) | None => Way::To(otherwise),
     };
-    Routing { routes, otherwise }
+    Routing { routes, otherwise, follow_ups: Vec::new() }
 }
 
 /// The names of the actions that are in use, in the order of the descriptor, parted by commas.

@@ -155,6 +155,10 @@ impl Means {
             opening.lifecycle = Some(self.lifecycle(pipeline, id));
             processors.iter_mut().for_each(|processor| keep(&processor.id, &mut processor.opening));
         }
+        if destinations.is_empty() {
+            // Nothing comes to them.
+            processors.clear();
+        }
         processors.iter_mut().for_each(|processor| keep(&processor.id, &mut processor.opening));
         let outlet = |destination: Destination| {
             // Whether what is behind a spool takes anything is not the pipeline's concern.

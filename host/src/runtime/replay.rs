@@ -118,6 +118,9 @@ fn forgiving(mut planned: PlannedPipeline) -> PlannedPipeline {
     // What is being sent is not to be removed for its age meanwhile.
     (*max_age, *window, *tolerance) = (None, 0, 0);
     for destination in &mut planned.destinations {
+        let mut actions = (*destination.actions).clone();
+        actions.routing.follow_ups = destination.action_names().iter().cloned().zip(0..).collect();
+        destination.actions = Arc::new(actions);
         // One that keeps how far it got must not take a record for one that it had.
         destination.opening.scope = destination.opening.scope.with([("replay", "true".to_owned())]);
         destination.delivery.tolerance = (0, 0);
@@ -322,6 +325,7 @@ mod tests {
         let letter = DeadLetter {
             destination: destination.map(Into::into),
             processor: processor.map(Into::into),
+            action: None,
             partition: if sequence < 100 { "p".into() } else { "q".into() },
             label: "l".into(),
             sequence,

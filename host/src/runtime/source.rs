@@ -2,6 +2,8 @@
 
 use std::{num::NonZeroU64, path::Path};
 
+use async_trait::async_trait;
+
 use super::{
     StartError,
     feed::Feed,
@@ -14,7 +16,7 @@ use crate::{
     plan::PlannedPipeline,
     source::{
         Checkpoints, Compression, Cuts, FileOptions, FileSource, Format, GeneratorOptions, GeneratorSource, PointerError,
-        Reading, Source, SourceError, StdinSource,
+        Portion, Reading, Source, SourceError, StdinSource,
     },
     store::{LetterStore, PipelineStore, StoreError},
 };
@@ -71,6 +73,20 @@ pub(super) fn of_letters(error: StoreError) -> SourceError {
     SourceError::Format { path: "dead letters".into(), reason: error.to_string() }
 }
 
+/// What a pipeline reads that has no destination any more: a record that nobody gets must not be taken for one that was dealt with.
+struct Nothing;
+
+#[async_trait]
+impl Source for Nothing {
+    async fn read(&mut self) -> Result<Option<Portion>, SourceError> {
+        Ok(None)
+    }
+
+    fn rereads(&self) -> bool {
+        true
+    }
+}
+
 /// The source of a pipeline, standing where the checkpoints say, to cut where it did before.
 pub(super) fn source(
     planned: &PlannedPipeline,
@@ -78,6 +94,9 @@ pub(super) fn source(
     means: &Means,
 ) -> Result<Box<dyn Source>, StartError> {
     let PlannedPipeline { id, batch: cut, .. } = planned;
+    if planned.destinations.is_empty() {
+        return Ok(Box::new(Nothing));
+    }
     let Means { clock, run, .. } = means;
     let cut = cut.clone();
     let rate = |rate: Option<u32>| rate.and_then(|rate| NonZeroU64::new(rate.into()));

@@ -22,6 +22,8 @@ pub struct DeadLetter {
     pub destination: Option<Arc<str>>,
     /// The processor that gave it up, by its id.
     pub processor: Option<Arc<str>>,
+    /// The destination's action that it was for, by its name; `None` where the component names none, or it was for none.
+    pub action: Option<Arc<str>>,
     /// Where it came from.
     pub partition: Arc<str>,
     /// What people call that.
@@ -43,7 +45,7 @@ pub struct DeadLetter {
 }
 
 /// All that [`Reason::kind`] may be.
-pub const KINDS: [&str; 15] = [
+pub const KINDS: [&str; 18] = [
     "rejected",
     "too-large",
     "limit",
@@ -59,6 +61,9 @@ pub const KINDS: [&str; 15] = [
     "unauthorized",
     "fatal",
     "abandoned",
+    "too-old",
+    "switched-off",
+    "cancelled",
 ];
 
 /// Why records were given up.

@@ -30,6 +30,9 @@ pub struct LetterDocument {
     /// The processor that gave it up; `null` where none did.
     #[serde(default)]
     pub processor: Option<String>,
+    /// The action of the destination that it was for; `null` where the component names none, it was for none, or an earlier version of wharf did not say.
+    #[serde(default)]
+    pub action: Option<String>,
     /// What people call the place that it came from.
     pub label: String,
     /// With pipeline, sequence and ordinal, the record's key.
@@ -119,6 +122,7 @@ impl LetterDocument {
             pipeline: pipeline.to_owned(),
             destination: text(&letter.destination),
             processor: text(&letter.processor),
+            action: text(&letter.action),
             label: letter.label.to_string(),
             partition: letter.partition.to_string(),
             sequence: letter.sequence,
@@ -219,6 +223,7 @@ mod tests {
         let letter = DeadLetter {
             destination: None,
             processor: None,
+            action: None,
             partition: "p".into(),
             label: "p".into(),
             sequence: 1,

@@ -131,7 +131,7 @@ pub fn run(row: &Row) {
         }
     });
     let started = Instant::now();
-    let came = runtime.block_on(runtime.spawn(cage(loader.clone(), folder, stages, row.batch))).unwrap();
+    let came = runtime.block_on(runtime.spawn(cage(loader.clone(), folder, stages, row.batch, row.life))).unwrap();
     let took = started.elapsed();
     done.store(true, Relaxed);
     let (rounds, slowest) = runtime.block_on(neighbour).unwrap();
@@ -246,8 +246,22 @@ async fn prepare(row: &Row, folder: &Scratch) -> Stages {
 }
 
 /// Runs the animal's pipeline to its end.
-async fn cage(loader: Loader, folder: Scratch, stages: Stages, batch: u32) -> Came {
+async fn cage(loader: Loader, folder: Scratch, mut stages: Stages, batch: u32, life: Option<(&str, &str)>) -> Came {
     let source = json!({"kind": "file", "path": "records.txt", "format": "lines"});
+    if let Some((event, act)) = life {
+        if event != "created" {
+            // It was told of itself before there was anything to read.
+            let records = fs::read(folder.path("records.txt")).unwrap();
+            folder.write("records.txt", "").unwrap();
+            let mut before = Stages { processors: json!([]), destination: stages.destination.clone() };
+            before.destination["settings"] = json!({"topic": "before"});
+            let ran = pipeline(&loader, &folder, &source, &before, batch, &hasty()).await.unwrap();
+            assert!(ran.error.is_none(), "{:?}", ran.error);
+            folder.write("records.txt", records).unwrap();
+        }
+        folder.write("granted/then", format!("{act};")).unwrap();
+        stages.destination["removed"] = json!(event == "deleted");
+    }
     let came = pipeline(&loader, &folder, &source, &stages, batch, &hasty()).await;
     let report = match came {
         Ok(report) => report,
@@ -259,7 +273,8 @@ async fn cage(loader: Loader, folder: Scratch, stages: Stages, batch: u32) -> Ca
     let text = |letter: &DeadLetter| String::from_utf8_lossy(letter.record.after().unwrap_or_default()).into_owned();
     let letters: Vec<_> = letters.iter().map(|letter| (text(letter), letter.reason.message.to_string())).collect();
     let told: Vec<_> = error.into_iter().chain(letters.iter().map(|(_, message)| message.clone())).collect();
-    let (delivered, read) = (report.counts.destinations[0].delivered, report.counts.read);
+    let delivered = report.counts.destinations.first().map_or(0, |destination| destination.delivered);
+    let read = report.counts.read;
     Came { delivered, told: told.join("\n"), refused: false, letters, read }
 }
 

@@ -23,7 +23,7 @@ pub fn rows() -> Vec<Row> {
         Row::new(name, Animal::Guest("guest-scripted", json!({"script": script})), outcome)
             .grants(json!({"directories": [{"host": "granted", "guest": "/journal", "access": "read-write"}]}))
     };
-    vec![
+    let mut rows = vec![
         Row::hostile("panic", "open", 0, ends(ended("open"))),
         Row::hostile("panic", "write", 0, ends(ended("write"))),
         Row::hostile("panic", "ack", 0, delivers(ended("ack"))),
@@ -42,7 +42,21 @@ pub fn rows() -> Vec<Row> {
         Row::hostile("panic", "ack", 0, delivers(ended("ack"))).named("panic in each ack").records(20, 2),
         scripted("traps once", "trap", delivers("to be sent to a fresh instance")).records(20, 5),
         scripted("traps after what it reported", "+0-2 trap", delivers("to be sent to a fresh instance")).records(5, 5),
-    ]
+    ];
+    for event in ["created", "updated", "deleted"] {
+        // It is told again, and answers then; one that is removed gets no records.
+        for (act, ended) in [
+            ("loop", format!("{event} ended its instance: took longer than 500ms (limits.time.{event})")),
+            ("memory", format!("{event} ended its instance: wanted ")),
+            ("trap", format!("{event} ended its instance: wasm trap: ")),
+            // Its share of the log is used up.
+            ("flood", String::new()),
+        ] {
+            let limits = json!({"memory": "16MiB", "time": {event: "500ms"}});
+            rows.push(Row::told(act, event, delivers(ended)).limits(limits).records(u32::from(event != "deleted"), 1));
+        }
+    }
+    rows
 }
 
 /// Some records for a session.

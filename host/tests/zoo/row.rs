@@ -14,6 +14,8 @@ pub struct Row {
     pub role: Role,
     pub grants: Value,
     pub limits: Value,
+    /// What it does when it is told of its life: which event, and the act.
+    pub life: Option<(&'static str, &'static str)>,
     /// How many records it is given: the numbers from 0 on.
     pub records: u32,
     /// What it is given instead.
@@ -87,6 +89,7 @@ impl Row {
             role: Role::Destination,
             grants: json!({}),
             limits: json!({}),
+            life: None,
             records: 1,
             lines: Vec::new(),
             served: None,
@@ -111,6 +114,14 @@ impl Row {
     pub fn faulty(fault: &str, at: &str, amount: u64, outcome: Outcome) -> Self {
         let settings = json!({"fault": fault, "at": at, "amount": amount});
         Self::new(format!("{fault} in {at}"), Animal::Guest("guest-faults", settings), outcome)
+    }
+
+    /// A `guest-told` that does this once when it is told of that event.
+    pub fn told(act: &'static str, event: &'static str, outcome: Outcome) -> Self {
+        let animal = Animal::Guest("guest-told", json!({"topic": "after"}));
+        let row = Self::new(format!("{act} in {event}"), animal, outcome);
+        let grants = json!({"directories": [{"host": "granted", "guest": "/out", "access": "read-write"}]});
+        Self { life: Some((event, act)), grants, ..row }
     }
 
     /// A `guest-hostile-processor` that does this in a call.

@@ -52,18 +52,21 @@ impl Lane {
             for part in parts {
                 self.queue.put(number, part, Duration::ZERO);
             }
-            over.extend(too_large.into_iter().map(|(record, size)| (records.start + record, size)));
+            over.extend(too_large.into_iter().map(|(record, size)| (records.start + record, size, action)));
         }
         for Verdict { records, outcome } in &shaped.verdicts {
             if let Outcome::Failed(failure) = outcome {
-                self.give_up(number, &whole, *records, &Why::Failed(failure))?;
+                for (records, action) in routed(&ways, *records) {
+                    self.give_up(number, &Part { action, ..whole.clone() }, records, &Why::Failed(failure))?;
+                }
             }
         }
         self.leave_out(number, &whole, &ways)?;
         let largest = self.bounds.largest;
-        for (record, size) in over {
+        for (record, size, action) in over {
             let message = format!("the record has {size} bytes, and this connector takes {largest} at the most");
-            self.give_up(number, &whole, Span::new(record, record + 1), &Why::TooLarge(message))?;
+            let part = Part { action, ..whole.clone() };
+            self.give_up(number, &part, Span::new(record, record + 1), &Why::TooLarge(message))?;
         }
         Ok(())
     }

@@ -30,6 +30,7 @@ pub(super) enum Why<'a> {
 #[derive(Clone, Debug)]
 pub(super) struct Letter {
     destination: Arc<str>,
+    action: Option<Arc<str>>,
     label: Arc<str>,
     reason: Arc<Reason>,
     attempts: u32,
@@ -88,6 +89,7 @@ impl Letter {
         DeadLetter {
             destination: Some(self.destination.clone()),
             processor: None,
+            action: self.action.clone(),
             partition: cut.partition().clone(),
             label: self.label.clone(),
             sequence: cut.sequences()[at],
@@ -110,6 +112,7 @@ impl Lane {
         let connector = Some(self.outlet.far.title());
         Letter {
             destination: self.outlet.id.clone(),
+            action: self.outlet.actions.get(part.action as usize).cloned(),
             label,
             reason: Arc::new(Reason { kind: why.kind().into(), code: why.code(), message: why.message(), connector }),
             attempts: part.sent,

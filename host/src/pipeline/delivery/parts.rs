@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use crate::{
     connector::Room,
-    pipeline::far::Bounds,
+    pipeline::{actions::SPOOL, far::Bounds},
     record::{Batch, Span},
 };
 
@@ -29,9 +29,9 @@ pub(super) struct Part {
 }
 
 impl Part {
-    /// A whole batch, not sent so far.
+    /// A whole batch, not sent so far, for no action.
     pub fn whole(batch: &Batch) -> Self {
-        Self { batch: batch.clone(), action: 0, sent: 0, attempts: 0, singled: false, silent: 0, unknown: false, ends: 0 }
+        Self { batch: batch.clone(), action: SPOOL, sent: 0, attempts: 0, singled: false, silent: 0, unknown: false, ends: 0 }
     }
 
     /// Some of its records, with its history.

@@ -54,6 +54,7 @@ impl Stage {
             letters.push(DeadLetter {
                 destination: self.around.destination.clone(),
                 processor: Some(id.clone()),
+                action: None,
                 partition: batch.partition().clone(),
                 label: label.clone(),
                 sequence: batch.sequences()[index],
@@ -83,6 +84,7 @@ impl Stage {
         let letter = |index: usize| DeadLetter {
             destination: self.around.destination.clone(),
             processor: None,
+            action: None,
             partition: batch.partition().clone(),
             label: label.clone(),
             sequence: batch.sequences()[index],

@@ -166,6 +166,8 @@ pub enum ClaimOrder {
 pub struct Part {
     /// Number of the batch in the spool.
     pub row: i64,
+    /// The name of their action; `None` where the component names none.
+    pub action: Option<Arc<str>>,
     /// Which of its records.
     pub span: Span,
     /// How often they failed so far, as the retry policy counts.
@@ -184,10 +186,11 @@ impl Part {
     /// Its records as dead letters of a destination, given up at that moment after RFC 3339.
     pub fn letters(&self, destination: Arc<str>, reason: Arc<Reason>, at: Arc<str>) -> impl Iterator<Item = DeadLetter> {
         let (batch, label) = (Arc::new(self.records.clone()), self.label.clone());
-        let attempts = self.attempts.saturating_add(1);
+        let (attempts, action) = (self.attempts.saturating_add(1), self.action.clone());
         (0..batch.count()).map(move |record| DeadLetter {
             destination: Some(destination.clone()),
             processor: None,
+            action: action.clone(),
             partition: batch.partition().clone(),
             label: label.clone(),
             sequence: batch.sequences()[record as usize],

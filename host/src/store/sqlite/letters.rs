@@ -49,10 +49,10 @@ pub(super) fn send_again(
 
 /// What writes a letter, up to how its attempts are counted where it is there already.
 const INSERT: &str =
-    "INSERT INTO dead_letters (pipeline, destination, processor, partition, label, sequence, ordinal, operation, key, before, record,
+    "INSERT INTO dead_letters (pipeline, destination, processor, action, partition, label, sequence, ordinal, operation, key, before, record,
          metadata, envelope, reason, at, attempts)
-     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-     ON CONFLICT DO UPDATE SET label = excluded.label, operation = excluded.operation, key = excluded.key, before = excluded.before,
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+     ON CONFLICT DO UPDATE SET action = excluded.action, label = excluded.label, operation = excluded.operation, key = excluded.key, before = excluded.before,
          record = excluded.record, metadata = excluded.metadata, envelope = excluded.envelope, reason = excluded.reason,
          at = excluded.at, attempts = ";
 
@@ -69,6 +69,7 @@ fn each(
         let DeadLetter { partition, label, sequence, ordinal, record, whole, reason, attempts, at, .. } = letter;
         let destination = letter.destination.as_deref().unwrap_or_default();
         let processor = letter.processor.as_deref().unwrap_or_default();
+        let action = letter.action.as_deref().unwrap_or_default();
         // Neighbours have one in common.
         let reason_id = match last_reason {
             Some((same, of, id)) if Arc::ptr_eq(same, reason) && of == destination => id,
@@ -92,6 +93,7 @@ fn each(
             pipeline,
             destination,
             processor,
+            action,
             partition,
             label,
             *sequence as i64,
@@ -167,7 +169,7 @@ fn all_totals(connection: &Connection, pipeline: &str) -> rusqlite::Result<Vec<(
 /// The columns that [`Shared::read`] reads.
 const COLUMNS: &str = "dead_letters.destination, processor, partition, label, dead_letters.pipeline, dead_letters.id, sequence, ordinal, \
      operation, key, before, record, dead_letters.metadata, attempts, at, reason, kind, code, message, connector, envelope, \
-     content_type, before_content_type, key_content_type, envelopes.metadata";
+     content_type, before_content_type, key_content_type, envelopes.metadata, action";
 
 /// Where they stand: the letters lead, so that their order does.
 const TABLES: &str = "dead_letters CROSS JOIN reasons ON reasons.id = reason LEFT JOIN envelopes ON envelopes.id = envelope";
@@ -313,6 +315,8 @@ struct Shared {
     envelopes: HashMap<i64, Arc<Envelope>>,
     /// Destination, processor, partition, label and pipeline of the last one.
     texts: [Arc<str>; 5],
+    /// And its action.
+    action: Arc<str>,
 }
 
 impl Shared {
@@ -325,6 +329,10 @@ impl Shared {
             }
         }
         let [destination, processor, partition, label, pipeline] = self.texts.clone();
+        let action = row.get_ref(25)?.as_str()?;
+        if *self.action != *action {
+            self.action = action.into();
+        }
         let named = |text: Arc<str>| (!text.is_empty()).then_some(text);
         let bytes = |index| Ok::<_, rusqlite::Error>(row.get::<_, Option<Vec<u8>>>(index)?.map(Bytes::from));
         let sequence: i64 = row.get(6)?;
@@ -355,6 +363,7 @@ impl Shared {
         let letter = DeadLetter {
             destination: named(destination),
             processor: named(processor),
+            action: named(self.action.clone()),
             partition,
             label,
             sequence: sequence as u64,

@@ -8,7 +8,7 @@ use rusqlite::{Connection, Transaction};
 use super::letters;
 
 /// The number of the format below.
-pub(super) const FORMAT: i64 = 4;
+pub(super) const FORMAT: i64 = 5;
 
 /// What the store was made of at first.
 const FORMAT_1: &str = "
@@ -295,6 +295,19 @@ const FORMAT_4: &str = "
     CREATE INDEX owed_by_destination ON owed (pipeline, destination, id);
 ";
 
+/// Format 5: a dead letter knows which action it was for.
+const FORMAT_5: &str = "
+    ALTER TABLE dead_letters ADD COLUMN action TEXT NOT NULL DEFAULT ''; -- empty where the component names none, it was for none, or an earlier version gave it up
+    DROP VIEW dead_letters_in_words;
+    CREATE VIEW dead_letters_in_words AS
+        SELECT dead_letters.id, dead_letters.pipeline, dead_letters.destination, processor, action, partition, label, sequence, ordinal,
+            operation, key, before, record,
+            json_patch(coalesce(envelopes.metadata, '{}'), coalesce(dead_letters.metadata, '{}')) AS metadata,
+            content_type, before_content_type, key_content_type, kind, code, message, connector, attempts, at
+        FROM dead_letters JOIN reasons ON reasons.id = dead_letters.reason
+            LEFT JOIN envelopes ON envelopes.id = dead_letters.envelope;
+";
+
 /// Brings a store that has the format `from` to the one above; 0 is one that has nothing yet.
 pub(super) fn migrate(connection: &mut Connection, from: i64) -> rusqlite::Result<()> {
     let transaction = connection.transaction()?;
@@ -312,6 +325,9 @@ pub(super) fn migrate(connection: &mut Connection, from: i64) -> rusqlite::Resul
     }
     if from < 4 {
         transaction.execute_batch(FORMAT_4)?;
+    }
+    if from < 5 {
+        transaction.execute_batch(FORMAT_5)?;
     }
     transaction.pragma_update(None, "user_version", FORMAT)?;
     transaction.commit()
@@ -381,6 +397,7 @@ mod tests {
             sequence,
             ordinal: 0,
             processor: None,
+            action: None,
             record: Record::plain(Bytes::from(format!("{{\"id\":{sequence}}}"))),
             whole: false,
             reason: reason.into(),
@@ -424,6 +441,7 @@ mod tests {
         let letter = |processor: Option<&str>, destination: Option<&str>, at: u32| DeadLetter {
             destination: destination.map(Into::into),
             processor: processor.map(Into::into),
+            action: None,
             partition: "file-0a1b".into(),
             label: "/data/orders.ndjson".into(),
             sequence: batch.sequences()[at as usize],
@@ -436,7 +454,7 @@ mod tests {
         };
         vec![
             letter(None, Some("warehouse"), 0),
-            letter(None, Some("warehouse"), 1),
+            DeadLetter { action: Some("merge".into()), ..letter(None, Some("warehouse"), 1) },
             letter(Some("mask"), Some("warehouse"), 1),
             letter(Some("select"), None, 0),
         ]
@@ -477,7 +495,10 @@ mod tests {
             assert_eq!(one("PRAGMA user_version"), FORMAT);
             let own = "WHERE pipeline <> 'whole'";
             assert_eq!(one(&format!("SELECT count(*) FROM reasons {own}")), 5, "two of the letters share one");
-            let whole = if format >= 3 { whole_letters() } else { Vec::new() };
+            let mut whole = if format >= 3 { whole_letters() } else { Vec::new() };
+            if format < 5 {
+                whole.iter_mut().for_each(|letter| letter.action = None);
+            }
             assert_eq!(store.dead_letters("whole").await.unwrap(), whole);
             assert_eq!(one("SELECT count(*) FROM envelopes"), if format >= 3 { 2 } else { 0 }, "one for each destination");
             let text = |query: &str| connection.query_row(query, [], |row| row.get::<_, String>(0)).unwrap();

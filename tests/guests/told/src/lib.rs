@@ -1,4 +1,4 @@
-//! A destination that writes down what it is told of its life, and does as its settings say.
+//! A destination that writes down what it is told of its life, and does as its settings say. It takes records, and files too.
 
 use std::{
     fs::{self, File},
@@ -6,7 +6,8 @@ use std::{
 };
 
 use wharf_sdk::{
-    Batch, Context, Descriptor, Destination, Failure, Lifecycle, Order, Parameters, Receipt, Secret, Settings, export_destination,
+    Batch, BulkDestination, Context, Descriptor, Destination, Failure, Found, Lifecycle, Lines, Order, Parameters, Receipt,
+    Secret, Settings, Upload, Uploaded, export_mixed,
 };
 
 /// What an operator sets.
@@ -49,6 +50,39 @@ impl Destination for Told {
     fn write(&mut self, batch: &Batch) -> Result<Receipt, Failure> {
         note(&format!("write {}", batch.count()))?;
         Ok(Receipt::all(batch))
+    }
+}
+
+/// Writes down files.
+#[derive(Debug)]
+pub struct Files;
+
+impl BulkDestination for Files {
+    type Config = Config;
+    type Handle = ();
+
+    fn describe() -> Descriptor {
+        Told::describe()
+    }
+
+    fn open(_: Config, _: Context) -> Result<Self, Failure> {
+        Ok(Self)
+    }
+
+    fn transform(&mut self, batch: &Batch) -> Result<Lines, Failure> {
+        Ok(Lines::each(batch, |record, line| {
+            line.push(record.after().unwrap_or_default());
+            Ok(())
+        }))
+    }
+
+    fn upload(&mut self, upload: &Upload) -> Result<Uploaded<()>, Failure> {
+        note(&format!("upload {}", upload.records()))?;
+        Ok(Uploaded::settled(upload, Receipt::all(upload)))
+    }
+
+    fn reconcile(&mut self, _: &Upload) -> Result<Found<()>, Failure> {
+        Ok(Found::Absent)
     }
 }
 
@@ -98,4 +132,4 @@ fn told(what: &str, event: &str, config: &Config, more: &str) -> Result<(), Fail
     Ok(())
 }
 
-export_destination!(Told, lifecycle);
+export_mixed!(Told, Files, lifecycle);

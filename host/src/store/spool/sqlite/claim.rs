@@ -18,6 +18,7 @@ use crate::{
 #[derive(Clone)]
 pub(super) struct Kept {
     pub(super) row: i64,
+    action: Option<Arc<str>>,
     version: Option<Arc<str>>,
     label: Arc<str>,
     taken: Millis,
@@ -26,21 +27,26 @@ pub(super) struct Kept {
 
 impl Kept {
     pub(super) fn load(transaction: &Transaction<'_>, row: i64) -> Result<Self, Fault> {
-        let mut query = transaction.prepare_cached("SELECT version, label, taken, raw, data FROM batches WHERE id = ?")?;
+        let mut query = transaction.prepare_cached(
+            "SELECT version, label, taken, raw, data, (SELECT nullif(name, '') FROM actions WHERE actions.action = batches.action)
+             FROM batches WHERE id = ?",
+        )?;
         let found = query.query_row([row], |found| {
             let (raw, data): (i64, Vec<u8>) = (found.get(3)?, found.get(4)?);
-            Ok((found.get::<_, Option<String>>(0)?, found.get::<_, String>(1)?, found.get::<_, i64>(2)?, raw, data))
+            let (version, action): (Option<String>, Option<String>) = (found.get(0)?, found.get(5)?);
+            Ok((version, found.get::<_, String>(1)?, found.get::<_, i64>(2)?, raw, data, action))
         });
         let missing = || Fault::Misused(format!("batch {row} is not there"));
-        let (version, label, taken, raw, data) = found.optional()?.ok_or_else(missing)?;
+        let (version, label, taken, raw, data, action) = found.optional()?.ok_or_else(missing)?;
         let batch = unpacked(&data, raw as usize).map_err(|cause| Fault::Damaged { row, cause })?;
-        Ok(Self { row, version: version.map(Arc::from), label: label.into(), taken: taken as u64, batch })
+        let action = action.map(Arc::from);
+        Ok(Self { row, action, version: version.map(Arc::from), label: label.into(), taken: taken as u64, batch })
     }
 
     pub(super) fn part(&self, span: Span, attempts: u32) -> Part {
-        let Self { row, version, label, taken, batch } = self;
-        let (version, label) = (version.clone(), label.clone());
-        Part { row: *row, span, attempts, taken: *taken, version, label, records: batch.slice(span.start..span.end) }
+        let Self { row, action, version, label, taken, batch } = self;
+        let (action, version, label) = (action.clone(), version.clone(), label.clone());
+        Part { row: *row, action, span, attempts, taken: *taken, version, label, records: batch.slice(span.start..span.end) }
     }
 
     pub(super) fn holds(&self, span: Span) -> bool {

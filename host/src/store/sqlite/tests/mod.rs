@@ -36,6 +36,7 @@ fn letter(destination: Option<&str>, partition: &str, sequence: u64, reason: &Ar
         sequence,
         ordinal: 0,
         processor: None,
+        action: None,
         record: Record::plain(Bytes::from_static(b"0123456789")),
         whole: true,
         reason: reason.clone(),
