@@ -39,7 +39,7 @@ pub enum About {
     Probe,
     /// What exports `lifecycle`.
     Lifecycle,
-    /// What exports `bulk` and imports `follow-ups`.
+    /// What is a destination and imports `follow-ups`.
     FollowUps,
 }
 
@@ -48,17 +48,17 @@ impl About {
     pub fn lacking(self, outline: &Outline) -> Option<String> {
         let exported = match self {
             Self::Connector => return None,
+            Self::FollowUps => {
+                let wanted = outline.wants("follow-ups") && !outline.offers("processor");
+                return (!wanted).then(|| "it does not import `follow-ups`".into());
+            }
             Self::Destination => "destination",
-            Self::Bulk | Self::FollowUps => "bulk",
+            Self::Bulk => "bulk",
             Self::Processor => "processor",
             Self::Probe => "probe",
             Self::Lifecycle => "lifecycle",
         };
-        if !outline.offers(exported) {
-            return Some(format!("it does not export `{exported}`"));
-        }
-        let lacks = self == Self::FollowUps && !outline.wants("follow-ups");
-        lacks.then(|| "it does not import `follow-ups`".into())
+        (!outline.offers(exported)).then(|| format!("it does not export `{exported}`"))
     }
 }
 

@@ -48,11 +48,16 @@ impl Life {
         let offers = |interface: &str| connector.outline.offers(interface);
         match about {
             About::Processor => Ok(Self::Process(Box::new(connector.open_processor(opening).await?))),
-            About::Bulk | About::FollowUps => {
-                Ok(Self::Bulk(Box::new(connector.open_bulk(opening).await?), action(connector, "bulk")))
+            About::Bulk => Ok(Self::Bulk(Box::new(connector.open_bulk(opening).await?), action(connector, "bulk"))),
+            About::Destination => {
+                let mut session = connector.open(opening).await?;
+                // As where some action of it has a queue; without one nothing is promised of follow-ups.
+                if connector.outline.wants("follow-ups") {
+                    session = session.taking_follow_ups();
+                }
+                Ok(Self::Write(Box::new(session), action(connector, "write")))
             }
-            About::Destination => Ok(Self::Write(Box::new(connector.open(opening).await?), action(connector, "write"))),
-            About::Connector | About::Probe | About::Lifecycle => {
+            About::Connector | About::Probe | About::Lifecycle | About::FollowUps => {
                 let first = [("destination", About::Destination), ("bulk", About::Bulk)];
                 let first = first.into_iter().find(|(interface, _)| offers(interface));
                 Box::pin(Self::open(connector, first.map_or(About::Processor, |(_, about)| about), opening)).await

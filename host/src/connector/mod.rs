@@ -584,6 +584,11 @@ impl Session {
         self.inner.take_follow_ups()
     }
 
+    /// Why follow-ups were not taken, as the component was told, since this was last asked: the first few.
+    pub fn take_refused_follow_ups(&mut self) -> Vec<String> {
+        self.inner.take_refused_follow_ups()
+    }
+
     /// Tells that these cuts are settled and will not be asked for again.
     pub async fn ack(&mut self, batches: &[&str]) -> Result<(), Ended> {
         self.inner.ack(batches).await

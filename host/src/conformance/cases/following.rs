@@ -1,4 +1,4 @@
-//! Follow-ups: what a bulk destination adds for its other actions.
+//! Follow-ups: what a destination adds for its other actions.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -30,7 +30,7 @@ pub(in super::super) const CASES: &[Case] = &[
         141 Must,
         FollowUps,
         "follow-ups are added in calls about records alone",
-        "add in `transform`, `upload`, `poll`, `stats` and `reconcile`, and neither in `open` nor in `release`",
+        "add in `write`, `transform`, `upload`, `poll`, `stats` and `reconcile`, and neither in `open` nor in `release`",
         in_their_calls
     ),
     case!(
@@ -72,6 +72,17 @@ impl Followed {
         self.refused.extend(session.take_refused_follow_ups().into_iter().map(|why| (call, why)));
     }
 
+    fn note_of(&mut self, call: &'static str, life: &mut Life) {
+        match life {
+            Life::Bulk(session, _) => self.note(call, session),
+            Life::Write(session, _) => {
+                self.added.extend(session.take_follow_ups());
+                self.refused.extend(session.take_refused_follow_ups().into_iter().map(|why| (call, why)));
+            }
+            Life::Process(_) => {}
+        }
+    }
+
     /// What was refused in these calls; skips where nothing was ever added.
     fn refused_in(&self, calls: &[&str]) -> Result<Vec<String>, Stop> {
         if self.added.is_empty() && self.refused.is_empty() {
@@ -90,26 +101,33 @@ async fn session(rig: &Rig, opening: &Opening) -> Result<(Box<BulkSession>, u32)
     }
 }
 
-/// Has lines made of records, in a session of their own.
-async fn transform(rig: &Rig, batch: &Batch, opening: &Opening, followed: &mut Followed) -> Result<Handed, Stop> {
-    let (mut session, action) = session(rig, opening).await?;
-    followed.note("open", &mut session);
-    let mut life = Life::Bulk(session, action);
+/// Hands over records in a session of their own.
+async fn hand_over(rig: &Rig, about: About, batch: &Batch, opening: &Opening, followed: &mut Followed) -> Result<Handed, Stop> {
+    let mut life = rig.open_with(about, opening).await?;
+    followed.note_of("open", &mut life);
     let handed = life.hand_over(batch, 1).await;
     rig.heard(batch, &handed);
-    if let Life::Bulk(session, _) = &mut life {
-        followed.note("transform", session);
-    }
+    followed.note_of(if matches!(life, Life::Write(..)) { "write" } else { "transform" }, &mut life);
     Ok(handed)
 }
 
-/// All calls about an upload, from its records to its release.
+/// All calls about records, and about an upload from its lines to its release.
 async fn whole(rig: &Rig) -> Result<Followed, Stop> {
-    let did = "made lines of 40 records, uploaded them, and asked until their end";
     let mut followed = Followed::default();
+    if rig.outline.offers("destination") {
+        hand_over(rig, About::Destination, &rig.records(RECORDS), &rig.opening()?, &mut followed).await?;
+    }
+    if rig.outline.offers("bulk") {
+        upload(rig, &mut followed).await?;
+    }
+    Ok(followed)
+}
+
+async fn upload(rig: &Rig, followed: &mut Followed) -> Result<(), Stop> {
+    let did = "made lines of 40 records, uploaded them, and asked until their end";
     let opening = uploading(rig)?;
     let batch = rig.records(RECORDS);
-    let handed = transform(rig, &batch, &opening, &mut followed).await?;
+    let handed = hand_over(rig, About::Bulk, &batch, &opening, followed).await?;
     let file = file_of(rig, batch, &handed)?;
     let (mut session, _) = session(rig, &opening).await?;
     followed.note("open", &mut session);
@@ -138,13 +156,17 @@ async fn whole(rig: &Rig) -> Result<Followed, Stop> {
     }
     session.release(&handle).await.map_err(|ended| failed(did, "nothing to happen", ended.to_string()))?;
     followed.note("release", &mut session);
-    Ok(followed)
+    Ok(())
 }
 
 async fn taken(rig: &Rig) -> Tried {
     rig.reset().await?;
-    let wrong = whole(rig).await?.refused_in(&["transform", "upload", "poll", "stats"])?;
-    unless(&wrong, "made lines of 40 records, uploaded them, and asked until their end", "each follow-up taken")
+    let wrong = whole(rig).await?.refused_in(&["write", "transform", "upload", "poll", "stats"])?;
+    unless(
+        &wrong,
+        "handed over 40 records, uploaded them where it takes files, and asked until their end",
+        "each follow-up taken",
+    )
 }
 
 async fn in_their_calls(rig: &Rig) -> Tried {
@@ -159,9 +181,9 @@ async fn bounded(rig: &Rig) -> Tried {
     let mut followed = Followed::default();
     let at_once = rig.at_once(MANY)?;
     let batch = rig.records(at_once);
-    transform(rig, &batch, &rig.opening()?, &mut followed).await?;
-    let wrong = followed.refused_in(&["transform"])?;
-    unless(&wrong, &format!("made lines of {at_once} records at once"), "each follow-up taken")
+    hand_over(rig, About::FollowUps, &batch, &rig.opening()?, &mut followed).await?;
+    let wrong = followed.refused_in(&["write", "transform"])?;
+    unless(&wrong, &format!("handed over {at_once} records at once"), "each follow-up taken")
 }
 
 /// Key and payload of each follow-up by its action, outcome and cause; of several the last.
@@ -179,16 +201,16 @@ fn each(followed: &Followed) -> Told {
 
 async fn same(rig: &Rig) -> Tried {
     rig.reset().await?;
-    let did = "made lines of 50 records twice, in two instances";
+    let did = "handed over 50 records twice, to two instances";
     let batch = rig.records(50);
     let mut told = Vec::new();
     for _ in 0..2 {
         let mut followed = Followed::default();
-        transform(rig, &batch, &rig.opening()?, &mut followed).await?;
+        hand_over(rig, About::FollowUps, &batch, &rig.opening()?, &mut followed).await?;
         told.push(each(&followed));
     }
     if told.iter().all(BTreeMap::is_empty) {
-        return Err(skipped("nothing of what was made lines of had a follow-up"));
+        return Err(skipped("nothing of what was handed over had a follow-up"));
     }
     if told[0] == told[1] {
         return Ok(did.into());
@@ -205,11 +227,11 @@ async fn same(rig: &Rig) -> Tried {
 
 async fn refused(rig: &Rig) -> Tried {
     rig.reset().await?;
-    let did = "made lines of 40 records where a call may add one follow-up";
+    let did = "handed over 40 records where a call may add one follow-up";
     let opening = rig.opening()?;
     let limits = Arc::new(Limits { follow_ups: 1, ..*opening.limits });
     let mut followed = Followed::default();
-    let handed = transform(rig, &rig.records(RECORDS), &Opening { limits, ..opening }, &mut followed).await?;
+    let handed = hand_over(rig, About::FollowUps, &rig.records(RECORDS), &Opening { limits, ..opening }, &mut followed).await?;
     if followed.refused.is_empty() {
         return Err(skipped("it added no more than one"));
     }

@@ -110,6 +110,11 @@ impl Session {
         std::mem::take(&mut self.follow_ups)
     }
 
+    /// Why follow-ups were not taken since this was last asked.
+    pub fn take_refused_follow_ups(&mut self) -> Vec<String> {
+        self.instance.host().map(Host::take_refused_follow_ups).unwrap_or_default()
+    }
+
     /// Tells that these cuts are settled. Best effort.
     pub async fn ack(&mut self, batches: &[&str]) -> Result<(), crate::sandbox::Ended> {
         let guest = self.exports.wharf_connector_destination().session();
