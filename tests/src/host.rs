@@ -29,7 +29,7 @@ impl<'a> Host<'a> {
     /// Where it does not start.
     pub fn start(scratch: &'a Scratch, pipeline: &str) -> Result<Self> {
         let (out, log) = (File::create(scratch.path("stdout"))?, File::create(scratch.path("log"))?);
-        let mut wharf = scratch.wharf(&["run", pipeline, "--output", "json"])?;
+        let mut wharf = scratch.wharf(&["run", pipeline, "--output", "json", "--listen", "127.0.0.1:0"])?;
         let child = wharf.stdout(Stdio::from(out)).stderr(Stdio::from(log)).spawn()?;
         let mut host = Self { scratch, child };
         host.until(|host| Ok(host.scratch.path(".wharf/control").exists()))?;
@@ -71,6 +71,17 @@ impl<'a> Host<'a> {
         let ran = self.scratch.run(&[arguments, &["--output", "json"]].concat())?;
         ensure!(ran.code == Some(0), "{arguments:?}: {}\n{}", ran.stderr, self.log());
         ran.json()
+    }
+
+    /// Its metrics, in the text format of Prometheus.
+    ///
+    /// # Errors
+    /// Where it does not tell them.
+    pub fn metrics(&self) -> Result<String> {
+        let log = self.log();
+        let address = log.lines().find_map(|line| line.split_once("metrics and health at http://"));
+        let (_, address) = address.with_context(|| format!("nobody listens: {log}"))?;
+        Ok(crate::web::ask(address.trim().parse()?, "GET", "/metrics")?.body)
     }
 
     /// How a pipeline stands.

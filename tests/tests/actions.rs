@@ -243,6 +243,11 @@ fn a_host_tells_of_follow_ups_while_it_runs() {
     assert!(words.contains(&format!("{born} of the records are follow-ups")), "{words}");
     let words = scratch.run(&["status"]).unwrap().stdout;
     assert!(words.contains(&format!("{born} follow-ups")), "{words}");
+    let metrics = host.metrics().unwrap();
+    let of = r#"{pipeline="office",destination="desk"}"#;
+    for sample in [format!("wharf_follow_ups_total{of} {born}"), format!("wharf_follow_ups_cut_total{of} 0")] {
+        assert!(metrics.lines().any(|line| line == sample), "{sample} is not in {metrics}");
+    }
     host.signal("TERM").unwrap();
     host.ended().unwrap();
 }

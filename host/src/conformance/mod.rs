@@ -30,7 +30,7 @@ mod tokens;
 mod trouble;
 mod uploading;
 
-use std::{path::Path, time::Duration};
+use std::path::Path;
 
 pub use self::{
     case::{About, Came, Case, Level},
@@ -41,7 +41,7 @@ pub use self::{
 
 use self::rig::Rig;
 use crate::{
-    clock::VirtualClock,
+    clock::Clock,
     config::{Place, nearest},
     connector::Loader,
     sandbox::{Engine, cache::Cache},
@@ -126,8 +126,7 @@ fn none(id: &str) -> Mistake {
     Mistake::new(format!("there is no case `{id}`")).with_hint(hint)
 }
 
-/// Tries a component in a test of its own, and panics with the report where a case failed. Compiled code is kept where the program keeps it,
-/// and clocks stand still.
+/// Tries a component in a test of its own, and panics with the report where a case failed. Compiled code is kept where the program keeps it.
 ///
 /// # Panics
 /// Where a case failed, or none could be run.
@@ -148,23 +147,9 @@ fn tried(component: &Path, suite: &Path) -> Result<Report, String> {
     let runtime = tokio::runtime::Runtime::new().map_err(|error| error.to_string())?;
     let cache = Cache::usual_folder(crate::config::environment).and_then(|folder| Cache::open(&folder).ok());
     let engine = Engine::new(cache).map_err(|error| error.to_string())?;
-    let time = VirtualClock::new();
-    let loader = Loader::new(engine, time.clock()).map_err(|error| error.to_string())?;
+    let loader = Loader::new(engine, Clock::system()).map_err(|error| error.to_string())?;
     let told = |error: ConformError| error.mistakes().iter().map(told).collect::<Vec<_>>().join("\n");
-    // Whoever waits for an upload waits no longer than it takes to be seen.
-    let passing = async {
-        loop {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-            time.advance_to_next();
-        }
-    };
-    let report = runtime.block_on(async {
-        let mut quiet = |_: &Outcome| ();
-        tokio::select! {
-            report = conform(component, Some(suite), &[], &loader, &mut quiet) => report.map_err(told),
-            never = passing => never,
-        }
-    });
+    let report = runtime.block_on(conform(component, Some(suite), &[], &loader, &mut |_| ())).map_err(told);
     runtime.shutdown_background();
     report
 }
