@@ -3,10 +3,15 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
-use std::fs;
+use std::{
+    fs,
+    process::Stdio,
+    thread,
+    time::{Duration, Instant},
+};
 
 use serde_json::{Value, json};
-use wharf_tests::{Scratch, component, host::Host};
+use wharf_tests::{Ran, Scratch, component, host::Host};
 
 /// A folder with five records of two runs and a pipeline `run` that has them uploaded to a scripted far side.
 fn scripted(settings: &str, more: &str) -> Scratch {
@@ -71,6 +76,28 @@ fn what_is_of_a_run_that_was_cancelled_is_given_up_and_the_rest_when_it_is_too_o
     let old = ("too-old".to_owned(), "it waited for longer than 1s (bulk.spool.max-age)".to_owned());
     assert_eq!(letters(&scratch)[3..], [old.clone(), old]);
     assert_eq!(asked(&scratch, &["spool", "status"])["spools"][0]["records"], json!({"discarded": 5}));
+}
+
+#[test]
+fn a_run_that_ends_once_all_is_settled_ends_after_what_is_given_up_and_not_before() {
+    let scratch = scripted("{}", "        bulk: { schedule: 0 0 1 1 *, spool: { max-age: 1s } }\n");
+    let ran = scratch.run(&["run", "run.yaml", "--once", "--output", "json"]).unwrap();
+    let leads = &ran.json().unwrap()["pipelines"][0]["destinations"][0];
+    assert_eq!((ran.code, &leads["dead_lettered"], &leads["pending"]), (Some(3), &json!(5), &json!(0)), "{}", ran.stderr);
+    assert_eq!(asked(&scratch, &["spool", "status"])["spools"][0]["records"], json!({"discarded": 5}));
+
+    let scratch = scripted("{}", "        bulk: { schedule: 0 0 1 1 * }\n");
+    let once = scratch.wharf(&["run", "run.yaml", "--once", "--output", "json"]).unwrap().stdout(Stdio::piped()).spawn().unwrap();
+    let waits = || asked(&scratch, &["spool", "status"])["spools"][0]["records"]["waiting"] == 5;
+    let end = Instant::now() + Duration::from_secs(60);
+    while !scratch.path(".wharf/control").exists() || !waits() {
+        assert!(Instant::now() < end, "they never wait");
+        thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(asked(&scratch, &["spool", "discard", "run/leads", "--all"])["done"], 5);
+    let ran: Ran = once.wait_with_output().unwrap().into();
+    let leads = &ran.json().unwrap()["pipelines"][0]["destinations"][0];
+    assert_eq!((ran.code, &leads["dead_lettered"], &leads["pending"]), (Some(3), &json!(5), &json!(0)));
 }
 
 #[test]

@@ -84,6 +84,8 @@ fn what_a_component_costs_is_measured() {
     assert_eq!(small.json().unwrap()["call"], "process");
     assert!(fuel(&large) > 2 * fuel(&small), "{} and {}", fuel(&small), fuel(&large));
 
+    let much = scratch.run(&["bench", &discard, "--batch", "100000", "--bytes", "1000000"]).unwrap();
+    assert!(much.code == Some(2) && much.stderr.contains("hint: make `--batch` or `--bytes` smaller"), "{}", much.stderr);
     let text = scratch.run(&["bench", &discard, "--seconds", "0"]).unwrap().stdout;
     assert!(text.contains("write, 1,000 records of 250 bytes a call\n"), "{text}");
     assert!(text.contains(" records a second, ") && text.contains("\n  start: "), "{text}");

@@ -208,6 +208,38 @@ fn what_a_removed_destination_is_owed_is_decided_about_first() {
 }
 
 #[test]
+fn what_waits_in_the_spool_of_a_removed_destination_is_decided_about_first() {
+    let bulk = "        bulk: { schedule: 0 0 1 1 * }\n";
+    let scratch = folder("topic: a", bulk);
+    let mut host = Host::start(&scratch, "shop.yaml").unwrap();
+    host.until(|host| Ok(host.status("shop")?["destinations"][1]["pending"] == 2)).unwrap();
+    let removed = format!("{bulk}        removed: true\n");
+    file(&scratch, "topic: a", &removed);
+    // A reload refuses it, and so does a start after a crash.
+    let refusals = [scratch.run(&["reload"]).unwrap(), {
+        host.signal("KILL").unwrap();
+        drop(host);
+        scratch.run(&["run", "shop.yaml", "--once", "--now"]).unwrap()
+    }];
+    for refused in refusals {
+        assert!(matches!(refused.code, Some(1 | 2)), "{}", refused.stderr);
+        for due in
+            ["destination told is removed, and 2 records in its spool have reached no end", "wharf spool discard shop/told --all"]
+        {
+            assert!(refused.stderr.contains(due), "{due}: {}", refused.stderr);
+        }
+    }
+    let refused = scratch.run(&["check", "shop.yaml"]).unwrap();
+    assert!(refused.code == Some(2) && refused.stderr.contains("shop.yaml:7:9"), "{}", refused.stderr);
+    told(&scratch);
+
+    let ran = scratch.run(&["spool", "discard", "shop/told", "--all"]).unwrap();
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    run(&scratch);
+    assert_eq!(told(&scratch), ["deleted topic=a token=none"]);
+}
+
+#[test]
 fn a_pipeline_of_which_all_destinations_are_removed_reads_nothing_and_tells_them() {
     let scratch = folder("topic: a", "");
     run(&scratch);

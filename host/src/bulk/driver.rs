@@ -14,7 +14,7 @@ use super::{Order, Stand, Tallied};
 use crate::{
     clock::Clock,
     pipeline::{Gate, Sooner, Spooling, Timetable},
-    store::spool::{Millis, Spool as _, SpoolError},
+    store::spool::{Millis, Spool as _, SpoolError, SpoolState},
 };
 
 /// The shortest time between two moments at which records go out.
@@ -122,6 +122,15 @@ impl Driver {
         let held = stand.held as u64;
         let open = self.spool.uploads().await?.into_iter().filter(|upload| upload.action == self.of.action).count() as u64;
         let idle = nothing_due && !stand.firing && stand.in_flight == 0 && open == held;
+        // What somebody has in hand to give it up comes to an end, or back.
+        let idle = idle
+            && self
+                .spool
+                .status()
+                .await?
+                .records
+                .get(&(self.of.action, SpoolState::Executing))
+                .is_none_or(|records| *records == 0);
         let pause = self.gate.state().pause.filter(|pause| !pause.by_hand);
         let rest = match (idle, pause) {
             (true, _) => Rest::Done,

@@ -123,7 +123,12 @@ impl Spool for Tallied {
     }
 
     async fn give_back(&self, parts: Vec<(i64, Span)>, now: Millis) -> Result<(), SpoolError> {
-        self.spool.give_back(parts, now).await
+        let some = !parts.is_empty();
+        self.spool.give_back(parts, now).await?;
+        if some {
+            self.changed.send_replace(());
+        }
+        Ok(())
     }
 
     async fn due(&self, action: u32) -> Result<Option<Millis>, SpoolError> {
@@ -169,6 +174,10 @@ impl Spool for Tallied {
     async fn settle(&self, settled: Vec<(i64, Span, Settling)>, now: Millis) -> Result<(), SpoolError> {
         self.spool.settle(settled.clone(), now).await?;
         self.settled(settled.iter().map(|(_, span, settling)| (*span, settling)));
+        // Somebody may have given up the last that there was.
+        if settled.iter().any(|(.., settling)| matches!(settling, Settling::Discarded(_))) {
+            self.changed.send_replace(());
+        }
         Ok(())
     }
 

@@ -75,7 +75,7 @@ impl<'de> Deserialize<'de> for DeadLetters {
         }
         if let Some(tolerance) = tolerance.as_ref().filter(|tolerance| window <= tolerance.value && window > 0) {
             let refusal = Refusal::new(format!("of the last {window} records, `tolerance` lets {tolerance} be given up"))
-                .with_hint("make `window` larger, or `tolerance` smaller; `window: 0` sets no bound")
+                .with_hint("make `window` larger, or `tolerance` smaller; `window: 0` without `tolerance` sets no bound")
                 .with_place(&tolerance.place);
             return Err(de::Error::custom(refusal));
         }

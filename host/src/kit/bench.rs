@@ -84,6 +84,8 @@ pub struct Start {
 
 /// How often a session is opened to see what that takes.
 const OPENED: usize = 11;
+/// The most bytes of values in a call: beyond what any instance has room for by default, and what this process has.
+const HANDED: u64 = 256 << 20;
 /// Records in a call where neither the component nor anybody else says.
 const BATCH: u32 = 1000;
 
@@ -123,6 +125,14 @@ pub async fn bench(component: &Path, loader: &Loader, options: &Options) -> Resu
     let preferred = connector.descriptor.preferences.records.unwrap_or(BATCH);
     let most = connector.descriptor.bounds.records.unwrap_or(u32::MAX);
     let batch = options.batch.unwrap_or(preferred.min(most)).max(1);
+    let handed = u64::from(batch) * options.bytes as u64;
+    if handed > HANDED {
+        let what = format!(
+            "{batch} records of {} bytes are {handed} bytes in one call, and it may be {HANDED} at the most",
+            options.bytes
+        );
+        return Err(vec![Trouble::hint_of(what, "make `--batch` or `--bytes` smaller")]);
+    }
     let usage = Arc::new(Usage::default());
     let opening = Opening { usage: usage.clone(), ..opening };
     let mut session = Taker::open(&connector, &opening).await?;

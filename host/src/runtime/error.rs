@@ -57,6 +57,9 @@ pub enum StartError {
     /// Records wait in a spool for an action that the component does not have.
     #[error(transparent)]
     NoAction(Box<NoAction>),
+    /// Records wait in the spool of a destination that is removed.
+    #[error(transparent)]
+    Removed(Box<StillWaits>),
     /// A source cannot be read as the pipeline file says.
     #[error("pipeline {pipeline}: source: {cause}")]
     Source {
@@ -103,6 +106,34 @@ impl NoAction {
     }
 }
 
+/// Records wait in the spool of a destination that is removed.
+#[derive(Debug, Error)]
+#[error("pipeline {pipeline}: destination {destination} is removed, and {records} records in its spool have reached no end")]
+pub struct StillWaits {
+    /// Whose.
+    pub pipeline: Arc<str>,
+    /// Which destination.
+    pub destination: Arc<str>,
+    /// Where it stands in the pipeline file.
+    pub place: Option<Place>,
+    /// How many records.
+    pub records: u64,
+    /// Where the data directory is.
+    pub data_dir: PathBuf,
+}
+
+impl StillWaits {
+    /// What to do.
+    pub fn hint(&self) -> String {
+        let Self { pipeline, destination, data_dir, .. } = self;
+        format!(
+            "to deliver them, leave `removed` out and run until nothing waits; to give them up, as dead letters: `wharf spool discard \
+             {pipeline}/{destination} --all --data-dir {}`, and `wharf uploads abandon` for what is in an upload",
+            data_dir.display()
+        )
+    }
+}
+
 impl StartError {
     /// What to do.
     pub fn hint(&self) -> String {
@@ -111,6 +142,7 @@ impl StartError {
             Self::OtherSource { cause, data_dir, .. } => return cause.hint(data_dir),
             Self::Gone { cause, data_dir } => return cause.hint(data_dir),
             Self::NoAction(cause) => return cause.hint(),
+            Self::Removed(cause) => return cause.hint(),
             Self::DataDir(error) => error.hint(),
             Self::Store(error) => error.hint(),
             Self::Uploads { cause, .. } => cause.hint(),
@@ -126,6 +158,7 @@ impl StartError {
         match self {
             Self::OtherSource { place, .. } => Some(place),
             Self::NoAction(cause) => cause.place.as_ref(),
+            Self::Removed(cause) => cause.place.as_ref(),
             Self::DataDir(_)
             | Self::Store(_)
             | Self::Tokens(_)

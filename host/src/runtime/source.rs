@@ -8,7 +8,7 @@ use super::{
     StartError,
     feed::Feed,
     life::Means,
-    uploads::{astray, unspoken},
+    uploads::{astray, is_emptied, left_by_removed, unspoken},
 };
 use crate::{
     config::{self, At, PathOrGlob},
@@ -31,10 +31,21 @@ pub async fn recognised(
 ) -> Result<Vec<String>, StartError> {
     let all: Vec<&str> = pipelines.iter().map(|planned| &*planned.id).collect();
     let mut remarks = Vec::new();
-    for PlannedPipeline { id, source, destinations, switched_off, .. } in pipelines {
+    for planned in pipelines {
+        let PlannedPipeline { id, source, destinations, switched_off, .. } = planned;
         let named = destinations.iter().map(|destination| &*destination.id).chain(switched_off.iter().map(|id| &**id));
         let destinations: Vec<&str> = named.collect();
-        if let Some(cause) = destinations::gone(store, id, &destinations, &idle(id)).await? {
+        if let Some(error) = left_by_removed(planned, data_dir).await? {
+            return Err(error);
+        }
+        let mut idle = idle(id);
+        for owed in store.destinations(id).await? {
+            // What it was owed last waited in its spool, and does no more.
+            if !destinations.contains(&owed.as_str()) && is_emptied(data_dir, id, &owed).await? {
+                idle.push(owed);
+            }
+        }
+        if let Some(cause) = destinations::gone(store, id, &destinations, &idle).await? {
             return Err(StartError::Gone { cause, data_dir: data_dir.to_owned() });
         }
         match sources::recognised(store, id, source, &all).await? {

@@ -15,7 +15,13 @@ use tokio::{
     task::JoinHandle,
 };
 
-use super::{StartError, components::Components, error::NoAction, life::Means, owed};
+use super::{
+    StartError,
+    components::Components,
+    error::{NoAction, StillWaits},
+    life::Means,
+    owed,
+};
 use crate::{
     bulk::{
         BulkError, BulkFar, BulkPolicy, Component, Driver, Engine, Intake, Letters, Mixed, Order, Parts, Resolve, Rest, Staging,
@@ -510,7 +516,7 @@ pub(super) async fn astray(pipelines: &[PlannedPipeline], data_dir: &Path) -> Re
     for pipeline in pipelines {
         for destination in pipeline.destinations.iter().filter(|destination| destination.actions.has_spool()) {
             let names = names(destination);
-            let found = looked(data_dir, pipeline, destination, move |path| SqliteSpool::astray(path, &names)).await?;
+            let found = looked(data_dir, (&pipeline.id, &destination.id), move |path| SqliteSpool::astray(path, &names)).await?;
             if let Some((action, records)) = found.into_iter().next() {
                 return Ok(Some(StartError::NoAction(Box::new(NoAction {
                     pipeline: pipeline.id.clone(),
@@ -527,14 +533,36 @@ pub(super) async fn astray(pipelines: &[PlannedPipeline], data_dir: &Path) -> Re
     Ok(None)
 }
 
+/// A destination that is removed, and in whose spool records wait. A host may be at work on them.
+///
+/// # Errors
+/// Where a spool cannot be read.
+pub(super) async fn left_by_removed(planned: &PlannedPipeline, data_dir: &Path) -> Result<Option<StartError>, StoreError> {
+    for destination in &planned.removed {
+        let (pipeline, destination) = (planned.id.clone(), destination.id.clone());
+        if let Some(records @ 1..) = looked(data_dir, (&pipeline, &destination), SqliteSpool::left).await? {
+            let (place, data_dir) = (planned.places.get(&destination).cloned(), data_dir.to_owned());
+            return Ok(Some(StartError::Removed(Box::new(StillWaits { pipeline, destination, place, records, data_dir }))));
+        }
+    }
+    Ok(None)
+}
+
+/// Whether a destination has a spool in which nothing is left.
+///
+/// # Errors
+/// Where it cannot be read.
+pub(super) async fn is_emptied(data_dir: &Path, pipeline: &str, destination: &str) -> Result<bool, StoreError> {
+    Ok(looked(data_dir, (pipeline, destination), SqliteSpool::left).await? == Some(0))
+}
+
 /// Looks at the spool of a destination.
 async fn looked<R: Send + 'static>(
     data_dir: &Path,
-    pipeline: &PlannedPipeline,
-    destination: &Destination,
+    (pipeline, destination): (&str, &str),
     look: impl FnOnce(&Path) -> Result<R, StoreError> + Send + 'static,
 ) -> Result<R, StoreError> {
-    let path = DataDir::spools_in(data_dir).join(&*pipeline.id).join(&*destination.id).join(SPOOL);
+    let path = DataDir::spools_in(data_dir).join(pipeline).join(destination).join(SPOOL);
     let name = path.display().to_string();
     let looked = tokio::task::spawn_blocking(move || look(&path)).await;
     looked.map_err(|error| StoreError::Engine { doing: "read", path: name, cause: error.to_string(), passes: false })?
@@ -548,7 +576,7 @@ pub(super) async fn unspoken(pipelines: &[PlannedPipeline], data_dir: &Path) -> 
     let mut remarks = Vec::new();
     for pipeline in pipelines {
         for destination in pipeline.destinations.iter().filter(|destination| destination.actions.has_spool()) {
-            let versions = looked(data_dir, pipeline, destination, SqliteSpool::versions).await?;
+            let versions = looked(data_dir, (&pipeline.id, &destination.id), SqliteSpool::versions).await?;
             let (descriptor, of) = (&destination.connector.descriptor, format!("{}/{}", pipeline.id, destination.id));
             for (version, records) in versions {
                 if descriptor.version(&version).is_none() {

@@ -116,7 +116,7 @@ fn what_may_be_given_up_is_read_key_by_key() {
         "p.yaml:5:43: `window: 0` sets no bound, and `tolerance` lets 5 be given up\nleave out `tolerance`, or say of how many records: `window: 100`",
     );
 
-    let hint = "make `window` larger, or `tolerance` smaller; `window: 0` sets no bound";
+    let hint = "make `window` larger, or `tolerance` smaller; `window: 0` without `tolerance` sets no bound";
     refused(
         &with("dead-letters: { window: 10, tolerance: 11 }"),
         &format!("p.yaml:5:44: of the last 10 records, `tolerance` lets 11 be given up\n{hint}"),

@@ -109,7 +109,11 @@ async fn accepted(rig: &Rig) -> Tried {
     };
     let problems = check(rig, connector, &rig.given).await?;
     if problems.is_empty() {
-        return Ok(did);
+        // Within the suite's own limits too, as they are opened.
+        return match &rig.opening {
+            Ok(_) => Ok(did),
+            Err(why) => Err(failed(did, "them to be accepted within the suite's `limits`", why.clone())),
+        };
     }
     let place = problems.iter().find_map(|problem| rig.suite.settings.place_of(&problem.parameter));
     let at = place.map(|place| format!(" (at {place})")).unwrap_or_default();

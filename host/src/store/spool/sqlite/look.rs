@@ -36,6 +36,19 @@ impl SqliteSpool {
             found => Ok(found.unwrap_or_default()),
         })
     }
+
+    /// How many records have reached no end. `None` where there is no spool, or one of another format. Blocks.
+    ///
+    /// # Errors
+    /// Where the file cannot be read.
+    pub fn left(path: &Path) -> Result<Option<u64>, StoreError> {
+        let ended = SpoolState::ALL.into_iter().filter(|state| state.is_final()).map(|state| code(state).to_string());
+        let ended = ended.collect::<Vec<_>>().join(", ");
+        looked(path, |connection| {
+            let sum = format!("SELECT coalesce(sum(end - start), 0) FROM spans WHERE state NOT IN ({ended})");
+            connection.query_row(&sum, [], |row| row.get::<_, i64>(0)).map(|left| Some(left as u64))
+        })
+    }
 }
 
 /// Looks at a spool; nothing is found where there is none, or it has another format.
