@@ -145,3 +145,30 @@ fn what_is_left_for_a_destination_that_is_switched_off_is_given_up_and_for_one_t
         refused.stderr
     );
 }
+
+#[test]
+fn one_that_left_the_file_is_missed_after_a_crash_as_long_as_its_spool_has_records() {
+    let scratch = scripted("{}", "        bulk: { schedule: 0 0 1 1 * }\n");
+    let mut host = Host::start(&scratch, "run.yaml").unwrap();
+    host.until(|host| Ok(host.status("run")?["destinations"][0]["pending"] == 5)).unwrap();
+    // The source is at its end by then.
+    thread::sleep(Duration::from_secs(1));
+    let file = fs::read_to_string(scratch.path("run.yaml")).unwrap();
+    let (head, rest) = file.split_once("      - id: leads").unwrap();
+    let other = rest.split_once("      - { id: other").unwrap().1;
+    scratch.write("run.yaml", format!("{head}      - {{ id: other{other}")).unwrap();
+    let gone = "destination leads of pipeline run is not in this file any more";
+    let reload = scratch.run(&["reload"]).unwrap();
+    assert!(reload.code != Some(0) && reload.stderr.contains(gone), "{}", reload.stderr);
+    host.signal("KILL").unwrap();
+    drop(host);
+    for command in ["run", "check"] {
+        let refused = scratch.run(&[command, "run.yaml"]).unwrap();
+        assert!(refused.code == Some(2) && refused.stderr.contains(gone), "{command}: {}", refused.stderr);
+    }
+    let moved = scratch.run(&["checkpoints", "move", "run", "leads", "new"]).unwrap();
+    assert!(moved.code != Some(0) && moved.stderr.contains("5 records in the spool of run/leads"), "{}", moved.stderr);
+    assert_eq!(asked(&scratch, &["spool", "discard", "run/leads", "--all"])["done"], 5);
+    let ran = scratch.run(&["run", "run.yaml"]).unwrap();
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+}

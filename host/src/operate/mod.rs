@@ -154,6 +154,7 @@ pub async fn answer(
             Answer::Removed(destinations::discard(store, &pipeline, &destination).await?)
         }
         Request::MoveDestination { pipeline, destination, to } => {
+            spools::stays(spools, &pipeline, &destination).await?;
             Answer::Removed(destinations::rename(store, &pipeline, &destination, &to).await?)
         }
         Request::Status | Request::Pause { .. } | Request::Resume { .. } | Request::Reload => {

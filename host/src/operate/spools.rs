@@ -450,6 +450,28 @@ pub async fn forget(
     Ok(())
 }
 
+/// Refuses where records wait in the spool of a destination, which does not go with what it is owed.
+///
+/// # Errors
+/// Where they do, or the spool fails.
+pub(super) async fn stays(spools: &impl Spools, pipeline: &str, destination: &str) -> Result<(), Refused> {
+    for open in spools.open().await?.iter().filter(|open| open.pipeline == pipeline && open.destination == destination) {
+        let status = open.spool.status().await?;
+        let left: u64 = SpoolState::ALL.into_iter().filter(|state| !state.is_final()).map(|state| status.of(state)).sum();
+        if left > 0 {
+            return Err(Refused {
+                what: format!(
+                    "{left} records in the spool of {pipeline}/{destination} have reached no end, and a spool is not moved"
+                ),
+                hint: Some(format!(
+                    "put {destination} back and run until nothing waits; or give them up, as dead letters: `wharf spool discard {pipeline}/{destination} --all`"
+                )),
+            });
+        }
+    }
+    Ok(())
+}
+
 fn none(all: &[Open], pipeline: &str, destination: Option<&str>) -> Refused {
     let asked = destination.map_or_else(|| pipeline.to_owned(), |destination| format!("{pipeline}/{destination}"));
     let names: Vec<String> = all

@@ -555,6 +555,8 @@ impl Course {
         if checkpoints.iter().any(|checkpoint| checkpoint.next < checkpoint.read_to) {
             owed.extend(before.iter().cloned());
         }
+        // Whatever becomes of this process from here on.
+        owed.extend(self.gates.spools.left().filter(|(_, left)| *left > 0).map(|(destination, _)| destination.to_owned()));
         store.keep_destinations(id, owed).await
     }
 

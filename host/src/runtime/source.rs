@@ -8,7 +8,7 @@ use super::{
     StartError,
     feed::Feed,
     life::Means,
-    uploads::{astray, is_emptied, left_by_removed, unspoken},
+    uploads::{astray, left, left_by_removed, unspoken},
 };
 use crate::{
     config::{self, At, PathOrGlob},
@@ -40,9 +40,15 @@ pub async fn recognised(
         }
         let mut idle = idle(id);
         for owed in store.destinations(id).await? {
-            // What it was owed last waited in its spool, and does no more.
-            if !destinations.contains(&owed.as_str()) && is_emptied(data_dir, id, &owed).await? {
-                idle.push(owed);
+            if destinations.contains(&owed.as_str()) {
+                continue;
+            }
+            match left(data_dir, id, &owed).await? {
+                // What it was owed last waited in its spool, and does no more.
+                Some(0) => idle.push(owed),
+                // It dealt with nothing of this so far.
+                Some(_) => idle.retain(|idle| *idle != owed),
+                None => {}
             }
         }
         if let Some(cause) = destinations::gone(store, id, &destinations, &idle).await? {

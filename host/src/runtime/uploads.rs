@@ -540,7 +540,7 @@ pub(super) async fn astray(pipelines: &[PlannedPipeline], data_dir: &Path) -> Re
 pub(super) async fn left_by_removed(planned: &PlannedPipeline, data_dir: &Path) -> Result<Option<StartError>, StoreError> {
     for destination in &planned.removed {
         let (pipeline, destination) = (planned.id.clone(), destination.id.clone());
-        if let Some(records @ 1..) = looked(data_dir, (&pipeline, &destination), SqliteSpool::left).await? {
+        if let Some(records @ 1..) = left(data_dir, &pipeline, &destination).await? {
             let (place, data_dir) = (planned.places.get(&destination).cloned(), data_dir.to_owned());
             return Ok(Some(StartError::Removed(Box::new(StillWaits { pipeline, destination, place, records, data_dir }))));
         }
@@ -548,12 +548,12 @@ pub(super) async fn left_by_removed(planned: &PlannedPipeline, data_dir: &Path) 
     Ok(None)
 }
 
-/// Whether a destination has a spool in which nothing is left.
+/// How many records in the spool of a destination have reached no end; `None` where it has none. A host may be at work on it.
 ///
 /// # Errors
 /// Where it cannot be read.
-pub(super) async fn is_emptied(data_dir: &Path, pipeline: &str, destination: &str) -> Result<bool, StoreError> {
-    Ok(looked(data_dir, (pipeline, destination), SqliteSpool::left).await? == Some(0))
+pub(super) async fn left(data_dir: &Path, pipeline: &str, destination: &str) -> Result<Option<u64>, StoreError> {
+    looked(data_dir, (pipeline, destination), SqliteSpool::left).await
 }
 
 /// Looks at the spool of a destination.
