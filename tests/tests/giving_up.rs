@@ -124,6 +124,13 @@ fn what_is_left_for_a_destination_that_is_switched_off_is_given_up_and_for_one_t
     let of_leads = |scratch: &Scratch| asked(scratch, &["spool", "status", "run/leads"])["spools"][0]["records"].clone();
     assert_eq!(of_leads(&scratch), json!({"failed": 2, "uploading": 3}));
     scratch.write("run.yaml", file.replace("id: leads", "id: leads\n        enabled: false")).unwrap();
+    let checked = scratch.run(&["check", "run.yaml"]).unwrap();
+    assert!(
+        checked.stdout.contains("  leads: switched off; what is in its spool is given up with the next start\n"),
+        "{}",
+        checked.stdout
+    );
+    assert_eq!(asked(&scratch, &["check", "run.yaml"])["pipelines"][0]["switched_off"], json!(["leads"]));
     let ran = scratch.run(&["run", "run.yaml", "--once", "--output", "json"]).unwrap();
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
     assert_eq!(ran.json().unwrap()["pipelines"][0]["destinations"].as_array().map(Vec::len), Some(1));

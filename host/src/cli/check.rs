@@ -104,7 +104,8 @@ fn json(pipelines: &[PlannedPipeline], remarks: &[String], probed: &[Probed]) ->
             let destinations: Vec<_> = destinations.collect();
             let removed: Vec<&str> = pipeline.removed.iter().map(|destination| &*destination.id).collect();
             let processors = processors(id, None, &pipeline.processors);
-            json!({"id": id, "processors": processors, "destinations": destinations, "removed": removed})
+            let off: Vec<&str> = pipeline.switched_off.iter().map(|id| &**id).collect();
+            json!({"id": id, "processors": processors, "destinations": destinations, "removed": removed, "switched_off": off})
         })
         .collect();
     json!({"pipelines": pipelines, "remarks": remarks})
@@ -161,6 +162,9 @@ fn text(pipelines: &[PlannedPipeline], remarks: &[String], probed: &[Probed]) ->
                 "removed; it is not told, since it does not ask to be"
             };
             text.push_str(&format!("  {id}: {told}\n"));
+        }
+        for id in &pipeline.switched_off {
+            text.push_str(&format!("  {id}: switched off; what is in its spool is given up with the next start\n"));
         }
         for Probed { destination, processor, reached, .. } in probed.iter().filter(|probed| probed.pipeline == pipeline.id) {
             let whose = match (destination, processor) {
