@@ -73,6 +73,10 @@ impl Far for Mixed {
         Far::can_be_probed(&self.destination)
     }
 
+    fn is_told(&self) -> bool {
+        Far::is_told(&self.destination)
+    }
+
     async fn probe(&self) -> Result<(), OpenError> {
         Far::probe(&self.destination).await
     }

@@ -39,6 +39,11 @@ pub trait Far: Send + Sync + 'static {
     /// The bound of an instance's memory, in words.
     fn memory(&self) -> String;
 
+    /// Whether it is to be told of its life in this run, whether there are records for it or not.
+    fn is_told(&self) -> bool {
+        false
+    }
+
     /// Whether it can be asked if the far side is there.
     fn can_be_probed(&self) -> bool {
         false
@@ -142,7 +147,11 @@ impl Far for Destination {
     }
 
     fn can_be_probed(&self) -> bool {
-        self.connector.can_be_probed() || (self.opening.lifecycle.is_some() && self.connector.is_told_of_its_life())
+        self.connector.can_be_probed() || self.is_told()
+    }
+
+    fn is_told(&self) -> bool {
+        self.opening.lifecycle.is_some() && self.connector.is_told_of_its_life()
     }
 
     async fn probe(&self) -> Result<(), OpenError> {

@@ -126,7 +126,13 @@ impl Lane {
                     }
                     Some(judged)
                 }
-                Next::Empty if !*more => return Ok(Stepped::Done),
+                Next::Empty if !*more => {
+                    // The source may have been at its end before anybody could tell it. Where that fails it is left to the next run.
+                    if self.which.lane == 0 && self.outlet.far.is_told() && !self.outlet.is_reached() && self.unreached == 0 {
+                        self.reach_ahead().await?;
+                    }
+                    return Ok(Stepped::Done);
+                }
                 // One asks for all.
                 Next::Empty if self.which.lane == 0 && !self.outlet.is_reached() => {
                     if self.rest <= now {
