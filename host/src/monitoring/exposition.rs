@@ -83,7 +83,7 @@ metrics! {
     Retries "wharf_retries_total" Counter ["pipeline", "destination"] "Parts of batches that were sent again.";
     FollowUps "wharf_follow_ups_total" Counter ["pipeline", "destination"] "Follow-ups that were put into the spool.";
     FollowUpsCut "wharf_follow_ups_cut_total" Counter ["pipeline", "destination"] "Follow-ups that did not come to be, since their causes lie as deep as may be.";
-    Lag "wharf_lag_seconds" Gauge ["pipeline", "destination"] "Age of the oldest record that was read and is not dealt with; 0 where there is none.";
+    Lag "wharf_lag_seconds" Gauge ["pipeline", "destination"] "Age of the oldest record that was read and is not dealt with; 0 where there is none. What a spool has taken is dealt with in this sense, and waits for its schedule: `wharf spool status` tells its oldest.";
     Paused "wharf_destination_paused" Gauge ["pipeline", "destination"] "1 where the destination takes no records.";
     Waiting "wharf_destination_waiting" Gauge ["pipeline", "destination"] "1 where the far side is down and what the destination is to get waits.";
     Letters "wharf_dead_letters" Gauge ["pipeline", "destination"] "Dead letters in the store; without a destination those given up for all.";
