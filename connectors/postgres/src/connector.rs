@@ -8,12 +8,12 @@ use wharf_sdk::{
 };
 
 use super::{
-    client::{Connection, Error, Login, Refusal},
+    client::{Connection, Error, Login, Refusal, Row},
     progress::{Known, Owner, Position, Then},
     rows::{Rows, Unfit, wanted},
     settings::{Config, Mode, Settings},
     table::{Table, Wanted},
-    writing::{self, Ahead},
+    writing::{self, Ahead, Ending},
 };
 
 /// Cuts that the host has settled and the database was not told of, at the most: what is beyond is told by nobody, and only kept longer.
@@ -75,15 +75,17 @@ impl Destination for Postgres {
             }
         };
         // One that was idle may be gone, which is nobody's fault and found out before anything is written.
-        let began = match begin(&mut connection) {
+        let began = match self.begin(&mut connection, batch) {
             Err(_) if connection.is_broken() => {
                 self.connect()?;
                 connection = self.connection.take().ok_or_else(|| Failure::transient("there is no connection"))?;
-                begin(&mut connection)
+                self.begin(&mut connection, batch)
             }
             began => began,
         };
-        let written = began.map_err(|error| error.failure(&self.what())).and_then(|()| self.write_to(&mut connection, batch));
+        let written = began
+            .map_err(|error| error.failure(&self.what()))
+            .and_then(|progress| self.write_to(&mut connection, batch, progress));
         if written.is_err() && !connection.is_broken() {
             // What is refused here was given up by the server before.
             let _given_up = connection.query("ROLLBACK");
@@ -107,7 +109,9 @@ impl Destination for Postgres {
 
     fn close(mut self) -> Result<(), Failure> {
         if let Some(mut connection) = self.connection.take() {
-            if let Err(error) = self.owner.settled(&mut connection, &self.acks) {
+            if let Some(settled) = self.owner.settled(&self.acks)
+                && let Err(error) = connection.query(&settled)
+            {
                 tracing::debug!("what the host has settled could not be noted: {error}");
             }
             connection.close();
@@ -146,11 +150,6 @@ fn what(config: &Config) -> String {
     format!("PostgreSQL at {host}:{port}/{database}")
 }
 
-fn begin(connection: &mut Connection) -> Result<(), Error> {
-    // A constraint that waits for the end would not say which row is to blame.
-    connection.query("BEGIN; SET CONSTRAINTS ALL IMMEDIATE").map(drop)
-}
-
 impl Postgres {
     fn what(&self) -> String {
         what(&self.settings.config)
@@ -173,12 +172,36 @@ impl Postgres {
         Ok(())
     }
 
-    /// Writes a batch in the transaction that was begun, and ends that.
-    fn write_to(&mut self, connection: &mut Connection, batch: &Batch) -> Result<Receipt, Failure> {
+    /// Begins a transaction, and asks in the same round trip how far it got with the partition of a batch.
+    fn begin(&self, connection: &mut Connection, batch: &Batch) -> Result<Option<Row>, Error> {
+        // A constraint that waits for the end would not say which row is to blame.
+        connection.ask("BEGIN; SET CONSTRAINTS ALL IMMEDIATE")?;
+        if self.settings.config.exactly_once {
+            connection.ask(&self.owner.question(batch))?;
+        }
+        let mut answers = connection.exchange().map_err(|failed| failed.error)?;
+        Ok(answers.pop().and_then(|mut rows| rows.pop()))
+    }
+
+    /// What ends the transaction of a batch, once it is known what became of all its records.
+    fn end(&self, batch: &Batch, known: &Known, done: &Done) -> String {
+        let mut statements = Vec::new();
+        if self.settings.config.exactly_once {
+            let again: Vec<Position> =
+                done.again.iter().copied().filter(|at| !done.refused.iter().any(|(other, _)| other == at)).collect();
+            statements = self.owner.note(batch, known, (&done.refused, &again));
+            statements.extend(self.owner.settled(&self.acks));
+        }
+        statements.push("COMMIT".to_owned());
+        statements.join(";\n")
+    }
+
+    /// Writes a batch in the transaction that was begun, and ends that. `progress` says how far it got before.
+    fn write_to(&mut self, connection: &mut Connection, batch: &Batch, progress: Option<Row>) -> Result<Receipt, Failure> {
         let what = self.what();
         let once = self.settings.config.exactly_once;
         let failed = |error: Error| error.failure(&what);
-        let known = if once { self.owner.known(connection, batch).map_err(failed)? } else { Known::default() };
+        let known = self.owner.known(connection, batch, progress).map_err(failed)?;
         let mut receipt = Receipt::builder(batch);
         let mut done = Done::default();
         let mut tables: Vec<(String, Vec<u32>)> = Vec::new();
@@ -213,19 +236,18 @@ impl Postgres {
                 Err(failure) => done.refuse(&mut receipt, batch, record.index(), unfit(failure.message())),
             }
         }
-        for (name, records) in tables {
-            self.write_table(connection, batch, (&name, &records), &mut receipt, &mut done)?;
+        let last = tables.len().saturating_sub(1);
+        let mut ending = Ending::Apart;
+        for (place, (name, records)) in tables.iter().enumerate() {
+            // Without the tables that know, nobody could tell rows that broke off from a `COMMIT` that did.
+            let known = (once && place == last).then_some(&known);
+            ending = self.write_table(connection, batch, (name, records), (&mut receipt, &mut done), known)?;
         }
-        let mut ended = || -> Result<(), Error> {
-            if once {
-                let again: Vec<Position> =
-                    done.again.iter().copied().filter(|at| !done.refused.iter().any(|(other, _)| other == at)).collect();
-                self.owner.note(connection, batch, &known, (&done.refused, &again))?;
-                self.owner.settled(connection, &self.acks)?;
-            }
-            connection.query("COMMIT").map(drop)
+        let ended = match ending {
+            Ending::Done => Ok(()),
+            _ => connection.query(&self.end(batch, &known, &done)).map(drop),
         };
-        match ended() {
+        match ended {
             Ok(()) => {
                 self.acks.clear();
                 Ok(receipt.finish())
@@ -236,15 +258,16 @@ impl Postgres {
         }
     }
 
-    /// Writes those records of a batch that go to one table.
+    /// Writes those records of a batch that go to one table. Where it is the last, and it may, it ends the transaction with them: `known` is what is
+    /// known of the batch then.
     fn write_table(
         &mut self,
         connection: &mut Connection,
         batch: &Batch,
         (name, records): (&str, &[u32]),
-        receipt: &mut ReceiptBuilder,
-        done: &mut Done,
-    ) -> Result<(), Failure> {
+        (receipt, done): (&mut ReceiptBuilder, &mut Done),
+        known: Option<&Known>,
+    ) -> Result<Ending, Failure> {
         let what = self.what();
         let settings = &self.settings;
         let failed = |error: Error| error.failure(&format!("{what}, table {name}"));
@@ -285,7 +308,13 @@ impl Postgres {
                 }
             }
         }
-        let refused = writing::write(connection, table, &rows, ahead, settings.config.mode).map_err(failed)?;
+        let mut ending = known.map_or(Ending::Apart, |known| Ending::With(self.end(batch, known, done)));
+        let table = &self.tables[name];
+        let written = writing::write(connection, table, &rows, (ahead, settings.config.mode), &mut ending);
+        let refused = written.map_err(|error| match ending {
+            Ending::Failed => error.failure(&what),
+            _ => failed(error),
+        })?;
         let mut is_refused = vec![false; rows.rows.len()];
         for (at, refusal) in refused {
             is_refused[at] = true;
@@ -294,7 +323,7 @@ impl Postgres {
         for (row, _) in rows.rows.iter().zip(is_refused).filter(|(_, refused)| !refused) {
             receipt.delivered(row.record);
         }
-        Ok(())
+        Ok(ending)
     }
 }
 

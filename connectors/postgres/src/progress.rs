@@ -14,7 +14,7 @@ use std::collections::HashMap;
 use wharf_sdk::Batch;
 
 use super::{
-    client::{Connection, Error, Refusal},
+    client::{Connection, Error, Refusal, Row},
     sql::{identifier, literal},
 };
 
@@ -106,15 +106,20 @@ impl Owner {
             .map(drop)
     }
 
-    /// Finds out what is known of the records of a batch, within a transaction. Nobody else writes for this partition until it ends.
+    /// The question how far a partition got, within a transaction. Nobody else writes for it until that ends.
+    pub fn question(&self, batch: &Batch) -> String {
+        let (progress, _) = self.tables();
+        format!("SELECT sequence, ordinal FROM {progress} WHERE {} FOR UPDATE", self.own(batch.partition()))
+    }
+
+    /// Finds out what is known of the records of a batch, by the answer to that question.
     ///
     /// # Errors
     /// Where the server cannot say.
-    pub fn known(&self, connection: &mut Connection, batch: &Batch) -> Result<Known, Error> {
-        let (progress, refused) = self.tables();
+    pub fn known(&self, connection: &mut Connection, batch: &Batch, answer: Option<Row>) -> Result<Known, Error> {
+        let Some(row) = answer else { return Ok(Known::default()) };
+        let (_, refused) = self.tables();
         let own = self.own(batch.partition());
-        let mut rows = connection.query(&format!("SELECT sequence, ordinal FROM {progress} WHERE {own} FOR UPDATE"))?;
-        let Some(row) = rows.pop() else { return Ok(Known::default()) };
         let number = |text: &Option<String>| {
             text.as_deref().and_then(|text| text.parse().ok()).ok_or(Error::Unexpected("of how far it got"))
         };
@@ -137,17 +142,8 @@ impl Owner {
         Ok(known)
     }
 
-    /// Notes what came of the records of a batch: the last of them, those refused, and those that were refused before and written now.
-    ///
-    /// # Errors
-    /// Where the server does not take it.
-    pub fn note(
-        &self,
-        connection: &mut Connection,
-        batch: &Batch,
-        known: &Known,
-        (refused, again): (&[(Position, Refusal)], &[Position]),
-    ) -> Result<(), Error> {
+    /// What notes what came of the records of a batch: the last of them, those refused, and those that were refused before and written now.
+    pub fn note(&self, batch: &Batch, known: &Known, (refused, again): (&[(Position, Refusal)], &[Position])) -> Vec<String> {
         let (progress, table) = self.tables();
         let own = self.own(batch.partition());
         let values = [&self.pipeline, &self.destination, batch.partition()].map(literal).join(", ");
@@ -172,27 +168,22 @@ impl Owner {
                 literal(&refusal.to_string())
             ));
         }
-        if statements.is_empty() { Ok(()) } else { connection.query(&statements.join(";\n")).map(drop) }
+        statements
     }
 
-    /// Notes that the host has settled these cuts.
-    ///
-    /// # Errors
-    /// Where the server does not take it.
-    pub fn settled(&self, connection: &mut Connection, cuts: &[String]) -> Result<(), Error> {
+    /// What notes that the host has settled these cuts, where there are any.
+    pub fn settled(&self, cuts: &[String]) -> Option<String> {
         if cuts.is_empty() {
-            return Ok(());
+            return None;
         }
         let (_, refused) = self.tables();
         let cuts: Vec<String> = cuts.iter().map(|cut| literal(cut)).collect();
         let (pipeline, destination) = (literal(&self.pipeline), literal(&self.destination));
-        connection
-            .query(&format!(
-                "UPDATE {refused} SET settled = true
-                 WHERE pipeline = {pipeline} AND destination = {destination} AND NOT settled AND cut IN ({})",
-                cuts.join(", ")
-            ))
-            .map(drop)
+        Some(format!(
+            "UPDATE {refused} SET settled = true
+             WHERE pipeline = {pipeline} AND destination = {destination} AND NOT settled AND cut IN ({})",
+            cuts.join(", ")
+        ))
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::{
-    client::{BURST, Blame, Connection, Error, Refusal},
+    client::{BURST, Blame, Connection, Error, Failed, Refusal},
     rows::{Row, Rows},
     settings::Mode,
     sql::{copied, element, identifier},
@@ -12,6 +12,43 @@ use super::{
 
 /// Rows that the server refuses, by their place among the rows, and why.
 pub type Refused = Vec<(usize, Refusal)>;
+
+/// The end of a transaction, which goes with its last rows where it can: in one round trip with them, and undone with them where they are refused.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub enum Ending {
+    /// It does not go with any.
+    #[default]
+    Apart,
+    /// It goes with the last, where none was refused before them.
+    With(String),
+    /// It went, and did not come about: what was refused was no row.
+    Failed,
+    /// It came about.
+    Done,
+}
+
+impl Ending {
+    /// What to say behind rows that the server takes.
+    fn behind(&self, last: bool) -> String {
+        match self {
+            Self::With(statements) if last => format!("{RELEASE}; {statements}"),
+            _ => RELEASE.to_owned(),
+        }
+    }
+
+    /// What came of rows, and of what was said behind them.
+    fn went(&mut self, last: bool, exchanged: &Result<Vec<Vec<super::client::Row>>, Failed>) {
+        if !last || !matches!(self, Self::With(_)) {
+            return;
+        }
+        match exchanged {
+            Ok(_) => *self = Self::Done,
+            Err(Failed { at: ENDING, .. }) => *self = Self::Failed,
+            // It is for other rows then, which it does not speak of.
+            Err(_) => *self = Self::Apart,
+        }
+    }
+}
 
 /// Rows on their way into a table while later ones are still made: those that are like the first, by one `COPY`.
 #[derive(Debug, Default)]
@@ -32,7 +69,7 @@ impl Ahead {
             Some(first) if rows.alike(row, &rows.rows[*first]) => {}
             // A row of defaults has no line.
             None if at == 0 && !rows.cells(row).is_empty() => {
-                connection.query(SAVEPOINT)?;
+                connection.ask(SAVEPOINT)?;
                 connection.begin_copy(&copy_into(table, rows, row))?;
             }
             _ => return Ok(()),
@@ -47,32 +84,45 @@ impl Ahead {
     }
 
     /// Brings it to its end. Gives those that were not sent, and those that the server refused.
-    fn end(self, connection: &mut Connection, table: &Table, rows: &Rows) -> Result<(Vec<usize>, Refused), Error> {
+    fn end(
+        self,
+        connection: &mut Connection,
+        table: &Table,
+        rows: &Rows,
+        ending: &mut Ending,
+    ) -> Result<(Vec<usize>, Refused), Error> {
         let Self { sent, lines } = self;
         let mut rest = sent.iter().copied().peekable();
-        let others = (0..rows.rows.len()).filter(|at| rest.next_if_eq(at).is_none()).collect();
+        let others: Vec<usize> = (0..rows.rows.len()).filter(|at| rest.next_if_eq(at).is_none()).collect();
         if sent.is_empty() {
             return Ok((others, Refused::new()));
         }
-        let mut parts = Parts { waiting: Vec::new(), refused: Refused::new() };
-        match connection.end_copy(&lines) {
-            Ok(()) => connection.query(RELEASE).map(drop)?,
-            Err(error) => parts.divide(connection, &sent, error)?,
-        }
-        let refused = parts.write(connection, &mut |connection, part| copy(connection, table, rows, part))?;
+        let mut parts = Parts::default();
+        connection.end_copy(&lines)?;
+        parts.sent(connection, &sent, others.is_empty(), ending)?;
+        let refused = parts.write(connection, &mut |connection, part| copy(connection, table, rows, part), &mut Ending::Apart)?;
         Ok((others, refused))
     }
 }
 
-/// Writes rows into a table, of which some are on their way.
+/// Writes rows into a table, of which some are on their way, and ends the transaction with the last of them where that can be.
 ///
 /// # Errors
 /// Where nothing can be written, for a reason that is no row's: the transaction is to be given up.
-pub fn write(connection: &mut Connection, table: &Table, rows: &Rows, ahead: Ahead, mode: Mode) -> Result<Refused, Error> {
-    let (which, mut refused) = ahead.end(connection, table, rows)?;
+pub fn write(
+    connection: &mut Connection,
+    table: &Table,
+    rows: &Rows,
+    (ahead, mode): (Ahead, Mode),
+    ending: &mut Ending,
+) -> Result<Refused, Error> {
+    let (which, mut refused) = ahead.end(connection, table, rows, ending)?;
+    let mut apart = Ending::Apart;
     if mode == Mode::Append {
-        for run in alike(rows, which.into_iter()) {
-            refused.extend(isolated(connection, &run, &mut |connection, part| copy(connection, table, rows, part))?);
+        let runs = alike(rows, which.into_iter());
+        for (place, run) in runs.iter().enumerate() {
+            let ending = if place + 1 == runs.len() && refused.is_empty() { &mut *ending } else { &mut apart };
+            refused.extend(isolated(connection, run, &mut |connection, part| copy(connection, table, rows, part), ending)?);
         }
         return Ok(refused);
     }
@@ -95,9 +145,13 @@ pub fn write(connection: &mut Connection, table: &Table, rows: &Rows, ahead: Ahe
         let runs: Vec<usize> = chains.iter().map(run).collect();
         let tried = chains.iter().zip(&runs).map(|(chain, run)| chain[run - 1]);
         let (deletes, upserts): (Vec<usize>, Vec<usize>) = tried.partition(|at| rows.rows[*at].delete);
-        let mut now = isolated(connection, &deletes, &mut |connection, part| delete(connection, table, rows, part))?;
-        for run in alike(rows, upserts.into_iter()) {
-            now.extend(isolated(connection, &run, &mut |connection, part| upsert(connection, table, rows, part))?);
+        let all = refused.is_empty() && chains.iter().zip(&runs).all(|(chain, run)| chain.len() == *run);
+        let upserts = alike(rows, upserts.into_iter());
+        let end = if all && upserts.is_empty() { &mut *ending } else { &mut apart };
+        let mut now = isolated(connection, &deletes, &mut |connection, part| delete(connection, table, rows, part), end)?;
+        for (place, run) in upserts.iter().enumerate() {
+            let end = if all && now.is_empty() && place + 1 == upserts.len() { &mut *ending } else { &mut apart };
+            now.extend(isolated(connection, run, &mut |connection, part| upsert(connection, table, rows, part), end)?);
         }
         for (chain, run) in chains.iter_mut().zip(runs) {
             let last = chain[run - 1];
@@ -151,47 +205,77 @@ fn key(table: &Table, rows: &Rows, row: &Row) -> Vec<u8> {
     key
 }
 
+/// Puts the statement of some rows in line.
 type Statement<'s> = dyn FnMut(&mut Connection, &[usize]) -> Result<(), Error> + 's;
 
 /// Before rows of which the server may refuse some.
 const SAVEPOINT: &str = "SAVEPOINT wharf_part";
 
-/// Where it took all of them.
+/// Where it refused some: as before them, with others to follow.
+const BACK: &str = "ROLLBACK TO wharf_part";
+
+/// Where it took all of them, or none is left.
 const RELEASE: &str = "RELEASE wharf_part";
 
+/// Where in the line of some rows stands what comes behind them: after [`SAVEPOINT`] and their statement.
+const ENDING: usize = 2;
+
 /// Writes all rows that the server takes, and gives those that it refuses.
-fn isolated(connection: &mut Connection, rows: &[usize], write: &mut Statement<'_>) -> Result<Refused, Error> {
-    Parts { waiting: vec![rows], refused: Refused::new() }.write(connection, write)
+fn isolated(
+    connection: &mut Connection,
+    rows: &[usize],
+    write: &mut Statement<'_>,
+    ending: &mut Ending,
+) -> Result<Refused, Error> {
+    Parts { waiting: vec![rows], ..Parts::default() }.write(connection, write, ending)
 }
 
 /// Rows that are still to be written, and those that were refused.
+#[derive(Default)]
 struct Parts<'r> {
     waiting: Vec<&'r [usize]>,
     refused: Refused,
+    /// Whether rows were refused since the savepoint, and it is to be gone back to.
+    back: bool,
 }
 
 impl<'r> Parts<'r> {
-    fn write(mut self, connection: &mut Connection, write: &mut Statement<'_>) -> Result<Refused, Error> {
+    fn write(mut self, connection: &mut Connection, write: &mut Statement<'_>, ending: &mut Ending) -> Result<Refused, Error> {
         while let Some(part) = self.waiting.pop() {
             if part.is_empty() {
                 continue;
             }
-            connection.query(SAVEPOINT)?;
-            match write(connection, part) {
-                Ok(()) => connection.query(RELEASE).map(drop)?,
-                Err(error) => self.divide(connection, part, error)?,
-            }
+            connection.ask(if self.back { BACK } else { SAVEPOINT })?;
+            self.back = false;
+            write(connection, part)?;
+            let last = self.waiting.is_empty() && self.refused.is_empty();
+            self.sent(connection, part, last, ending)?;
+        }
+        if self.back {
+            connection.query(&format!("{BACK}; {RELEASE}"))?;
         }
         Ok(self.refused)
     }
 
+    /// Sees what becomes of a part that stands in line, as all that stands there.
+    fn sent(&mut self, connection: &mut Connection, part: &'r [usize], last: bool, ending: &mut Ending) -> Result<(), Error> {
+        connection.ask(&ending.behind(last))?;
+        let exchanged = connection.exchange();
+        ending.went(last, &exchanged);
+        match exchanged {
+            Ok(_) => Ok(()),
+            Err(Failed { at, error }) if at >= ENDING => Err(error),
+            Err(Failed { error, .. }) => self.divide(connection, part, error),
+        }
+    }
+
     /// A part was not taken: where the server says which line it is, that one is refused at once; else it goes on by halves.
-    fn divide(&mut self, connection: &mut Connection, part: &'r [usize], error: Error) -> Result<(), Error> {
+    fn divide(&mut self, connection: &Connection, part: &'r [usize], error: Error) -> Result<(), Error> {
         let refusal = match error {
             Error::Refused(refusal) if refusal.blame() == Blame::Row && !connection.is_broken() => refusal,
             error => return Err(error),
         };
-        connection.query("ROLLBACK TO wharf_part; RELEASE wharf_part")?;
+        self.back = true;
         match refusal.line().filter(|line| *line < part.len()).or((part.len() == 1).then_some(0)) {
             Some(line) => {
                 self.waiting.push(&part[line + 1..]);
@@ -232,8 +316,7 @@ fn copy(connection: &mut Connection, table: &Table, rows: &Rows, part: &[usize])
     let Some(first) = part.first().map(|at| &rows.rows[*at]) else { return Ok(()) };
     if rows.cells(first).is_empty() {
         // A row of defaults has no line.
-        let all = format!("INSERT INTO {} DEFAULT VALUES", table.sql);
-        return part.iter().try_for_each(|_| connection.query(&all).map(drop));
+        return connection.ask(&format!("INSERT INTO {} DEFAULT VALUES;", table.sql).repeat(part.len()));
     }
     connection.begin_copy(&copy_into(table, rows, first))?;
     let mut lines = Vec::new();
@@ -297,5 +380,5 @@ fn delete(connection: &mut Connection, table: &Table, rows: &Rows, part: &[usize
 
 fn execute(connection: &mut Connection, statement: &str, arrays: &[Vec<u8>]) -> Result<(), Error> {
     let parameters: Vec<Option<&[u8]>> = arrays.iter().map(|array| Some(array.as_slice())).collect();
-    connection.execute(statement, &parameters).map(drop)
+    connection.execute(statement, &parameters)
 }

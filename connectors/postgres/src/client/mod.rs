@@ -1,7 +1,9 @@
 //! A connection to a PostgreSQL server.
 //!
-//! Messages and the exchange of SCRAM are those of `postgres-protocol`; this is their order: one thing is asked at a time, and what comes
-//! back is read to its end, so that a connection is either ready for the next or broken.
+//! Messages and the exchange of SCRAM are those of `postgres-protocol`; this is their order. What is asked waits in line until an
+//! [exchange](Connection::exchange), which sends all of it and then reads what comes back to its end: one round trip, whatever it asks, and a
+//! connection that is then either ready for the next or broken. The server runs one after the other. Within a transaction what is refused
+//! brings down all that stands in line behind it, so that a `COMMIT` there can be sent before it is known that all went well.
 
 mod error;
 mod stream;
@@ -62,7 +64,24 @@ pub struct Connection {
     stream: Stream,
     inbox: BytesMut,
     outbox: BytesMut,
+    /// Those whose answers have not been read, and whether each of them copies.
+    line: Vec<bool>,
     broken: bool,
+}
+
+/// Which of those that stood in line came to nothing, counted from 0, and why.
+#[derive(Debug)]
+pub struct Failed {
+    /// The first of them.
+    pub at: usize,
+    /// Why it did.
+    pub error: Error,
+}
+
+/// What came of one that stood in line.
+enum Answer {
+    Rows(Vec<Row>),
+    Refused(Refusal),
 }
 
 impl Connection {
@@ -72,7 +91,7 @@ impl Connection {
     /// Where the server cannot be reached, is not the one that it should be, or refuses.
     pub fn open(endpoint: &Endpoint, login: &Login) -> Result<Self, Error> {
         let stream = Stream::open(endpoint)?;
-        let mut connection = Self { stream, inbox: BytesMut::new(), outbox: BytesMut::new(), broken: true };
+        let mut connection = Self { stream, inbox: BytesMut::new(), outbox: BytesMut::new(), line: Vec::new(), broken: true };
         let Login { user, password, database, application } = login;
         let parameters = [
             ("user", user.as_str()),
@@ -161,23 +180,31 @@ impl Connection {
         self.broken
     }
 
-    /// Runs statements, parted by semicolons, and gives the rows of all of them.
+    /// Runs statements, parted by semicolons, and gives the rows of all of them: a round trip of their own.
     ///
     /// # Errors
     /// Where the server refuses one, which ends them, or the connection breaks.
     pub fn query(&mut self, statements: &str) -> Result<Vec<Row>, Error> {
-        self.begin()?;
-        frontend::query(statements, &mut self.outbox).map_err(Error::unsendable)?;
-        self.flush()?;
-        self.finish()
+        self.ask(statements)?;
+        let mut answers = self.exchange().map_err(|failed| failed.error)?;
+        Ok(answers.pop().unwrap_or_default())
     }
 
-    /// Runs one statement with parameters in text.
+    /// Puts statements in line, parted by semicolons. The first that the server refuses ends them.
     ///
     /// # Errors
-    /// Where the server refuses it, or the connection breaks.
-    pub fn execute(&mut self, statement: &str, parameters: &[Option<&[u8]>]) -> Result<Vec<Row>, Error> {
-        self.begin()?;
+    /// Where the connection is broken, or they cannot be sent.
+    pub fn ask(&mut self, statements: &str) -> Result<(), Error> {
+        self.begin(false)?;
+        frontend::query(statements, &mut self.outbox).map_err(Error::unsendable)
+    }
+
+    /// Puts one statement in line, with parameters in text.
+    ///
+    /// # Errors
+    /// Where the connection is broken, or it cannot be sent.
+    pub fn execute(&mut self, statement: &str, parameters: &[Option<&[u8]>]) -> Result<(), Error> {
+        self.begin(false)?;
         let out = &mut self.outbox;
         frontend::parse("", statement, [], out).map_err(Error::unsendable)?;
         let put = |value: &Option<&[u8]>, out: &mut BytesMut| {
@@ -196,29 +223,20 @@ impl Connection {
         })?;
         frontend::execute("", 0, out).map_err(Error::unsendable)?;
         frontend::sync(out);
-        self.flush()?;
-        self.finish()
+        Ok(())
     }
 
-    /// Begins a `COPY … FROM STDIN`. It has to be brought to its end before anything else is asked.
+    /// Puts a `COPY … FROM STDIN` in line. It has to be brought to its end before anything else is asked. What it reads may be sent at once: of a
+    /// copy that it refused the server passes over it.
     ///
     /// # Errors
-    /// Where the server refuses it, or the connection breaks.
+    /// Where the connection is broken, or it cannot be sent.
     pub fn begin_copy(&mut self, statement: &str) -> Result<(), Error> {
-        self.begin()?;
-        frontend::query(statement, &mut self.outbox).map_err(Error::unsendable)?;
-        self.flush()?;
-        match self.receive()? {
-            Message::CopyInResponse(_) => Ok(()),
-            Message::ErrorResponse(body) => {
-                let refusal = Refusal::read(&body)?;
-                self.finish().and(Err(Error::Refused(refusal)))
-            }
-            _ => Err(Error::Unexpected("where it should have taken a copy")),
-        }
+        self.begin(true)?;
+        frontend::query(statement, &mut self.outbox).map_err(Error::unsendable)
     }
 
-    /// Sends a piece of what a copy that was begun reads. What the server refuses of it is told at the end.
+    /// Sends a piece of what a copy that was begun reads, with all that stands in line before it. What the server refuses of it is told at the end.
     ///
     /// # Errors
     /// Where the connection breaks.
@@ -230,15 +248,37 @@ impl Connection {
     /// Brings a copy to its end with a last piece, which may be empty.
     ///
     /// # Errors
-    /// Where the server refuses any of it, and then takes none, or the connection breaks.
+    /// Where it cannot be sent.
     pub fn end_copy(&mut self, last: &[u8]) -> Result<(), Error> {
-        // At one stroke: see `BURST`.
         if !last.is_empty() {
             frontend::CopyData::new(last).map_err(Error::unsendable)?.write(&mut self.outbox);
         }
         frontend::copy_done(&mut self.outbox);
-        self.flush()?;
-        self.finish().map(drop)
+        Ok(())
+    }
+
+    /// Sends what stands in line, at one stroke (see [`BURST`]), and reads what comes back to its end. Gives the rows of each, in order.
+    ///
+    /// # Errors
+    /// Where the connection breaks, or else the first that the server refuses. What it says of those behind that one is passed over: it is that the
+    /// transaction was given up.
+    pub fn exchange(&mut self) -> Result<Vec<Vec<Row>>, Failed> {
+        let line = std::mem::take(&mut self.line);
+        let mut answers = Vec::with_capacity(line.len());
+        let mut failed = None;
+        self.flush().map_err(|error| Failed { at: 0, error })?;
+        for (at, copies) in line.into_iter().enumerate() {
+            match self.answer(copies) {
+                Ok(Answer::Rows(rows)) => answers.push(rows),
+                Ok(Answer::Refused(refusal)) => {
+                    failed.get_or_insert(Failed { at, error: Error::Refused(refusal) });
+                }
+                // Of what was refused before nobody can say any more that it was that alone.
+                Err(error) => return Err(Failed { at, error }),
+            }
+        }
+        self.broken = false;
+        failed.map_or(Ok(answers), Err)
     }
 
     /// Says goodbye.
@@ -250,18 +290,22 @@ impl Connection {
         }
     }
 
-    fn begin(&mut self) -> Result<(), Error> {
-        if self.broken {
-            return Err(Error::Broken);
+    /// Stands one more in line, which copies or does not.
+    fn begin(&mut self, copies: bool) -> Result<(), Error> {
+        if self.line.is_empty() {
+            if self.broken {
+                return Err(Error::Broken);
+            }
+            // Until what comes back was read to its end.
+            self.broken = true;
+            self.outbox.clear();
         }
-        // Until what comes back was read to its end.
-        self.broken = true;
-        self.outbox.clear();
+        self.line.push(copies);
         Ok(())
     }
 
-    /// Reads what comes back to its end.
-    fn finish(&mut self) -> Result<Vec<Row>, Error> {
+    /// Reads what comes back of one that stood in line to its end.
+    fn answer(&mut self, copies: bool) -> Result<Answer, Error> {
         let (mut rows, mut refused) = (Vec::new(), None);
         loop {
             match self.receive()? {
@@ -275,15 +319,13 @@ impl Connection {
                     refused.get_or_insert(refusal);
                 }
                 Message::ReadyForQuery(_) => break,
-                Message::CopyInResponse(_) => return Err(Error::Unexpected("where it began a copy that nobody asked for")),
+                Message::CopyInResponse(_) if !copies => {
+                    return Err(Error::Unexpected("where it began a copy that nobody asked for"));
+                }
                 _ => {}
             }
         }
-        self.broken = false;
-        match refused {
-            Some(refusal) => Err(Error::Refused(refusal)),
-            None => Ok(rows),
-        }
+        Ok(refused.map_or(Answer::Rows(rows), Answer::Refused))
     }
 
     fn flush(&mut self) -> Result<(), Error> {

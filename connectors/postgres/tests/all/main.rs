@@ -5,4 +5,5 @@
 mod once;
 mod rows;
 mod server;
+mod trips;
 mod trouble;
