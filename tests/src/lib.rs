@@ -6,9 +6,9 @@ pub mod host;
 pub mod imports;
 pub mod issuer;
 pub mod json;
+pub mod languages;
 pub mod page;
 pub mod postgres;
-pub mod python;
 pub mod web;
 
 use std::{

@@ -11,7 +11,7 @@ use serde_json::json;
 use wharf_tests::{
     Ran, Scratch,
     far::{Far, Seen, reply},
-    python,
+    languages,
 };
 
 /// Runs five records into a server, through the component.
@@ -45,7 +45,7 @@ fn id(seen: &Seen) -> u64 {
 
 #[test]
 fn a_component_in_python_posts_each_record_in_order_and_tells_what_became_of_it() {
-    let component = python::component(|_, text| text).unwrap();
+    let component = languages::python(|_, text| text).unwrap();
     let asked = AtomicUsize::new(0);
     let far = Far::start(move |seen| match (id(seen), asked.fetch_add(1, SeqCst)) {
         // For now, and once.
@@ -75,7 +75,7 @@ fn a_component_in_python_posts_each_record_in_order_and_tells_what_became_of_it(
 
 #[test]
 fn a_far_side_that_is_gone_or_not_granted_is_told_apart_by_a_component_in_python() {
-    let component = python::component(|_, text| text).unwrap();
+    let component = languages::python(|_, text| text).unwrap();
     let far = Far::start(|_| reply(200, "")).unwrap();
     let scratch = Scratch::new().unwrap();
     let ran = run(&scratch, &component, &origin(&far), "http://127.0.0.1:9");
@@ -95,7 +95,7 @@ fn a_bug_in_python_reads_as_one() {
         "destination.py" => text.replace("        begin = 0\n", "        begin = nowhere\n"),
         _ => text,
     };
-    let component = python::component(buggy).unwrap();
+    let component = languages::python(buggy).unwrap();
     let far = Far::start(|_| reply(200, "")).unwrap();
     let scratch = Scratch::new().unwrap();
     let ran = run(&scratch, &component, &origin(&far), &origin(&far));
@@ -109,7 +109,7 @@ fn a_bug_in_python_reads_as_one() {
 
 #[test]
 fn settings_that_make_no_sense_are_named_by_a_component_in_python() {
-    let component = python::component(|_, text| text).unwrap();
+    let component = languages::python(|_, text| text).unwrap();
     let scratch = Scratch::new().unwrap();
     for (url, says) in [
         ("http://:80/", "names no host"),
