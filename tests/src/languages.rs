@@ -9,8 +9,9 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
+use serde_json::json;
 
-use crate::{Scratch, checkout, program, target};
+use crate::{Ran, Scratch, checkout, program, target};
 
 /// An example under `examples/`: its folder, and how its sources end. What it is built with stands in `build` and a file beside that.
 struct Example {
@@ -38,6 +39,29 @@ pub fn python(edit: impl Fn(&str, String) -> String) -> Result<PathBuf> {
 /// Where it does not build.
 pub fn javascript(edit: impl Fn(&str, String) -> String) -> Result<PathBuf> {
     JAVASCRIPT.component(edit)
+}
+
+/// Runs the records of a file through such a component to a URL, tried again at once, with a token and with one dead letter in a hundred allowed.
+///
+/// # Errors
+/// Where it does not run.
+pub fn run(scratch: &Scratch, component: &Path, records: &Path, url: &str, grant: &str) -> Result<Ran> {
+    let file = json!({"version": 1, "pipelines": [{
+        "id": "p",
+        "source": {"kind": "file", "path": records},
+        "dead-letters": {"window": 100, "tolerance": 1},
+        "destinations": [{
+            "id": "there",
+            "component": component,
+            "settings": {"url": url, "token": "sesame"},
+            "batch": {"records": 200},
+            "outage": {"max-attempts": 2, "max-delay": "10ms", "min-delay": "1ms"},
+            "retry": {"max-delay": "10ms", "min-delay": "1ms"},
+            "grants": {"http": [{"to": grant, "private": true}]},
+        }],
+    }]});
+    scratch.write("p.yaml", file.to_string())?;
+    scratch.run(&["run", "p.yaml", "--output", "json"])
 }
 
 impl Example {

@@ -8,30 +8,18 @@ use std::{
     sync::atomic::{AtomicUsize, Ordering::SeqCst},
 };
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use wharf_tests::{
     Ran, Scratch, checkout,
     far::{Far, reply},
     languages,
 };
 
+const DATA: &str = "examples/data/earthquakes.ndjson";
+
 /// Runs the earthquakes into a server, through the component.
 fn run(scratch: &Scratch, component: &Path, url: &str, grant: &str) -> Ran {
-    let file = json!({"version": 1, "pipelines": [{
-        "id": "p",
-        "source": {"kind": "file", "path": checkout().join("examples/data/earthquakes.ndjson"), "key": "/id"},
-        "destinations": [{
-            "id": "collector",
-            "component": component,
-            "settings": {"url": url, "token": "sesame"},
-            "batch": {"records": 200},
-            "outage": {"max-attempts": 2, "max-delay": "10ms", "min-delay": "1ms"},
-            "retry": {"max-delay": "10ms", "min-delay": "1ms"},
-            "grants": {"http": [{"to": grant, "private": true}]},
-        }],
-    }]});
-    scratch.write("p.yaml", file.to_string()).unwrap();
-    scratch.run(&["run", "p.yaml", "--output", "json"]).unwrap()
+    languages::run(scratch, component, &checkout().join(DATA), url, grant).unwrap()
 }
 
 fn origin(far: &Far) -> String {
@@ -68,7 +56,7 @@ fn a_component_in_javascript_posts_the_earthquakes_in_order_each_once() {
     assert_eq!(keys.len() + 1, seen.len());
     let taken: Vec<u8> =
         seen.iter().enumerate().filter(|(at, _)| *at != 2).flat_map(|(_, request)| request.body.clone()).collect();
-    let file = fs::read(checkout().join("examples/data/earthquakes.ndjson")).unwrap();
+    let file = fs::read(checkout().join(DATA)).unwrap();
     assert!(taken == file, "{} bytes were posted of {}", taken.len(), file.len());
 }
 

@@ -4,6 +4,7 @@
 
 use std::{
     collections::BTreeSet,
+    path::Path,
     sync::atomic::{AtomicUsize, Ordering::SeqCst},
 };
 
@@ -15,24 +16,10 @@ use wharf_tests::{
 };
 
 /// Runs five records into a server, through the component.
-fn run(scratch: &Scratch, component: &std::path::Path, url: &str, grant: &str) -> Ran {
+fn run(scratch: &Scratch, component: &Path, url: &str, grant: &str) -> Ran {
     let lines: String = (1..=5).map(|id| format!("{{\"id\":{id}}}\n")).collect();
     scratch.write("in.ndjson", lines).unwrap();
-    let file = json!({"version": 1, "pipelines": [{
-        "id": "p",
-        "source": {"kind": "file", "path": "in.ndjson"},
-        "dead-letters": {"window": 100, "tolerance": 1},
-        "destinations": [{
-            "id": "hook",
-            "component": component,
-            "settings": {"url": url, "token": "sesame"},
-            "outage": {"max-attempts": 2, "max-delay": "10ms", "min-delay": "1ms"},
-            "retry": {"max-delay": "10ms", "min-delay": "1ms"},
-            "grants": {"http": [{"to": grant, "private": true}]},
-        }],
-    }]});
-    scratch.write("p.yaml", file.to_string()).unwrap();
-    scratch.run(&["run", "p.yaml", "--output", "json"]).unwrap()
+    languages::run(scratch, component, Path::new("in.ndjson"), url, grant).unwrap()
 }
 
 fn origin(far: &Far) -> String {
