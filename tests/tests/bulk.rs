@@ -101,6 +101,55 @@ fn records_wait_for_the_schedule_until_told_otherwise() {
     assert_eq!(sorted(arrived(&scratch).0), sorted(sent(&scratch)));
 }
 
+/// The value of a sample, by its name and labels.
+fn sample(metrics: &str, of: &str) -> Option<f64> {
+    let line = metrics.lines().find_map(|line| line.strip_prefix(of))?;
+    Some(line.trim().parse().unwrap())
+}
+
+#[test]
+fn metrics_and_status_tell_what_is_in_a_spool_and_when_it_goes_out() {
+    let scratch = earthquakes("{ schedule: 0 0 1 1 *, spool: { max-bytes: 64MiB } }", "");
+    let mut host = Host::start(&scratch, "earthquakes.yaml").unwrap();
+    host.until(|host| Ok(host.status("earthquakes")?["destinations"][0]["pending"] == EVENTS)).unwrap();
+    // What is told of a spool is no older than a few seconds.
+    let waiting = r#"wharf_spool_records{pipeline="earthquakes",destination="files",state="waiting"}"#;
+    host.until(|host| Ok(sample(&host.metrics()?, waiting) == Some(EVENTS as f64))).unwrap();
+    let metrics = host.metrics().unwrap();
+    let of = |name: &str| sample(&metrics, &format!("{name}{{pipeline=\"earthquakes\",destination=\"files\"}}")).unwrap();
+    assert_eq!(of("wharf_spool_limit_bytes"), f64::from(64 << 20));
+    let status = scratch.run(&["spool", "status", "--output", "json"]).unwrap().json().unwrap();
+    assert_eq!(status["spools"][0]["bytes"].as_f64(), Some(of("wharf_spool_bytes")), "{status:#}");
+    assert!((0.0..600.0).contains(&of("wharf_spool_oldest_seconds")), "{metrics}");
+    assert!((0.0..=366.0 * 86_400.0).contains(&of("wharf_spool_next_seconds")), "{metrics}");
+    let held = r#"wharf_uploads{pipeline="earthquakes",destination="files",state="held"}"#;
+    assert_eq!(sample(&metrics, held), Some(0.0), "{metrics}");
+    let next = host.status("earthquakes").unwrap()["destinations"][0]["next"].as_str().map(str::to_owned).unwrap();
+    assert!(next.ends_with("-01-01T00:00:00.000Z"), "{next}");
+    host.signal("TERM").unwrap();
+    let ended = host.ended().unwrap();
+    assert_eq!(ended.json().unwrap()["pipelines"][0]["destinations"][0]["next"], next, "{}", ended.stderr);
+}
+
+#[test]
+fn a_run_to_the_end_says_what_it_waits_for() {
+    let scratch = earthquakes("{ schedule: 0 0 1 1 * }", "");
+    let log = fs::File::create(scratch.path("log")).unwrap();
+    let wharf = scratch.wharf(&["run", "earthquakes.yaml", "--once"]);
+    let mut host = wharf.unwrap().stdout(Stdio::null()).stderr(log).spawn().unwrap();
+    let told = |line: &str| line.contains("-01-01T00:00:00.000Z, when the schedule has what is in its spool go out");
+    for _ in 0..600 {
+        if fs::read_to_string(scratch.path("log")).unwrap().lines().any(told) {
+            break;
+        }
+        thread::sleep(Duration::from_millis(100));
+    }
+    host.kill().unwrap();
+    host.wait().unwrap();
+    let log = fs::read_to_string(scratch.path("log")).unwrap();
+    assert_eq!(log.lines().filter(|line| told(line)).count(), 1, "{log}");
+}
+
 #[test]
 fn a_host_that_is_killed_again_and_again_delivers_every_event_once() {
     let kills = if long() { 50 } else { 5 };

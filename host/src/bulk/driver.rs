@@ -38,6 +38,7 @@ pub struct Driver {
     /// How often it was asked whether anything is left, and what was found when it had been asked so often.
     asked: AtomicU64,
     rest: watch::Sender<(u64, Rest)>,
+    next: watch::Sender<Option<Millis>>,
 }
 
 /// Whether there is anything left that goes on by itself.
@@ -55,7 +56,8 @@ pub enum Rest {
 impl Driver {
     /// One for an action, on a timetable that need not be its own.
     pub fn new(spool: Tallied, of: Arc<Spooling>, timetable: Timetable, clock: Clock, gate: Gate) -> Self {
-        Self { spool, of, timetable, clock, gate, asked: AtomicU64::default(), rest: watch::Sender::default() }
+        let (asked, rest, next) = Default::default();
+        Self { spool, of, timetable, clock, gate, asked, rest, next }
     }
 
     /// Has records go out until the engine ends.
@@ -78,6 +80,7 @@ impl Driver {
             // Before it is looked what there is: what an upload leaves is in the spool before it is told of.
             let now = stand.borrow_and_update().clone();
             let due = self.due(fired).await?;
+            self.goes_out(due);
             self.rests(&now, due.is_none(), asked).await?;
             let wait = due.map(|at| at.saturating_sub(self.clock.millis()));
             if wait == Some(0) && !now.firing {
@@ -98,6 +101,18 @@ impl Driver {
                 },
             }
         }
+    }
+
+    /// Tells when records go out next. A moment that never comes is none.
+    fn goes_out(&self, due: Option<Millis>) {
+        let next = due.filter(|at| *at != Millis::MAX);
+        self.spool.counts().goes_out(self.of.action, next);
+        self.next.send_if_modified(|was| std::mem::replace(was, next) != next);
+    }
+
+    /// When records go out next, in milliseconds since 1970; `None` where none wait for a moment.
+    pub fn next(&self) -> watch::Receiver<Option<Millis>> {
+        self.next.subscribe()
     }
 
     /// When records are to go out next, where there are any.

@@ -10,7 +10,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use super::report::{grouped, mebibytes};
 use crate::{
-    clock::Clock,
+    clock::{Clock, rfc3339_of},
     pipeline::{Counts, DestinationCounts},
     runtime::{Overview, PipelineOverview, State},
     sandbox::output::printable,
@@ -37,7 +37,7 @@ pub async fn show(overview: Overview, bars: MultiProgress, clock: Clock) {
                 let counts = pipeline.counts();
                 tracing::info!(pipeline = id, "{id}: {}", meters.read(&pipeline, &counts, now));
                 for destination in &counts.destinations {
-                    let told = meters.delivered(&pipeline.id, destination, now);
+                    let told = meters.delivered(&pipeline.id, destination, (now, clock.millis()));
                     tracing::info!(pipeline = id, destination = &*destination.id, "{id}/{}: {told}", destination.id);
                 }
             }
@@ -51,7 +51,7 @@ pub async fn show(overview: Overview, bars: MultiProgress, clock: Clock) {
             let counts = pipeline.counts();
             lines.push((pipeline.id.to_string(), meters.read(&pipeline, &counts, now)));
             for destination in &counts.destinations {
-                let told = meters.delivered(&pipeline.id, destination, now);
+                let told = meters.delivered(&pipeline.id, destination, (now, clock.millis()));
                 lines.push((format!("{}/{}", pipeline.id, destination.id), told));
             }
         }
@@ -116,8 +116,8 @@ impl Meters {
         told
     }
 
-    /// What a destination was delivered, and what keeps it.
-    fn delivered(&mut self, pipeline: &Arc<str>, counts: &DestinationCounts, now: Duration) -> String {
+    /// What a destination was delivered, and what keeps it, at a moment: by the clock's elapsed time, and in milliseconds since 1970.
+    fn delivered(&mut self, pipeline: &Arc<str>, counts: &DestinationCounts, (now, today): (Duration, u64)) -> String {
         let DestinationCounts { delivered, filtered, dead_lettered, retries, pending, unknown, bytes, .. } = *counts;
         let meter = self.0.entry((pipeline.clone(), Some(counts.id.clone()))).or_default();
         let (records, bytes) = meter.rates(now, delivered, bytes);
@@ -134,6 +134,9 @@ impl Meters {
         }
         if let Some(oldest) = counts.oldest {
             told.push_str(&format!(", the oldest for {:.1} s", now.saturating_sub(oldest).as_secs_f64()));
+        }
+        if let Some(next) = counts.spool.and_then(|spool| spool.next).filter(|next| *next > today) {
+            told.push_str(&format!(", goes out at {}", rfc3339_of(next)));
         }
         for (why, what) in [(&counts.paused, "paused"), (&counts.waiting, "waits")] {
             if let Some(why) = why {
@@ -168,6 +171,7 @@ impl Meter {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pipeline::SpoolCounts;
 
     #[test]
     fn rates_are_taken_over_a_window() {
@@ -197,11 +201,12 @@ mod tests {
             paused: None,
             waiting: Some("transient: nobody\nis there".into()),
             oldest: Some(Duration::from_millis(8_750)),
-            spool: None,
+            spool: Some(SpoolCounts { before: 0, known: 0, follow_ups: 0, cut: 0, open: 40, next: Some(1_767_225_600_000) }),
         };
-        let told = Meters::default().delivered(&"shop".into(), &counts, Duration::from_secs(10));
+        let told = |today| Meters::default().delivered(&"shop".into(), &counts, (Duration::from_secs(10), today));
         let expected = "12,000 delivered, 1,200/s, 2 MiB/s, dead letters: 2, retries: 3, pending: 40, the oldest for 1.2 s, \
-                        waits: transient: nobody\\u{a}is there";
-        assert_eq!(told, expected);
+                        goes out at 2026-01-01T00:00:00.000Z, waits: transient: nobody\\u{a}is there";
+        assert_eq!(told(1_767_225_599_999), expected);
+        assert_eq!(told(1_767_225_600_000), expected.replace("goes out at 2026-01-01T00:00:00.000Z, ", ""));
     }
 }

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 use super::{DEAD_LETTERS, Output, REFUSED, SETTLED, STOPPED};
 use crate::{
+    clock::rfc3339_of,
     config::Place,
     kit::Trouble,
     pipeline::{PipelineError, SpoolCounts},
@@ -279,10 +280,11 @@ fn json(reports: &[Report]) -> Value {
                         "metrics": used.usage.figures().all(),
                         "usage": usage(used),
                     });
-                    if let Some(SpoolCounts { before, known, follow_ups, cut, open }) = destination.spool {
+                    if let Some(SpoolCounts { before, known, follow_ups, cut, open, next }) = destination.spool {
                         told["follow_ups"] = follow_ups.into();
                         told["spool"] = json!({"before": before, "known": known, "pending": open});
                         told["follow_ups_cut"] = cut.into();
+                        told["next"] = next.filter(|_| destination.pending > 0).map(rfc3339_of).into();
                     }
                     told
                 })
@@ -382,6 +384,9 @@ fn text(reports: &[Report], mut to: impl Write) -> std::io::Result<()> {
             }
             if let Some(before @ 1..) = destination.spool.map(|spool| spool.before) {
                 write!(to, " ({} from an earlier run were in its spool)", grouped(before))?;
+            }
+            if let Some(next) = destination.spool.and_then(|spool| spool.next).filter(|_| destination.pending > 0) {
+                write!(to, "; what waits goes out from {} on", rfc3339_of(next))?;
             }
             writeln!(to)?;
             for told in used_up(used) {

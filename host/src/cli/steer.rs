@@ -131,7 +131,7 @@ fn text(status: &HostStatus) -> String {
 }
 
 fn counts(destination: &DestinationStatus) -> String {
-    let DestinationStatus { delivered, filtered, dead_lettered, pending, unknown, retries, follow_ups, oldest_ms, .. } =
+    let DestinationStatus { delivered, filtered, dead_lettered, pending, unknown, retries, follow_ups, next, oldest_ms, .. } =
         destination;
     let mut told = format!("{} delivered, {} pending", grouped(*delivered), grouped(*pending));
     let counted = [
@@ -145,6 +145,9 @@ fn counts(destination: &DestinationStatus) -> String {
         if *count > 0 {
             told.push_str(&format!(", {} {what}", grouped(*count)));
         }
+    }
+    if let Some(next) = next {
+        told.push_str(&format!(", goes out at {next}"));
     }
     if let Some(oldest) = oldest_ms {
         told.push_str(&format!(", the oldest for {:?}", Duration::from_secs(oldest.div_ceil(1000))));
@@ -194,6 +197,7 @@ mod tests {
             unknown: 0,
             retries: 0,
             follow_ups: 0,
+            next: None,
             oldest_ms: Some(61_000),
         };
         let pipeline = PipelineStatus {

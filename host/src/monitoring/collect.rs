@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::exposition::{Exposition, Labels, Metric};
 use crate::{
     pipeline::{Counts, DestinationCounts, SpoolCounts},
-    runtime::{PipelineOverview, State, Used},
+    runtime::{PipelineOverview, SpoolOverview, State, Used},
     sandbox::{Call, Compilations, Event, Figure, Seen},
 };
 
@@ -64,6 +64,25 @@ pub(super) fn pipeline(to: &mut Exposition, overview: &PipelineOverview, now: Du
         let destination = processor.destination.as_deref().unwrap_or_default();
         let of = [("pipeline", id), ("destination", destination), ("processor", &*processor.id)];
         component(to, of, &processor.connector, &processor.used);
+    }
+}
+
+/// The spool of a destination.
+pub(super) fn spool(to: &mut Exposition, spool: &SpoolOverview) {
+    let SpoolOverview { pipeline, destination, records, bytes, most, oldest, uploads, next } = spool;
+    let of = [("pipeline", &**pipeline), ("destination", &**destination)];
+    let by = |name, value| [of[0], of[1], (name, value)];
+    for (state, records) in records {
+        to.add(Metric::SpoolRecords, &by("state", state.name()), records);
+    }
+    to.add(Metric::SpoolBytes, &of, bytes);
+    to.add(Metric::SpoolLimit, &of, most.bytes());
+    to.add(Metric::SpoolOldest, &of, oldest.as_secs_f64());
+    for (action, wait) in next {
+        to.add(Metric::SpoolNext, &by("action", action), wait.as_secs_f64());
+    }
+    for (state, uploads) in uploads {
+        to.add(Metric::Uploads, &by("state", state.name()), uploads);
     }
 }
 

@@ -83,7 +83,13 @@ metrics! {
     Retries "wharf_retries_total" Counter ["pipeline", "destination"] "Parts of batches that were sent again.";
     FollowUps "wharf_follow_ups_total" Counter ["pipeline", "destination"] "Follow-ups that were put into the spool.";
     FollowUpsCut "wharf_follow_ups_cut_total" Counter ["pipeline", "destination"] "Follow-ups that did not come to be, since their causes lie as deep as may be.";
-    Lag "wharf_lag_seconds" Gauge ["pipeline", "destination"] "Age of the oldest record that was read and is not dealt with; 0 where there is none. What a spool has taken is dealt with in this sense, and waits for its schedule: `wharf spool status` tells its oldest.";
+    Lag "wharf_lag_seconds" Gauge ["pipeline", "destination"] "Age of the oldest record that was read and is not dealt with; 0 where there is none. What a spool has taken is dealt with in this sense: wharf_spool_oldest_seconds tells its oldest.";
+    SpoolRecords "wharf_spool_records" Gauge ["pipeline", "destination", "state"] "Records in the spool that have reached no end, by state.";
+    SpoolBytes "wharf_spool_bytes" Gauge ["pipeline", "destination"] "What they take, as it counts against spool.max-bytes.";
+    SpoolLimit "wharf_spool_limit_bytes" Gauge ["pipeline", "destination"] "What they may take. A spool that is full has its source wait.";
+    SpoolOldest "wharf_spool_oldest_seconds" Gauge ["pipeline", "destination"] "For how long the oldest batch is in the spool of which a record has reached no end; 0 where there is none.";
+    SpoolNext "wharf_spool_next_seconds" Gauge ["pipeline", "destination", "action"] "How long until what waits for the action goes out next, as its schedule and its retries say; 0 where it is time, and nothing is told where nothing waits.";
+    Uploads "wharf_uploads" Gauge ["pipeline", "destination", "state"] "Uploads that are not settled, by state; one that is held waits for a person.";
     Paused "wharf_destination_paused" Gauge ["pipeline", "destination"] "1 where the destination takes no records.";
     Waiting "wharf_destination_waiting" Gauge ["pipeline", "destination"] "1 where the far side is down and what the destination is to get waits.";
     Letters "wharf_dead_letters" Gauge ["pipeline", "destination"] "Dead letters in the store; without a destination those given up for all.";

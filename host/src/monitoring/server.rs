@@ -2,6 +2,7 @@
 
 use std::{
     convert::Infallible,
+    fmt::Display,
     io,
     net::SocketAddr,
     sync::{Arc, OnceLock},
@@ -25,7 +26,11 @@ use super::{
     exposition::{CONTENT_TYPE, Exposition, Metric},
     health,
 };
-use crate::{runtime::Overview, sandbox::Compilations, store::LetterTotals};
+use crate::{
+    runtime::{Overview, SpoolOverview},
+    sandbox::Compilations,
+    store::LetterTotals,
+};
 
 /// The most connections at once; others wait.
 const CONNECTIONS: usize = 64;
@@ -85,11 +90,15 @@ pub struct Monitor {
 /// What all connections share.
 struct Shared {
     watched: Watched,
-    letters: Mutex<Option<(Instant, Letters)>>,
+    letters: Asked<Letters>,
+    spools: Asked<Vec<SpoolOverview>>,
 }
 
+/// What was asked of a store, and when.
+type Asked<T> = Mutex<Option<(Instant, Arc<T>)>>;
+
 /// What the dead letters come to, by pipeline and destination.
-type Letters = Arc<Vec<(Arc<str>, String, LetterTotals)>>;
+type Letters = Vec<(Arc<str>, String, LetterTotals)>;
 
 impl Monitor {
     /// Listens at an address such as `127.0.0.1:9600`; port 0 is any free one.
@@ -110,7 +119,7 @@ impl Monitor {
 
     /// Answers until it is dropped.
     pub async fn serve(self, watched: Watched) {
-        let shared = Arc::new(Shared { watched, letters: Mutex::default() });
+        let shared = Arc::new(Shared { watched, letters: Mutex::default(), spools: Mutex::default() });
         let room = Arc::new(Semaphore::new(CONNECTIONS));
         // Dropped with this, all end.
         let mut connections = tokio::task::JoinSet::new();
@@ -182,7 +191,11 @@ impl Shared {
             for pipeline in running.pipelines() {
                 collect::pipeline(&mut metrics, &pipeline, now);
             }
-            for (pipeline, destination, totals) in self.letters(running).await.iter() {
+            // Without a number nobody takes it for a good one.
+            for spool in no_older(&self.spools, "spools", running.spools()).await.iter() {
+                collect::spool(&mut metrics, spool);
+            }
+            for (pipeline, destination, totals) in no_older(&self.letters, "dead letters", running.dead_letters()).await.iter() {
                 let of = [("pipeline", &**pipeline), ("destination", destination)];
                 metrics.add(Metric::Letters, &of, totals.letters);
                 metrics.add(Metric::LetterBytes, &of, totals.bytes);
@@ -190,20 +203,19 @@ impl Shared {
         }
         metrics.text()
     }
+}
 
-    /// What the dead letters come to, no older than a moment.
-    async fn letters(&self, running: &Overview) -> Letters {
-        let mut kept = self.letters.lock().await;
-        if let Some((_, letters)) = kept.as_ref().filter(|(at, _)| at.elapsed() < KEPT) {
-            return letters.clone();
-        }
-        match running.dead_letters().await {
-            Ok(letters) => kept.insert((Instant::now(), Arc::new(letters))).1.clone(),
-            // Without a number nobody takes it for a good one.
-            Err(error) => {
-                tracing::warn!(%error, "the metrics are without dead letters");
-                Letters::default()
-            }
+/// What was asked of a store, no older than a moment; nothing where it cannot be read.
+async fn no_older<T: Default, E: Display>(kept: &Asked<T>, what: &str, ask: impl Future<Output = Result<T, E>>) -> Arc<T> {
+    let mut kept = kept.lock().await;
+    if let Some((_, told)) = kept.as_ref().filter(|(at, _)| at.elapsed() < KEPT) {
+        return told.clone();
+    }
+    match ask.await {
+        Ok(told) => kept.insert((Instant::now(), Arc::new(told))).1.clone(),
+        Err(error) => {
+            tracing::warn!(%error, "the metrics are without {what}");
+            Arc::default()
         }
     }
 }

@@ -70,6 +70,9 @@ pub struct DestinationStatus {
     /// Records that were born of what became of others.
     #[serde(default)]
     pub follow_ups: u64,
+    /// When what waits in its spool goes out next, in UTC; `null` where nothing waits for a moment.
+    #[serde(default)]
+    pub next: Option<String>,
     /// How many milliseconds ago the oldest record was read that it has not dealt with.
     pub oldest_ms: Option<u64>,
 }

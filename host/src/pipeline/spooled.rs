@@ -1,6 +1,12 @@
 //! What became of records that are taken into a spool and reach their end from there, in this life of a pipeline.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+};
 
 use super::DestinationCounts;
 
@@ -29,6 +35,8 @@ pub struct Spooled {
     pub unknown: AtomicU64,
     /// Parts that failed for now.
     pub retries: AtomicU64,
+    /// When what waits goes out next, in milliseconds since 1970, by action; one for which nothing waits is not there.
+    next: Mutex<BTreeMap<u32, u64>>,
 }
 
 /// What stands beside the counts of a destination that has a spool: read + carried + before + follow-ups = delivered + filtered + dead-lettered + elsewhere +
@@ -45,6 +53,8 @@ pub struct SpoolCounts {
     pub cut: u64,
     /// Records that are in it now.
     pub open: u64,
+    /// When the first of what waits goes out, in milliseconds since 1970; `None` where nothing waits for a moment.
+    pub next: Option<u64>,
 }
 
 impl Spooled {
@@ -53,6 +63,20 @@ impl Spooled {
         let ended = self.succeeded.load(Relaxed) + self.discarded.load(Relaxed);
         let came = [&self.before, &self.taken, &self.follow_ups].map(|counter| counter.load(Relaxed));
         came.into_iter().sum::<u64>().saturating_sub(ended)
+    }
+
+    /// What waits for an action goes out at this moment, in milliseconds since 1970; or nothing waits for it.
+    pub fn goes_out(&self, action: u32, at: Option<u64>) {
+        let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
+        match at {
+            Some(at) => next.insert(action, at),
+            None => next.remove(&action),
+        };
+    }
+
+    /// When what waits goes out next, in milliseconds since 1970, by action.
+    pub fn next(&self) -> BTreeMap<u32, u64> {
+        self.next.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// What a destination comes to, of which so far it was counted what went into the spool.
@@ -71,6 +95,7 @@ impl Spooled {
             follow_ups: of(&self.follow_ups),
             cut: of(&self.cut),
             open,
+            next: self.next().into_values().min(),
         });
     }
 }

@@ -6,6 +6,7 @@ use futures::future::BoxFuture;
 
 use super::{Control, Origin, Overview, PipelineOverview, State, lives::Lives};
 use crate::{
+    clock::rfc3339_of,
     operate::{self, Answer, DestinationStatus, HostStatus, PipelineStatus, Refused, Reloaded, Request, socket::Answers},
     pipeline::Pause,
 };
@@ -131,6 +132,7 @@ fn status(pipeline: &PipelineOverview, now: Duration, at: &dyn Fn(Duration) -> S
             unknown: counts.unknown,
             retries: counts.retries,
             follow_ups: counts.spool.map_or(0, |spool| spool.follow_ups),
+            next: counts.spool.and_then(|spool| spool.next).map(rfc3339_of),
             oldest_ms: counts.oldest.map(|read| millis(now, read)),
         }
     });

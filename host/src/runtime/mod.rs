@@ -1,5 +1,6 @@
 //! Starts, supervises and stops the pipelines of a plan.
 
+mod at_rest;
 mod components;
 mod control;
 mod desk;
@@ -27,7 +28,7 @@ use tokio::task::JoinHandle;
 pub use control::Control;
 pub use error::{NoAction, StartError};
 pub use origin::Origin;
-pub use overview::{DestinationOverview, Overview, PipelineOverview, ProcessorOverview, State};
+pub use overview::{DestinationOverview, Overview, PipelineOverview, ProcessorOverview, SpoolOverview, State};
 pub use probe::{Probed, Reached, probe};
 pub use replay::{Left, Replaying, replay};
 pub use report::{Report, Used};

@@ -4,8 +4,12 @@ use std::{sync::Arc, time::Duration};
 
 use super::{Used, lives::Lives, report::Total};
 use crate::{
+    config::Size,
     pipeline::{Counts, Gate, Pause, Progress},
-    store::{LetterStore, LetterTotals, StoreError},
+    store::{
+        LetterStore, LetterTotals, StoreError,
+        spool::{SpoolError, SpoolState, UploadState},
+    },
 };
 
 /// Looks at the pipelines of a host. Clones look at the same ones; each look costs a few reference counts, takes no lock that a running
@@ -39,6 +43,27 @@ pub struct PipelineOverview {
     pub error: Option<(Arc<str>, Arc<str>)>,
     /// Why all of it is paused: a person said so, or its processors take no more.
     pub pause: Option<Pause>,
+}
+
+/// How the spool of a destination stands.
+#[derive(Clone, Debug)]
+pub struct SpoolOverview {
+    /// The pipeline.
+    pub pipeline: Arc<str>,
+    /// The destination.
+    pub destination: Arc<str>,
+    /// Records that have reached no end, by state.
+    pub records: [(SpoolState, u64); 5],
+    /// Bytes that its batches take, compressed, and what waits beside them to follow.
+    pub bytes: u64,
+    /// Bytes that these may take.
+    pub most: Size,
+    /// Age of the oldest batch in it; zero where there is none.
+    pub oldest: Duration,
+    /// Uploads that are not settled, by state.
+    pub uploads: [(UploadState, u64); 5],
+    /// How long until what waits goes out, by the name of its action; one for which nothing waits is not there.
+    pub next: Vec<(String, Duration)>,
 }
 
 /// What a pipeline is doing.
@@ -133,6 +158,20 @@ impl Overview {
         for life in self.0.all() {
             let of = self.0.means.store.letter_totals(&life.planned.id).await?;
             all.extend(of.into_iter().map(|(destination, totals)| (life.planned.id.clone(), destination, totals)));
+        }
+        Ok(all)
+    }
+
+    /// How the spools stand.
+    ///
+    /// # Errors
+    /// Where one cannot be read.
+    pub async fn spools(&self) -> Result<Vec<SpoolOverview>, SpoolError> {
+        let mut all = Vec::new();
+        for life in self.0.all() {
+            for uploading in life.spools().all() {
+                all.push(uploading.overview().await?);
+            }
         }
         Ok(all)
     }

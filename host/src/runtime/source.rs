@@ -6,9 +6,9 @@ use async_trait::async_trait;
 
 use super::{
     StartError,
+    at_rest::{astray, left, left_by_removed, unspoken},
     feed::Feed,
     life::Means,
-    uploads::{astray, left, left_by_removed, unspoken},
 };
 use crate::{
     config::{self, At, PathOrGlob},

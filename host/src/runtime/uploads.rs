@@ -15,19 +15,13 @@ use tokio::{
     task::JoinHandle,
 };
 
-use super::{
-    StartError,
-    components::Components,
-    error::{NoAction, StillWaits},
-    life::Means,
-    owed,
-};
+use super::{StartError, components::Components, life::Means, overview::SpoolOverview, owed};
 use crate::{
     bulk::{
         BulkError, BulkFar, BulkPolicy, Component, Driver, Engine, Intake, Letters, Mixed, Order, Parts, Resolve, Rest, Staging,
         Tallied, Way,
     },
-    clock::Clock,
+    clock::{Clock, rfc3339_of},
     config::{Schedule, Size, Zone},
     operate::{
         Refused,
@@ -35,18 +29,29 @@ use crate::{
     },
     pipeline::{Destination, DestinationError, Gate, Outlet, PipelineError, Policy, Spooled, Spooling, Stopping, Timetable},
     plan::PlannedPipeline,
-    sandbox::{output::printable, thread},
+    sandbox::thread,
     store::{
-        DataDir, DeadLetter, Kept, Reason, Settled, SqliteStore, Store, StoreError,
-        spool::{Adopted, Selection, Spool, SpoolError, SqliteSpool, StoredUpload, UploadState, discard},
+        DeadLetter, Kept, Reason, Settled, SqliteStore, Store, StoreError,
+        spool::{Adopted, Millis, Selection, Spool, SpoolError, SpoolState, SqliteSpool, StoredUpload, UploadState, discard},
     },
 };
 
 /// The spool itself, in the folder of its destination.
-const SPOOL: &str = "spool.db";
+pub(super) const SPOOL: &str = "spool.db";
 
 /// How often it is looked for what waits too long, at the most and at the least.
 const LOOKS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
+
+/// A moment that is no further away, in milliseconds, is not worth a word.
+const SOON: Millis = 1000;
+
+/// What a record in a spool may be that has reached no end.
+const OPEN: [SpoolState; 5] =
+    [SpoolState::Waiting, SpoolState::Executing, SpoolState::Uploading, SpoolState::Failed, SpoolState::Unknown];
+
+/// What an upload may be that is not settled.
+const AT_WORK: [UploadState; 5] =
+    [UploadState::Staged, UploadState::Sending, UploadState::Working, UploadState::Asking, UploadState::Held];
 
 /// The destinations of a pipeline that take files, by id.
 #[derive(Clone, Default)]
@@ -57,6 +62,8 @@ pub(super) struct Uploading {
     pipeline: Arc<str>,
     destination: Destination,
     spool: Tallied,
+    /// What it may take.
+    most: Size,
     intake: Intake,
     folder: PathBuf,
     gate: Gate,
@@ -268,7 +275,7 @@ impl Uploading {
         let served = served.collect();
         let (clock, settles) = (means.clock.clone(), means.until.settled);
         let (pipeline, store) = (pipeline.clone(), means.store.clone());
-        Ok(Self { pipeline, destination, store, settles, spool, intake, folder, gate, clock, components, served, folders })
+        Ok(Self { pipeline, destination, store, settles, spool, most, intake, folder, gate, clock, components, served, folders })
     }
 
     /// Puts what is owed to the spool into it.
@@ -322,8 +329,12 @@ impl Uploading {
                 let asked = served.driver.ask();
                 let found = |(known, rest): &(u64, Rest)| self.settles && *known >= asked && *rest != Rest::Moving;
                 let mut rest = served.driver.rest();
-                // The sender is its own.
-                let rest = rest.wait_for(found).await.map_or(Rest::Done, |rest| rest.1.clone());
+                let rest = tokio::select! {
+                    biased;
+                    // The sender is its own.
+                    rest = rest.wait_for(found) => rest.map_or(Rest::Done, |rest| rest.1.clone()),
+                    () = self.tells_what_it_waits_for(served) => continue,
+                };
                 if let Rest::Stuck(why) = rest {
                     return Err(why);
                 }
@@ -333,6 +344,52 @@ impl Uploading {
                 return Ok(());
             }
         }
+    }
+
+    /// Says when what waits for an action goes out, whenever that is another moment; without an end.
+    async fn tells_what_it_waits_for(&self, served: &Served) {
+        let mut next = served.driver.next();
+        let mut told = None;
+        loop {
+            let at = *next.borrow_and_update();
+            if let Some(moment) = at.filter(|at| told != Some(*at) && *at > self.clock.millis().saturating_add(SOON)) {
+                let (pipeline, destination, action) = (&self.pipeline, &self.destination.id, self.called(served.of.action));
+                let (records, moment) = (self.spool.counts().open(), rfc3339_of(moment));
+                tracing::info!(%pipeline, %destination, action, records, "waits until {moment}, when the schedule has what is in its spool go out; `--now` would have it go out at once");
+                told = at;
+            }
+            if next.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
+    /// The name of an action; nothing where the component has none.
+    fn called(&self, action: u32) -> String {
+        let actions = &self.destination.connector.descriptor.actions;
+        actions.get(action as usize).map(|action| action.name.clone()).unwrap_or_default()
+    }
+
+    /// How it stands.
+    ///
+    /// # Errors
+    /// Where the spool cannot be read.
+    pub async fn overview(&self) -> Result<SpoolOverview, SpoolError> {
+        let (status, uploads) = (self.spool.status().await?, self.spool.uploads().await?);
+        let now = self.clock.millis();
+        let age = |at: Millis| Duration::from_millis(now.saturating_sub(at));
+        let of = |state: UploadState| (state, uploads.iter().filter(|upload| upload.state == state).count() as u64);
+        let next = self.spool.counts().next().into_iter();
+        Ok(SpoolOverview {
+            pipeline: self.pipeline.clone(),
+            destination: self.destination.id.clone(),
+            records: OPEN.map(|state| (state, status.of(state))),
+            bytes: status.bytes + status.promised_bytes,
+            most: self.most,
+            oldest: status.oldest.map_or(Duration::ZERO, age),
+            uploads: AT_WORK.map(of),
+            next: next.map(|(action, at)| (self.called(action), Duration::from_millis(at.saturating_sub(now)))).collect(),
+        })
     }
 
     /// The spool, as a person asks it.
@@ -503,94 +560,9 @@ fn staged(folder: &Path, number: u32) -> PathBuf {
 }
 
 /// What the actions of a destination's component are called; one without any has one that is called nothing.
-fn names(destination: &Destination) -> Vec<String> {
+pub(super) fn names(destination: &Destination) -> Vec<String> {
     let actions = &destination.connector.descriptor.actions;
     if actions.is_empty() { vec![String::new()] } else { actions.iter().map(|action| action.name.clone()).collect() }
-}
-
-/// Where records wait for an action that the component does not have any more. A host may be at work on them.
-///
-/// # Errors
-/// Where a spool cannot be read.
-pub(super) async fn astray(pipelines: &[PlannedPipeline], data_dir: &Path) -> Result<Option<StartError>, StoreError> {
-    for pipeline in pipelines {
-        for destination in pipeline.destinations.iter().filter(|destination| destination.actions.has_spool()) {
-            let names = names(destination);
-            let found = looked(data_dir, (&pipeline.id, &destination.id), move |path| SqliteSpool::astray(path, &names)).await?;
-            if let Some((action, records)) = found.into_iter().next() {
-                return Ok(Some(StartError::NoAction(Box::new(NoAction {
-                    pipeline: pipeline.id.clone(),
-                    destination: destination.id.clone(),
-                    place: pipeline.places.get(&destination.id).cloned(),
-                    connector: destination.connector.title(),
-                    action: printable(&action, false).into_owned(),
-                    records,
-                    data_dir: data_dir.to_owned(),
-                }))));
-            }
-        }
-    }
-    Ok(None)
-}
-
-/// A destination that is removed, and in whose spool records wait. A host may be at work on them.
-///
-/// # Errors
-/// Where a spool cannot be read.
-pub(super) async fn left_by_removed(planned: &PlannedPipeline, data_dir: &Path) -> Result<Option<StartError>, StoreError> {
-    for destination in &planned.removed {
-        let (pipeline, destination) = (planned.id.clone(), destination.id.clone());
-        if let Some(records @ 1..) = left(data_dir, &pipeline, &destination).await? {
-            let (place, data_dir) = (planned.places.get(&destination).cloned(), data_dir.to_owned());
-            return Ok(Some(StartError::Removed(Box::new(StillWaits { pipeline, destination, place, records, data_dir }))));
-        }
-    }
-    Ok(None)
-}
-
-/// How many records in the spool of a destination have reached no end; `None` where it has none. A host may be at work on it.
-///
-/// # Errors
-/// Where it cannot be read.
-pub(super) async fn left(data_dir: &Path, pipeline: &str, destination: &str) -> Result<Option<u64>, StoreError> {
-    looked(data_dir, (pipeline, destination), SqliteSpool::left).await
-}
-
-/// Looks at the spool of a destination.
-async fn looked<R: Send + 'static>(
-    data_dir: &Path,
-    (pipeline, destination): (&str, &str),
-    look: impl FnOnce(&Path) -> Result<R, StoreError> + Send + 'static,
-) -> Result<R, StoreError> {
-    let path = DataDir::spools_in(data_dir).join(pipeline).join(destination).join(SPOOL);
-    let name = path.display().to_string();
-    let looked = tokio::task::spawn_blocking(move || look(&path)).await;
-    looked.map_err(|error| StoreError::Engine { doing: "read", path: name, cause: error.to_string(), passes: false })?
-}
-
-/// Tells, in words, what waits in spools for a version of its far side that the component does not speak any more. A host may be at work on them.
-///
-/// # Errors
-/// Where a spool cannot be read.
-pub(super) async fn unspoken(pipelines: &[PlannedPipeline], data_dir: &Path) -> Result<Vec<String>, StoreError> {
-    let mut remarks = Vec::new();
-    for pipeline in pipelines {
-        for destination in pipeline.destinations.iter().filter(|destination| destination.actions.has_spool()) {
-            let versions = looked(data_dir, (&pipeline.id, &destination.id), SqliteSpool::versions).await?;
-            let (descriptor, of) = (&destination.connector.descriptor, format!("{}/{}", pipeline.id, destination.id));
-            for (version, records) in versions {
-                if descriptor.version(&version).is_none() {
-                    let (title, version) = (descriptor.title(), printable(&version, false).into_owned());
-                    remarks.push(format!(
-                        "{of}: {records} records in the spool came for the version `{version}` of the far side, which {title} does not \
-                         speak: they wait until `component` names one that does; `wharf spool records {of}` shows them, and \
-                         `wharf spool discard {of} --batch NUMBER` gives them up"
-                    ));
-                }
-            }
-        }
-    }
-    Ok(remarks)
 }
 
 /// Waits until it is time to end.
