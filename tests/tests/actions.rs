@@ -223,6 +223,23 @@ fn whatever_becomes_of_a_record_is_followed_once_whether_it_is_written_at_once_o
 }
 
 #[test]
+fn a_record_whose_call_fails_as_a_whole_has_failed_for_what_is_to_follow() {
+    for word in ["stumbles", "traps"] {
+        let scratch = desk("", "", "");
+        // The first has the others untried by the call that adds what is to follow them; with the second comes what fails as a whole.
+        let says = ["tell later", &format!("tell {word}"), "tell", "nothing"];
+        let line = |(number, says): (usize, &&str)| format!("{{\"kind\":\"note\",\"number\":{number},\"says\":\"{says}\"}}\n");
+        scratch.write("records.ndjson", says.iter().enumerate().map(line).collect::<String>()).unwrap();
+        let ran = scratch.run(&["run", "office.yaml", "--once", "--now", "--output", "json"]).unwrap();
+        assert_eq!(ran.code, Some(0), "{word}: {}", ran.stderr);
+        let all = |became: &str| (0..3).map(|number| (format!("{became} note"), number)).collect::<Vec<_>>();
+        let told = (told(&scratch, "letter"), told(&scratch, "parcel"));
+        assert_eq!(told, (all("failed"), all("succeeded")), "{word}: {}", ran.stderr);
+        assert_eq!(came(&scratch, "note"), [0, 1, 2, 3], "{word}");
+    }
+}
+
+#[test]
 fn a_host_tells_of_follow_ups_while_it_runs() {
     // They wait for the first of January, and so does a record that has come to no end before its own.
     let more = "        actions:

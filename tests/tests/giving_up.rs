@@ -132,8 +132,13 @@ fn what_is_left_for_a_destination_that_is_switched_off_is_given_up_and_for_one_t
     );
     assert_eq!(asked(&scratch, &["check", "run.yaml"])["pipelines"][0]["switched_off"], json!(["leads"]));
     let ran = scratch.run(&["run", "run.yaml", "--once", "--output", "json"]).unwrap();
-    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
-    assert_eq!(ran.json().unwrap()["pipelines"][0]["destinations"].as_array().map(Vec::len), Some(1));
+    assert_eq!(ran.code, Some(3), "{}", ran.stderr);
+    let summary = &ran.json().unwrap()["pipelines"][0];
+    assert_eq!(summary["destinations"].as_array().map(Vec::len), Some(1));
+    let off = json!([{"id": "leads", "dead_lettered": 5, "reason": "its destination is switched off (enabled: false)"}]);
+    assert_eq!(summary["switched_off"], off);
+    let again = scratch.run(&["run", "run.yaml", "--once", "--output", "json"]).unwrap();
+    assert_eq!((again.code, &again.json().unwrap()["pipelines"][0]["switched_off"]), (Some(0), &json!([])), "{}", again.stderr);
     assert_eq!(of_leads(&scratch), json!({"discarded": 5}));
     let told = letters(&scratch);
     let away = told.iter().filter(|(_, why)| why.contains("whether that took effect is not known")).count();

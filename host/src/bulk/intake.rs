@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use tokio::sync::watch;
 
 use super::Tallied;
 use crate::{
@@ -61,6 +62,10 @@ impl Far for Intake {
 
     async fn open(&self, _lane: u32, _lanes: u32) -> Result<Box<dyn FarSession>, OpenError> {
         Ok(Box::new(Entrance::new(self.clone())))
+    }
+
+    fn eases(&self) -> Option<watch::Receiver<()>> {
+        Some(self.spool.eases())
     }
 
     fn log(&self, clock: &Clock) -> Log {

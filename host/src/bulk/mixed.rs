@@ -15,6 +15,7 @@ use std::sync::{
 };
 
 use async_trait::async_trait;
+use tokio::sync::watch;
 
 use super::{
     Intake, Told,
@@ -98,6 +99,10 @@ impl Far for Mixed {
             // The next start forgets them.
             tracing::debug!(destination = &*self.destination.id, "promises that nothing comes of stay: {error}");
         }
+    }
+
+    fn eases(&self) -> Option<watch::Receiver<()>> {
+        self.intake.eases()
     }
 
     fn log(&self, clock: &Clock) -> Log {

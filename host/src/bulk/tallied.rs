@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
 };
@@ -26,6 +26,21 @@ pub struct Tallied {
     spool: Arc<dyn Spool>,
     counts: Arc<Spooled>,
     changed: Arc<watch::Sender<()>>,
+    room: Arc<Room>,
+}
+
+/// Whether somebody waits for room.
+#[derive(Default)]
+struct Room {
+    /// In how many bytes there is room for what was refused.
+    below: Mutex<Option<u64>>,
+    eased: watch::Sender<()>,
+}
+
+impl Room {
+    fn below(&self) -> MutexGuard<'_, Option<u64>> {
+        self.below.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Tallied {
@@ -44,7 +59,7 @@ impl Tallied {
         counts.follow_ups.store(born, Relaxed);
         counts.cut.store(cut, Relaxed);
         counts.unknown.store(status.of(SpoolState::Unknown), Relaxed);
-        Ok(Self { spool, counts: counts.into(), changed: Arc::new(watch::Sender::new(())) })
+        Ok(Self { spool, counts: counts.into(), changed: Arc::new(watch::Sender::new(())), room: Arc::default() })
     }
 
     /// The counts.
@@ -60,6 +75,43 @@ impl Tallied {
     /// To be told when records were taken, or a person did something.
     pub fn changes(&self) -> watch::Receiver<()> {
         self.changed.subscribe()
+    }
+
+    /// To be told when a spool that was full has room again.
+    pub fn eases(&self) -> watch::Receiver<()> {
+        self.room.eased.subscribe()
+    }
+
+    /// What came of something that needs room. Where there was none, whoever waits for some is told once there is.
+    async fn fits<R>(&self, done: Result<R, SpoolError>) -> Result<R, SpoolError> {
+        if let Err(SpoolError::Full { bytes, most, .. }) = &done
+            && let Ok((_, used)) = self.used().await
+        {
+            let below = used.saturating_sub(bytes.saturating_sub(most.bytes()));
+            let mut wanted = self.room.below();
+            *wanted = Some(wanted.map_or(below, |other| other.max(below)));
+        }
+        done
+    }
+
+    /// Something has left it, perhaps: looks whether there is room, where anybody waits for some.
+    async fn may_have_room(&self) {
+        if self.room.below().is_none() {
+            return;
+        }
+        // Who is not told tries again by itself, some time.
+        let Ok((batches, used)) = self.used().await else { return };
+        let mut wanted = self.room.below();
+        if wanted.is_some_and(|below| used <= below || batches == 0) {
+            *wanted = None;
+            self.room.eased.send_replace(());
+        }
+    }
+
+    /// How many batches are in it, and the bytes that count.
+    async fn used(&self) -> Result<(u64, u64), SpoolError> {
+        let SpoolStatus { batches, bytes, promised_bytes, .. } = self.spool.status().await?;
+        Ok((batches, bytes + promised_bytes))
     }
 
     /// Something was decided about some of those that nobody had answered for, of which there were so many.
@@ -107,7 +159,7 @@ impl Tallied {
 #[async_trait]
 impl Spool for Tallied {
     async fn take(&self, incoming: Vec<Incoming>, now: Millis) -> Result<Taken, SpoolError> {
-        let taken = self.spool.take(incoming, now).await?;
+        let taken = self.fits(self.spool.take(incoming, now).await).await?;
         self.counts.taken.fetch_add(taken.records, Relaxed);
         self.counts.known.fetch_add(taken.known, Relaxed);
         self.changed.send_replace(());
@@ -142,6 +194,7 @@ impl Spool for Tallied {
     async fn stage(&self, upload: NewUpload, settled: Vec<(i64, Span, Settling)>, now: Millis) -> Result<i64, SpoolError> {
         let id = self.spool.stage(upload, settled.clone(), now).await?;
         self.settled(settled.iter().map(|(_, span, settling)| (*span, settling)));
+        self.may_have_room().await;
         Ok(id)
     }
 
@@ -156,15 +209,18 @@ impl Spool for Tallied {
     async fn bear(&self, promises: Vec<(i64, Vec<Span>)>, now: Millis) -> Result<(), SpoolError> {
         self.spool.bear(promises, now).await?;
         self.births();
+        self.may_have_room().await;
         Ok(())
     }
 
     async fn forget_written(&self) -> Result<(), SpoolError> {
-        self.spool.forget_written().await
+        self.spool.forget_written().await?;
+        self.may_have_room().await;
+        Ok(())
     }
 
     async fn room(&self) -> Result<(), SpoolError> {
-        self.spool.room().await
+        self.fits(self.spool.room().await).await
     }
 
     fn born(&self) -> Born {
@@ -178,6 +234,7 @@ impl Spool for Tallied {
         if settled.iter().any(|(.., settling)| matches!(settling, Settling::Discarded(_))) {
             self.changed.send_replace(());
         }
+        self.may_have_room().await;
         Ok(())
     }
 
@@ -185,6 +242,7 @@ impl Spool for Tallied {
         let outcomes = step.outcomes.clone();
         let stored = self.spool.step(upload, step, now).await?;
         self.settled(outcomes.iter().map(|(span, settling)| (*span, settling)));
+        self.may_have_room().await;
         Ok(stored)
     }
 
@@ -232,5 +290,49 @@ impl Spool for Tallied {
 
     async fn prune(&self, before: Millis) -> Result<u64, SpoolError> {
         self.spool.prune(before).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        config::Size,
+        record::BatchBuilder,
+        store::spool::{ClaimOrder, SqliteSpool},
+    };
+
+    fn incoming(sequences: std::ops::Range<u64>) -> Incoming {
+        let mut batch = BatchBuilder::with_capacity(20, 1 << 16, false, None);
+        let mut random = fastrand::Rng::with_seed(sequences.start);
+        for sequence in sequences {
+            // It does not get any smaller.
+            let value: Vec<u8> = std::iter::repeat_with(|| random.u8(..)).take(200).collect();
+            batch.push(sequence, None, &value).unwrap();
+        }
+        Incoming { action: 0, version: None, label: "p".into(), batch: batch.finish("pipe", "p".into()), again: false }
+    }
+
+    #[tokio::test]
+    async fn who_found_no_room_is_told_once_there_is_some_and_nobody_before() {
+        let folder = tempfile::tempdir().unwrap();
+        let spool = SqliteSpool::open(&folder.path().join("spool.db"), Size::from_kib(16)).unwrap();
+        let spool = Tallied::new(Arc::new(spool)).await.unwrap();
+        let eases = spool.eases();
+        let mut taken = 0;
+        while spool.take(vec![incoming(taken..taken + 20)], 1).await.is_ok() {
+            taken += 20;
+        }
+        assert!(taken > 40 && !eases.has_changed().unwrap());
+        let claim = Claim { action: 0, now: 1, records: 20, bytes: u64::MAX, order: ClaimOrder::Any };
+        let ended =
+            |parts: Vec<Part>, settling: Settling| parts.iter().map(|part| (part.row, part.span, settling.clone())).collect();
+        let failed = Settling::Failed { due: 9, counted: true, reason: "no".into() };
+        spool.settle(ended(spool.claim(claim).await.unwrap(), failed), 1).await.unwrap();
+        assert!(!eases.has_changed().unwrap(), "it is retried, and takes the room that it took");
+        let first = spool.claim(claim).await.unwrap();
+        spool.settle(ended(first, Settling::Succeeded(None)), 2).await.unwrap();
+        assert!(eases.has_changed().unwrap());
+        spool.take(vec![incoming(taken..taken + 20)], 3).await.unwrap();
     }
 }

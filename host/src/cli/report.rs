@@ -18,7 +18,7 @@ use crate::{
     kit::Trouble,
     pipeline::{PipelineError, SpoolCounts},
     plan::PlanError,
-    runtime::{Left, ProcessorOverview, Report, Used},
+    runtime::{Left, ProcessorOverview, Report, SwitchedOff, Used},
     sandbox::{Event, Usage, output::printable},
 };
 
@@ -181,7 +181,8 @@ fn ended(reports: &[Report], store: &Path, asked: bool) -> u8 {
     }
     let failed = reports.iter().any(|report| report.error.is_some());
     let pending: u64 = sum(reports, |destination| destination.pending);
-    let dead_lettered: u64 = sum(reports, |destination| destination.dead_lettered);
+    let off = reports.iter().flat_map(|report| &report.switched_off).map(|off| off.dead_lettered);
+    let dead_lettered: u64 = sum(reports, |destination| destination.dead_lettered) + off.sum::<u64>();
     if dead_lettered > 0 {
         let _closed = writeln!(
             told,
@@ -248,7 +249,7 @@ fn sum(reports: &[Report], count: impl Fn(&crate::pipeline::DestinationCounts) -
 fn json(reports: &[Report]) -> Value {
     let pipelines: Vec<Value> = reports
         .iter()
-        .map(|Report { pipeline, counts, restarts, left, used, processors, purged, took, error, rereads }| {
+        .map(|Report { pipeline, counts, restarts, left, used, processors, purged, switched_off, took, error, rereads }| {
             let processors = |destination: Option<&str>| -> Vec<Value> {
                 let own = processors.iter().filter(|processor| processor.destination.as_deref() == destination);
                 let told = |ProcessorOverview { id, connector, used, .. }: &ProcessorOverview| {
@@ -289,6 +290,9 @@ fn json(reports: &[Report]) -> Value {
                     told
                 })
                 .collect();
+            let off = |SwitchedOff { id, dead_lettered, reason }: &SwitchedOff| {
+                json!({"id": **id, "dead_lettered": dead_lettered, "reason": reason})
+            };
             let mut pipeline = json!({
                 "id": **pipeline,
                 "read": counts.read,
@@ -298,6 +302,7 @@ fn json(reports: &[Report]) -> Value {
                 "seconds": took.as_secs_f64(),
                 "processors": processors(None),
                 "destinations": destinations,
+                "switched_off": switched_off.iter().map(off).collect::<Vec<_>>(),
             });
             if let Some(error) = error {
                 pipeline["error"] = json!({"what": error.to_string(), "hint": hint(error, *rereads), "place": null});
@@ -349,7 +354,7 @@ fn held_back(usage: &Usage) -> Option<String> {
 }
 
 fn text(reports: &[Report], mut to: impl Write) -> std::io::Result<()> {
-    for Report { pipeline, counts, restarts, used, processors, purged, took, .. } in reports {
+    for Report { pipeline, counts, restarts, used, processors, purged, switched_off, took, .. } in reports {
         let seconds = took.as_secs_f64();
         write!(to, "{pipeline}: {} read", grouped(counts.read))?;
         if counts.carried > 0 {
@@ -363,6 +368,10 @@ fn text(reports: &[Report], mut to: impl Write) -> std::io::Result<()> {
         }
         if *purged > 0 {
             writeln!(to, "  {} old dead letters removed", grouped(*purged))?;
+        }
+        for SwitchedOff { id, dead_lettered, reason } in switched_off {
+            let letters = if *dead_lettered == 1 { "dead letter" } else { "dead letters" };
+            writeln!(to, "  {id}: {} {letters}, since {reason}", grouped(*dead_lettered))?;
         }
         for processor in processors.iter().filter(|processor| processor.destination.is_none()) {
             through(processor, &mut to)?;

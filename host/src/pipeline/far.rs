@@ -5,7 +5,7 @@
 use std::{future::Future, pin::Pin, sync::Arc};
 
 use async_trait::async_trait;
-use tokio::task::JoinHandle;
+use tokio::{sync::watch, task::JoinHandle};
 
 use super::Destination;
 use crate::{
@@ -62,6 +62,11 @@ pub trait Far: Send + Sync + 'static {
 
     /// Promises that [sessions](FarSession::promised) gave, and that others have taken the place of: nothing comes of them any more. Best effort.
     async fn forget(&self, _promises: Vec<i64>) {}
+
+    /// To be told when what it had no room for may have some; `None` where nobody could know.
+    fn eases(&self) -> Option<watch::Receiver<()>> {
+        None
+    }
 
     /// What the lines of the log that it causes share.
     fn log(&self, clock: &Clock) -> Log;

@@ -425,7 +425,7 @@ impl Course {
         let clock = self.means.clock.clone();
         let began = clock.elapsed();
         let (mut prepared, mut attempts) = (first, 0_u32);
-        switched_off::look(&self.means, &self.planned, &self.kept).await;
+        let switched_off = switched_off::look(&self.means, &self.planned, &self.kept).await;
         let removed = Removed::begin(&self.planned, &self.means);
         let engines = self.gates.spools.begin(&self.kept, &self.stop);
         let (error, rereads) = loop {
@@ -479,6 +479,7 @@ impl Course {
             used,
             processors: processors(&self.planned),
             purged: self.kept.purged(),
+            switched_off,
             took: clock.elapsed().saturating_sub(began),
             error,
             rereads,

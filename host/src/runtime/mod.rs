@@ -31,7 +31,7 @@ pub use origin::Origin;
 pub use overview::{DestinationOverview, Overview, PipelineOverview, ProcessorOverview, SpoolOverview, State};
 pub use probe::{Probed, Reached, probe};
 pub use replay::{Left, Replaying, replay};
-pub use report::{Report, Used};
+pub use report::{Report, SwitchedOff, Used};
 pub use source::recognised;
 pub use start::start;
 

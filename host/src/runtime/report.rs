@@ -27,12 +27,25 @@ pub struct Report {
     pub processors: Vec<ProcessorOverview>,
     /// How many dead letters were removed for their age.
     pub purged: u64,
+    /// Destinations that are switched off, and of which something was given up.
+    pub switched_off: Vec<SwitchedOff>,
     /// How long it ran.
     pub took: Duration,
     /// Why it ended before its source did.
     pub error: Option<PipelineError>,
     /// Whether a later run reads again what this one left pending.
     pub rereads: bool,
+}
+
+/// A destination that is switched off, and what was given up of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SwitchedOff {
+    /// Its id.
+    pub id: Arc<str>,
+    /// How many records of its spool were given up.
+    pub dead_lettered: u64,
+    /// Why, as it stands in the dead letters.
+    pub reason: &'static str,
 }
 
 /// What a destination used over all of its instances, and of how much.

@@ -5,7 +5,7 @@
 
 use std::{path::Path, sync::Arc};
 
-use super::{life::Means, owed, uploads::Given};
+use super::{SwitchedOff, life::Means, owed, uploads::Given};
 use crate::{
     bulk::BulkError,
     config::Size,
@@ -24,21 +24,24 @@ const AWAY: &str =
     "its destination is switched off (enabled: false); it was in an upload, and whether that took effect is not known";
 
 /// Gives up what is in the spools of destinations that are switched off, and tells of those that nobody names. What fails is told, and tried again with the
-/// next start.
-pub(super) async fn look(means: &Means, planned: &PlannedPipeline, kept: &Arc<Kept<SqliteStore>>) {
-    let pipeline = &planned.id;
+/// next start. Gives how many records were given up.
+pub(super) async fn look(means: &Means, planned: &PlannedPipeline, kept: &Arc<Kept<SqliteStore>>) -> Vec<SwitchedOff> {
+    let (pipeline, mut off) = (&planned.id, Vec::new());
     for destination in &planned.switched_off {
         let folder = means.spools.join(&**pipeline).join(&**destination);
         match given_up(means, pipeline, destination, &folder, kept).await {
             Ok(0) => {}
-            Ok(records) => tracing::warn!(%pipeline, %destination, records, "given up, as dead letters: {OFF}"),
+            Ok(dead_lettered) => {
+                tracing::warn!(%pipeline, %destination, records = dead_lettered, "given up, as dead letters: {OFF}");
+                off.push(SwitchedOff { id: destination.clone(), dead_lettered, reason: OFF });
+            }
             Err(error) => {
                 let hint = error.hint();
                 tracing::error!(%pipeline, %destination, hint, "what is in its spool cannot be given up: {error}");
             }
         }
     }
-    let Ok(entries) = std::fs::read_dir(means.spools.join(&**pipeline)) else { return };
+    let Ok(entries) = std::fs::read_dir(means.spools.join(&**pipeline)) else { return off };
     for entry in entries.flatten() {
         let Ok(destination) = entry.file_name().into_string() else { continue };
         let known = planned.destinations.iter().find(|known| *known.id == *destination);
@@ -60,6 +63,7 @@ pub(super) async fn look(means: &Means, planned: &PlannedPipeline, kept: &Arc<Ke
             tracing::warn!(%pipeline, %destination, records = left, hint = format!("{back}, or {discard}"), "{what}");
         }
     }
+    off
 }
 
 async fn opened(folder: &Path) -> Result<Option<SqliteSpool>, BulkError> {

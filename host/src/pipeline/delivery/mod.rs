@@ -135,6 +135,8 @@ pub(super) struct Lane {
     /// What is logged in the connector's words shares its rate.
     log: Log,
     bounds: Bounds,
+    /// Tells when what it had no room for may have some.
+    eases: Option<watch::Receiver<()>>,
     session: Option<Box<dyn FarSession>>,
     /// Portions that are not reported, in order.
     accounts: VecDeque<Account>,
@@ -173,6 +175,7 @@ impl Lane {
     pub fn new(outlet: Outlet, which: Which, clock: Clock, progress: Arc<super::Progress>, inlet: Inlet) -> Self {
         let router = Router::new(&outlet.routing);
         let (log, bounds, queue) = (outlet.far.log(&clock), outlet.bounds(), Queue::new(outlet.holds()));
+        let eases = outlet.far.eases();
         Self {
             outlet,
             which,
@@ -181,6 +184,7 @@ impl Lane {
             inlet,
             log,
             bounds,
+            eases,
             session: None,
             accounts: VecDeque::new(),
             dealt: Cuts::default(),

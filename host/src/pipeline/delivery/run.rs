@@ -158,6 +158,17 @@ impl Lane {
             }
         };
         let room = self.accounts.len() < window;
+        // What is down since it had no room goes on once there is some, and waits for nothing else then.
+        let (eases, down) = (&mut self.eases, self.down > 0);
+        let eased = async {
+            let changed = match eases.as_mut().filter(|_| down) {
+                Some(eases) => eases.changed().await.is_ok(),
+                None => false,
+            };
+            if !changed {
+                std::future::pending::<()>().await;
+            }
+        };
         let come = tokio::select! {
             portion = self.inlet.portions.recv(), if *more && room => {
                 *more = portion.is_some();
@@ -165,6 +176,10 @@ impl Lane {
             }
             () = wait => None,
             _changed = gate.changed() => None,
+            () = eased => {
+                self.rest = now;
+                None
+            }
             // The senders outlive every lane.
             _asked = self.inlet.stop.wait_for(|stop| *stop != Stopping::No), if waits => return Err(Left::Asked),
             moved = self.inlet.let_go.changed(), if self.outlet.delivery.best_effort => {

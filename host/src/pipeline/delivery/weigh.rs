@@ -32,7 +32,7 @@ impl Lane {
             self.counts().known(part.batch.count().into());
         }
         let part = Part { sent: part.sent + 1, unknown: false, ..part };
-        if answer.trouble.is_none()
+        if speaks_of_records(answer.trouble.as_ref())
             && let Some(account) = self.account(number)
         {
             let failed = answer.runs.iter().filter(|run| failed_for_now(&run.fate));
@@ -398,6 +398,16 @@ impl Lane {
             let part = Part { attempts, singled, ends: 0, ..part.slice(records) };
             self.queue.put(number, part, now + wait);
         }
+    }
+}
+
+/// Whether it is the records that failed which the answer leaves open: each was tried, perhaps. Who says of a whole call that the far side is down, or breaks the
+/// contract, says nothing of any record.
+fn speaks_of_records(trouble: Option<&Trouble>) -> bool {
+    match trouble {
+        None | Some(Trouble::Ended(_)) => true,
+        Some(Trouble::Failed(failure)) => failure.kind == FailureKind::Uncertain,
+        Some(Trouble::Breach(_)) => false,
     }
 }
 

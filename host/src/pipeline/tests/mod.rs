@@ -5,6 +5,7 @@
 
 mod far;
 mod rest;
+mod room;
 mod shop;
 
 use std::{

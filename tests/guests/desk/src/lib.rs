@@ -12,7 +12,9 @@
 //! Whatever says `tell` has one for `parcel` once it is delivered or given up, and one for `letter` once it failed for now: they say what became of which kind.
 //! What files are made of is `refused` and fails the first time (`later`) as it is where records are written, if it says `tell` too.
 //!
-//! A value that says `refused` is rejected by `note` and `digest`, one that says `later` fails there the first time. Each call of `write` adds a line to `calls`.
+//! A value that says `refused` is rejected by `note` and `digest`, one that says `later` fails there the first time. Where
+//! a note says `stumbles` the second call with it fails as a whole, and nobody can tell whether it took effect; where one says `traps`, the second call ends its instance.
+//! Each call of `write` adds a line to `calls`.
 
 use std::{
     fs::{File, OpenOptions},
@@ -101,6 +103,15 @@ impl Destination for Writes {
         let (name, directory) = (NAMES[batch.action() as usize], &self.0.directory);
         tell(batch)?;
         add(directory, "calls", format!("{name} {}", batch.count()).as_bytes())?;
+        if name == "note" && batch.attempt() == 2 {
+            let says = |word: &str| {
+                batch.records().any(|record| String::from_utf8_lossy(record.after().unwrap_or_default()).contains(word))
+            };
+            if says("stumbles") {
+                return Err(Failure::uncertain("it says so"));
+            }
+            assert!(!says("traps"), "it says so");
+        }
         let mut receipt = Receipt::builder(batch);
         for record in batch.records() {
             let value = record.after().unwrap_or_default();
