@@ -7,7 +7,7 @@ use tokio::{
     task::{JoinError, JoinSet},
 };
 
-use super::{AnyFar, BulkError, BulkFar, BulkPolicy, Letters, Staging, Way, stage::Round, written::Written};
+use super::{AnyFar, BulkError, BulkFar, BulkPolicy, Exit, Letters, Staging, stage::Round, written::Written};
 use crate::{
     clock::Clock,
     pipeline::{Gate, Pause},
@@ -65,7 +65,7 @@ pub(super) struct Shared {
     pub(super) pipeline: Arc<str>,
     pub(super) destination: Arc<str>,
     pub(super) action: u32,
-    pub(super) way: Way,
+    pub(super) exit: Exit,
     /// Components besides the one at hand that have uploads which are not settled.
     pub(super) earlier: Vec<Arc<dyn BulkFar>>,
     pub(super) spool: Arc<dyn Spool>,
@@ -85,8 +85,8 @@ pub struct Parts {
     pub destination: Arc<str>,
     /// Index of the action.
     pub action: u32,
-    /// The way of its records, with the component at hand.
-    pub way: Way,
+    /// How its records leave the spool, with the component at hand.
+    pub exit: Exit,
     /// Others that have uploads which are not settled: an upload stays with the component that made it.
     pub earlier: Vec<Arc<dyn BulkFar>>,
     /// Where records wait.
@@ -106,10 +106,10 @@ pub struct Parts {
 impl Engine {
     /// For what was left by the one before. Several engines may be at work on one spool, each on an action of its own.
     pub fn new(parts: Parts) -> Self {
-        let Parts { pipeline, destination, action, way, earlier, spool, staging, letters, policy, clock, gate } = parts;
+        let Parts { pipeline, destination, action, exit, earlier, spool, staging, letters, policy, clock, gate } = parts;
         let stopping = watch::Sender::new(false);
         let shared =
-            Shared { pipeline, destination, action, way, earlier, spool, staging, letters, policy, clock, gate, stopping };
+            Shared { pipeline, destination, action, exit, earlier, spool, staging, letters, policy, clock, gate, stopping };
         Self { shared: shared.into(), stand: watch::Sender::default() }
     }
 
@@ -224,9 +224,9 @@ impl Running {
                 let now = self.shared.clock.elapsed();
                 return Ok(Some(pause.again.map_or(self.shared.policy.pause, |again| again.saturating_sub(now))));
             }
-            let far = match &self.shared.way {
-                Way::Files(far) => far,
-                Way::Writes(far) => match self.shared.write(&**far, self.failures).await? {
+            let far = match &self.shared.exit {
+                Exit::Files(far) => far,
+                Exit::Writes(far) => match self.shared.write(&**far, self.failures).await? {
                     Written::Some => {
                         self.failures = 0;
                         // Whoever tells it to end is heard between two calls.
@@ -278,14 +278,14 @@ impl Running {
 impl Shared {
     /// The component at hand.
     pub(super) fn far(&self) -> &dyn AnyFar {
-        self.way.far()
+        self.exit.far()
     }
 
     /// Those that are handed files: the one at hand where it is, and the earlier ones.
     pub(super) fn fars(&self) -> impl Iterator<Item = &Arc<dyn BulkFar>> {
-        let at_hand = match &self.way {
-            Way::Files(far) => Some(far),
-            Way::Writes(_) => None,
+        let at_hand = match &self.exit {
+            Exit::Files(far) => Some(far),
+            Exit::Writes(_) => None,
         };
         at_hand.into_iter().chain(&self.earlier)
     }

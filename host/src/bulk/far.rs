@@ -139,16 +139,16 @@ pub trait BulkFar: AnyFar {
     async fn release(&self, handle: &Handle, context: &UploadContext) -> Result<(), CallTrouble>;
 }
 
-/// The way of an action's records out of the spool.
+/// How an action's records leave the spool.
 #[derive(Clone)]
-pub enum Way {
+pub enum Exit {
     /// Files are made of them, and uploaded.
     Files(Arc<dyn BulkFar>),
     /// They are written when their time has come.
     Writes(Arc<dyn WriteFar>),
 }
 
-impl Way {
+impl Exit {
     /// Who is at its end.
     pub fn far(&self) -> &dyn AnyFar {
         match self {

@@ -42,7 +42,7 @@ pub use crate::store::spool::Letters;
 pub use component::Component;
 pub use driver::{Driver, Rest};
 pub use engine::{Engine, Order, Parts, Resolve, Stand};
-pub use far::{AnyFar, BulkFar, CallTrouble, FileBounds, Told, Way, WriteFar};
+pub use far::{AnyFar, BulkFar, CallTrouble, Exit, FileBounds, Told, WriteFar};
 pub use intake::Intake;
 pub use mixed::Mixed;
 pub use policy::{BulkPolicy, OnLost, OnUndecidable};

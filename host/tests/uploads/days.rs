@@ -16,8 +16,8 @@ use tokio::{
 };
 use wharf::{
     bulk::{
-        AnyFar, BulkFar, BulkPolicy, CallTrouble, Driver, Engine, FileBounds, Letters, OnLost, OnUndecidable, Parts, Rest,
-        Staging, Tallied, Told, Way,
+        AnyFar, BulkFar, BulkPolicy, CallTrouble, Driver, Engine, Exit, FileBounds, Letters, OnLost, OnUndecidable, Parts, Rest,
+        Staging, Tallied, Told,
     },
     clock::VirtualClock,
     config::{Size, UploadKeys, Zone},
@@ -322,7 +322,7 @@ impl Month {
             pipeline: "month".into(),
             destination: "service".into(),
             action: 0,
-            way: Way::Files(Arc::new(self.near.clone())),
+            exit: Exit::Files(Arc::new(self.near.clone())),
             earlier: Vec::new(),
             spool: Arc::new(spool.clone()),
             staging: Staging::open(&path.join("staging")).unwrap(),

@@ -7,7 +7,7 @@ use std::{
 
 use async_trait::async_trait;
 use wharf::{
-    bulk::{BulkPolicy, Component, Engine, Letters, Order, Parts, Resolve, Staging, Stand, Way},
+    bulk::{BulkPolicy, Component, Engine, Exit, Letters, Order, Parts, Resolve, Staging, Stand},
     clock::VirtualClock,
     config::Size,
     pipeline::Gate,
@@ -52,7 +52,7 @@ pub async fn run(cage: &Cage, policy: BulkPolicy, resolve: Option<Resolve>) -> C
         pipeline: "p".into(),
         destination: "leads".into(),
         action: 0,
-        way: Way::Files(Arc::new(Component {
+        exit: Exit::Files(Arc::new(Component {
             connector: cage.connector.clone(),
             opening: cage.opening(),
             format: Format::default(),

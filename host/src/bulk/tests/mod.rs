@@ -107,7 +107,7 @@ impl World {
             pipeline: "p".into(),
             destination: "leads".into(),
             action: 0,
-            way: Way::Files(Arc::new(self.fake.clone())),
+            exit: Exit::Files(Arc::new(self.fake.clone())),
             earlier: Vec::new(),
             spool: Arc::new(spool.clone()),
             staging: Staging::open(&path.join("staging")).unwrap(),
