@@ -1,5 +1,7 @@
 //! Where the connector runs.
 
+use std::time::Duration;
+
 use crate::sys;
 
 /// Where the connector runs. It is asked of the host each time, and as cheap to copy as nothing; it can be kept.
@@ -50,6 +52,12 @@ impl Context {
     /// The version of the far side's interface that the pipeline chose, of those in the descriptor.
     pub fn api_version(&self) -> Option<String> {
         self.get("api-version")
+    }
+
+    /// How long a call of `write` may take before the host ends the instance (`limits.time.write` of the destination). What waits less than that for
+    /// its far side can still say what became of the records. `None` where this host does not tell.
+    pub fn write_limit(&self) -> Option<Duration> {
+        self.get("write-limit-ms")?.parse().ok().map(Duration::from_millis)
     }
 
     /// The version of the host.

@@ -7,10 +7,17 @@ use std::{
     net::{SocketAddr, TcpListener},
     path::Path,
     process::Command,
+    time::Duration,
 };
 
 use serde_json::Value;
-use wharf_tests::{Scratch, checkout, component, languages, postgres::Postgres, program};
+use wharf_tests::{
+    Scratch, checkout, component,
+    far::{Far, reply},
+    languages,
+    postgres::Postgres,
+    program,
+};
 
 /// Runs the command; gives its exit code, standard output and standard error.
 fn conform(arguments: &[&str]) -> (i32, String, String) {
@@ -458,6 +465,32 @@ fn a_command_that_fails_half_way_ends_the_run_with_a_report_in_every_format() {
     assert!(xml.contains("no &lt;such&gt; database") && xml.contains("W-DEST-001 ") && xml.ends_with("</testsuite>\n"), "{xml}");
     let page = run("html");
     assert!(page.contains("<details class=\"stopped\" open>") && page.contains("nothing was tried from there on"), "{page}");
+}
+
+#[test]
+fn a_far_side_that_goes_away_half_way_ends_the_run_and_is_no_fault_of_the_component() {
+    let folder = Scratch::new().unwrap();
+    let suite = "settings: { url: 'http://${DB}/', patience: 1s, timeout: 1s }\n\
+                 grants: { http: [ { to: 'http://${DB}', private: true } ] }\n";
+    for (named, place) in [(true, "conform.yaml:3:"), (false, "conform.yaml:2:")] {
+        let far = Far::start(|_| reply(200, "")).unwrap();
+        let address = far.address().to_string();
+        let suite = if named { format!("{suite}far: {{ DB: '{address}' }}\n") } else { suite.replace("${DB}", &address) };
+        // It ends once records came for a while.
+        let ends = std::thread::spawn(move || {
+            while far.seen().len() < 10 {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            far.kill();
+        });
+        let (code, out, err) = suited(&folder, "wharf-http", &suite, &[]);
+        ends.join().unwrap();
+        assert!(code == 2 && !out.contains("FAILED") && out.contains("ok      W-SETT-001"), "{out}{err}");
+        assert!(out.contains("STOPPED") && out.contains("and nothing was tried from there on"), "{out}{err}");
+        let named = if named { format!("the far side `DB` ({address})") } else { format!("the far side {address}") };
+        let due = format!("error: {named} was there when the run began, and takes no connection any more");
+        assert!(err.contains(&due) && err.contains(place) && err.contains("hint: see why it ended"), "{err}");
+    }
 }
 
 #[test]

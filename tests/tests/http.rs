@@ -299,6 +299,26 @@ fn sixteen_requests_are_under_way_where_each_takes_its_time() {
 }
 
 #[test]
+fn what_does_not_fit_into_the_time_of_a_call_is_shortened_so_that_no_call_is_ended() {
+    let far = Far::start(|_| {
+        thread::sleep(Duration::from_secs(1));
+        reply(200, "")
+    })
+    .unwrap();
+    let scratch = Scratch::new().unwrap();
+    records(&scratch, 12);
+    // All of them would take 12 s, and `patience` by itself lets requests begin for 30 s.
+    let limits = json!({"limits": {"time": {"write": "8s"}}});
+    pipeline(&scratch, &url(&far, "/in"), &json!({"concurrency": 1}), &limits);
+    let ran = run(&scratch);
+    assert_eq!((ran.code, counts(&ran)["delivered"].as_u64()), (Some(0), Some(12)), "{}", ran.stderr);
+    assert_eq!(ids(&far.seen()), (0..12).collect::<Vec<_>>());
+    let warned =
+        "`timeout` of 20s and `patience` of 30s do not fit into the 8s that a call of `write` may take (`limits.time.write`)";
+    assert!(ran.stderr.contains(warned), "{}", ran.stderr);
+}
+
+#[test]
 fn a_server_that_asks_for_patience_is_given_it_and_no_record_is_lost() {
     let scratch = Scratch::new().unwrap();
     records(&scratch, 100);

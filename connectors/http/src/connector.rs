@@ -46,7 +46,10 @@ impl<T: Transport + Default + 'static> Destination for Http<T> {
     }
 
     fn open(config: Config, context: Context) -> Result<Self, Failure> {
-        let settings = Self::ready(&config)?;
+        let mut settings = Self::ready(&config)?;
+        if let Some(limit) = context.write_limit() {
+            settings.fit(limit);
+        }
         let owner = format!("{}\0{}", context.pipeline(), context.destination());
         Ok(Self { transport: T::default(), settings, owner, ordered: context.ordered() })
     }

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, str::FromStr, time::Duration};
 
 use wharf_json::{Makes, Template};
-use wharf_sdk::{Parameters, Problem, Size};
+use wharf_sdk::{Parameters, Problem, Size, tracing};
 
 use super::{
     body::{Bodies, Body},
@@ -49,8 +49,8 @@ pub struct Config {
     /// How long the head of an answer, and each piece after, may take.
     #[parameter(default = "20s", min = "100ms", max = "10m")]
     pub timeout: Duration,
-    /// How long requests of one batch are begun; what is left waits for the next call. With `timeout`, below the destination's
-    /// `limits.time.write`.
+    /// How long requests of one batch are begun; what is left waits for the next call. Less where that and `timeout` do not fit into the
+    /// destination's `limits.time.write`.
     #[parameter(default = "30s", min = "1s", max = "10m")]
     pub patience: Duration,
     /// What the idempotency header says of a request.
@@ -217,5 +217,21 @@ impl Settings {
             table,
             items,
         })
+    }
+    /// Shortens what does not fit into the longest that a call of `write` may take, so that what became of each record is known before the host ends
+    /// the instance that waits for answers.
+    pub fn fit(&mut self, limit: Duration) {
+        // The rest is for what is computed besides.
+        let room = limit - limit / 10;
+        let timeout = self.timeout.min(room / 4 * 3);
+        let patience = self.patience.min(room - timeout);
+        if (timeout, patience) != (self.timeout, self.patience) {
+            tracing::warn!(
+                "`timeout` of {:?} and `patience` of {:?} do not fit into the {limit:?} that a call of `write` may take (`limits.time.write`): they are {timeout:?} and {patience:?}",
+                self.timeout,
+                self.patience
+            );
+            (self.timeout, self.patience) = (timeout, patience);
+        }
     }
 }

@@ -49,7 +49,10 @@ impl Destination for Postgres {
     }
 
     fn open(config: Config, context: Context) -> Result<Self, Failure> {
-        let settings = ready(config)?;
+        let mut settings = ready(config)?;
+        if let Some(limit) = context.write_limit() {
+            settings.fit(limit);
+        }
         let config = &settings.config;
         if config.exactly_once && context.instances() > 1 {
             return Err(Failure::fatal(format!(

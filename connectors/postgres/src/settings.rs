@@ -3,11 +3,11 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use wharf_json::{Makes, Pointer, Template};
-use wharf_sdk::{Parameters, Problem, Secret};
+use wharf_sdk::{Parameters, Problem, Secret, tracing};
 
 use super::client::{Endpoint, Tls};
 
-/// How long after a statement's own end the server may take to say so.
+/// How long that is, where there is room for it.
 const ANSWER: Duration = Duration::from_secs(5);
 
 /// The settings as they are written.
@@ -60,7 +60,7 @@ pub struct Config {
     /// The schema of the two tables that this takes.
     #[parameter(default = "wharf")]
     pub progress_schema: String,
-    /// How long a statement may take, below the destination's `limits.time.write`.
+    /// How long a statement may take; less where that does not fit into the destination's `limits.time.write`.
     #[parameter(default = "30s", min = "100ms", max = "1h")]
     pub statement_timeout: Duration,
 }
@@ -124,6 +124,8 @@ pub struct Settings {
     pub table: Template,
     /// Where columns come from; the record's members where there are none.
     pub columns: Vec<(String, From)>,
+    /// How long after a statement's own end the server may take to say so.
+    answer: Duration,
 }
 
 impl Settings {
@@ -161,13 +163,28 @@ impl Settings {
             problems
                 .push(Problem::new("root-certificate", "is for `tls: verify-full` alone: nothing else looks at certificates"));
         }
-        if problems.is_empty() { Ok(Self { config, table, columns }) } else { Err(problems) }
+        if problems.is_empty() { Ok(Self { config, table, columns, answer: ANSWER }) } else { Err(problems) }
+    }
+
+    /// Shortens what does not fit into the longest that a call of `write` may take, so that the server gives a statement up before the host ends the
+    /// instance that waits for it.
+    pub fn fit(&mut self, limit: Duration) {
+        // The rest is for what is said besides.
+        let room = limit - limit / 10;
+        self.answer = ANSWER.min(room / 4);
+        let (given, most) = (self.config.statement_timeout, room - self.answer);
+        if given > most {
+            tracing::warn!(
+                "`statement-timeout` of {given:?} does not fit into the {limit:?} that a call of `write` may take (`limits.time.write`): a statement gets {most:?}"
+            );
+            self.config.statement_timeout = most;
+        }
     }
 
     /// Where the server is.
     pub fn endpoint(&self) -> Endpoint {
         let Config { host, port, tls, root_certificate, .. } = &self.config;
-        let patience = self.config.statement_timeout + ANSWER;
+        let patience = self.config.statement_timeout + self.answer;
         Endpoint { host: host.clone(), port: *port, tls: *tls, roots: root_certificate.clone(), patience }
     }
 }

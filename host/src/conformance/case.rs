@@ -110,7 +110,7 @@ pub enum Came {
         /// Why.
         why: String,
     },
-    /// It could not be run, and nothing after it: what the suite file gives does not work.
+    /// It could not be run, and nothing after it: what the suite file gives does not work, or is there no more.
     Stopped {
         /// Why.
         why: String,

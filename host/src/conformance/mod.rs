@@ -66,7 +66,7 @@ pub fn case(id: &str) -> Result<&'static Case, ConformError> {
 ///
 /// # Errors
 /// Where no case could be run: the component cannot be loaded, or the suite file is wrong, or its far side is not there; and where a command of the suite
-/// file fails ([`ConformError::Stopped`], with what came before), since nothing that comes after that would be worth anything.
+/// file fails or its far side goes away ([`ConformError::Stopped`], with what came before), since nothing that comes after that would be worth anything.
 pub async fn conform(
     component: &Path,
     suite: Option<&Path>,
@@ -79,7 +79,7 @@ pub async fn conform(
         return Err(ConformError::Mistakes(unknown));
     }
     let rig = Rig::start(component, suite, loader).await?;
-    absent::none(&rig).await?;
+    let absent = absent::none(&rig).await?;
     let mut report = Report { component: component.display().to_string(), title: rig.title(), outcomes: Vec::new() };
     for case in cases().filter(|case| only.is_empty() || only.contains(&case.id)) {
         let skip = rig.suite.skip.iter().find(|skip| *skip.case.value == *case.id);
@@ -90,7 +90,11 @@ pub async fn conform(
             (Some(_), _) if only.is_empty() => continue,
             (Some(why), _) => Ok(Came::Skipped { why }),
             (None, Some(skip)) => Ok(Came::Skipped { why: format!("the suite says: {}", skip.reason) }),
-            (None, None) => Came::of((case.run)(&rig).await),
+            (None, None) => match Came::of((case.run)(&rig).await) {
+                // What a component makes of a far side that went away by itself is no fault of it.
+                Ok(failed @ Came::Failed { .. }) => absent::still(&rig, &absent).await.map(|()| failed),
+                came => came,
+            },
         };
         let (came, cause) = match came {
             Ok(came) => (came, None),

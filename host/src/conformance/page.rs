@@ -8,14 +8,15 @@ use super::{
 };
 
 const STYLE: &str = "\
-:root{color-scheme:light dark;--page:#fff;--text:#1c1c1c;--faint:#5a5a5a;--box:#f7f7f7;--bar:#bbb;--bad:#b3261e;--bad-box:#fdf1f0;--good:#1f7a3d}\
-@media(prefers-color-scheme:dark){:root{--page:#161616;--text:#e8e8e8;--faint:#aaa;--box:#212121;--bar:#666;--bad:#ff8a80;--bad-box:#331a18;--good:#7bd99a}}\
+:root{color-scheme:light dark;--page:#fff;--text:#1c1c1c;--faint:#5a5a5a;--box:#f7f7f7;--bar:#bbb;--bad:#b3261e;--bad-box:#fdf1f0;--good:#1f7a3d;--halt:#7a5200;--halt-box:#fdf6e7}\
+@media(prefers-color-scheme:dark){:root{--page:#161616;--text:#e8e8e8;--faint:#aaa;--box:#212121;--bar:#666;--bad:#ff8a80;--bad-box:#331a18;--good:#7bd99a;--halt:#f2c063;--halt-box:#2e2613}}\
 body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:var(--text);background:var(--page)}\
 h1{font-size:1.5rem;margin:0}p{margin:.25rem 0}p.file{color:var(--faint);overflow-wrap:anywhere;margin-bottom:1.5rem}\
 details{border-left:.3rem solid var(--bar);margin:.4rem 0;padding:.3rem .8rem;background:var(--box)}\
 summary{cursor:pointer;display:grid;align-items:baseline;grid-template-columns:5rem 7.5rem 1fr;gap:0 .5rem}\
 summary>b{color:var(--faint)}summary>span{overflow-wrap:anywhere}summary>i{grid-column:3;font-style:normal;color:var(--faint)}\
-.failed,.stopped{border-color:var(--bad);background:var(--bad-box)}.failed b,.stopped b,.bad{color:var(--bad)}.passed{border-color:var(--good)}.passed b,.good{color:var(--good)}\
+.failed{border-color:var(--bad);background:var(--bad-box)}.failed b,.bad{color:var(--bad)}\
+.stopped{border-color:var(--halt);background:var(--halt-box)}.stopped b,.halt{color:var(--halt)}.passed{border-color:var(--good)}.passed b,.good{color:var(--good)}\
 code{font-size:.9em}dl{display:grid;grid-template-columns:5rem 1fr;gap:.2rem .5rem;margin:.5rem 0}dt{color:var(--faint)}dd{margin:0;overflow-wrap:anywhere}\
 @media(max-width:36rem){body{margin:1rem auto}summary{grid-template-columns:5rem 1fr}summary>span,summary>i{grid-column:1/-1}}";
 
@@ -25,7 +26,8 @@ pub fn html(report: &Report) -> String {
     let (passed, failed, skipped) = (report.passed(), report.failed(), report.skipped());
     let (word, class) = match (failed, report.stopped()) {
         (0, None) => ("No case failed", "good"),
-        (0, Some(_)) => ("The run was stopped", "bad"),
+        // Which is no fault of the component.
+        (0, Some(_)) => ("The run was stopped", "halt"),
         (_, _) => ("It does not conform", "bad"),
     };
     let stopped = match report.stopped() {

@@ -9,52 +9,33 @@
 pub mod binary;
 mod bulk;
 pub mod descriptor;
+mod error;
 mod lifecycle;
+mod loader;
 mod processor;
 pub mod settings;
 mod v0_1;
 
-use std::{
-    collections::BTreeMap,
-    fmt,
-    io::{self, Read as _},
-    path::{Path, PathBuf},
-    sync::Arc,
-};
-
-use sha2::{Digest, Sha256};
-use thiserror::Error;
+use std::{collections::BTreeMap, fmt, path::PathBuf, sync::Arc};
 
 use crate::{
     clock::Clock,
-    config::{Limits, Size},
-    given_file,
+    config::Limits,
     record::{Batch, Breach, Failure, FollowUps, Run},
-    sandbox::{
-        Compilations, DirectoryError, Ended, Engine, EngineError, Grants, Host, Redactor, Scope, Usage,
-        address::{Resolver, SystemResolver},
-        output::told,
-    },
+    sandbox::{DirectoryError, Ended, Engine, Grants, Host, Redactor, Scope, Usage},
 };
 
 use self::{
-    binary::{NotAConnector, Outline},
-    descriptor::{Descriptor, DescriptorError},
+    binary::Outline,
+    descriptor::Descriptor,
     settings::{Given, Problem},
 };
 
 pub use self::bulk::{BulkSession, BulkTrouble, UploadContext};
+pub use self::error::{LoadError, Loading, OpenError, ProbeError};
 pub use self::lifecycle::{LifeEvent, Lifecycle};
+pub use self::loader::{Asked, Loader};
 pub use self::processor::{ProcessTrouble, Processor, ProcessorSession};
-
-/// Loads components; what all of them share.
-#[derive(Clone)]
-pub struct Loader {
-    engine: Engine,
-    clock: Clock,
-    resolver: Arc<dyn Resolver>,
-    v0_1: wasmtime::component::Linker<Host>,
-}
 
 /// A component that was loaded and has said who it is.
 #[derive(Clone)]
@@ -140,320 +121,6 @@ pub enum Trouble {
     Breach(Breach),
     /// Its instance is gone.
     Ended(Ended),
-}
-
-/// Why a component could not be asked something.
-#[derive(Debug, Error)]
-pub enum Loading {
-    /// It ended its instance.
-    #[error(transparent)]
-    Ended(#[from] Ended),
-    /// It lacks an export, or has it in another shape.
-    #[error("does not export what the contract names, as it names it: {}", told(.0))]
-    Exports(wasmtime::Error),
-    /// It has ended before.
-    #[error("its instance is gone")]
-    Gone,
-}
-
-/// Why a session could not be opened.
-#[derive(Debug, Error)]
-pub enum OpenError {
-    /// The connector said why.
-    #[error("open failed: {0}")]
-    Failed(Failure),
-    /// The connector was asked before whether its far side is there, and said why it is not.
-    #[error("the far side is not there: {0}")]
-    Unreachable(Failure),
-    /// The component could not be asked.
-    #[error(transparent)]
-    Loading(#[from] Loading),
-    /// A granted directory is gone.
-    #[error(transparent)]
-    Directory(#[from] DirectoryError),
-}
-
-/// Why a far side is not known to be there.
-#[derive(Debug, Error)]
-pub enum ProbeError {
-    /// The connector says that it is not, and why.
-    #[error("{0}")]
-    Failed(Failure),
-    /// The component could not be asked.
-    #[error(transparent)]
-    Loading(#[from] Loading),
-    /// A granted directory is gone.
-    #[error(transparent)]
-    Directory(#[from] DirectoryError),
-}
-
-impl From<ProbeError> for OpenError {
-    /// A session that is not worth opening, or could not be.
-    fn from(error: ProbeError) -> Self {
-        match error {
-            ProbeError::Failed(failure) => Self::Unreachable(failure),
-            ProbeError::Loading(loading) => Self::Loading(loading),
-            ProbeError::Directory(directory) => Self::Directory(directory),
-        }
-    }
-}
-
-impl From<Ended> for OpenError {
-    fn from(ended: Ended) -> Self {
-        Self::Loading(ended.into())
-    }
-}
-
-/// Why a file is not a connector that can be run. Every message names the file.
-#[derive(Debug, Error)]
-pub enum LoadError {
-    /// The file cannot be read.
-    #[error("cannot read the component {}: {cause}", path.display())]
-    Read {
-        /// Which.
-        path: PathBuf,
-        /// What came back.
-        cause: io::Error,
-    },
-    /// It is larger than any component should be.
-    #[error("{} has {size} bytes, and a component may have {most} (process.component-size)", path.display())]
-    TooLarge {
-        /// Which.
-        path: PathBuf,
-        /// Its bytes.
-        size: u64,
-        /// How large it may be.
-        most: Size,
-    },
-    /// It is something else.
-    #[error("{} {cause}", path.display())]
-    NotAConnector {
-        /// Which.
-        path: PathBuf,
-        /// What it is.
-        cause: NotAConnector,
-    },
-    /// It is not valid, or uses what this host does not offer.
-    #[error("{} cannot be compiled: {cause}", path.display())]
-    Compile {
-        /// Which.
-        path: PathBuf,
-        /// What came back.
-        cause: EngineError,
-    },
-    /// It imports what this host does not offer, or in another shape.
-    #[error("{} cannot be linked: {}", path.display(), told(cause))]
-    Link {
-        /// Which.
-        path: PathBuf,
-        /// What came back.
-        cause: wasmtime::Error,
-    },
-    /// It could not say who it is.
-    #[error("{}: {cause}", path.display())]
-    Describe {
-        /// Which.
-        path: PathBuf,
-        /// What came back.
-        cause: Loading,
-    },
-    /// What it says of itself makes no sense.
-    #[error("{}: {cause}", path.display())]
-    Descriptor {
-        /// Which.
-        path: PathBuf,
-        /// What is wrong.
-        cause: DescriptorError,
-    },
-    /// The host itself failed.
-    #[error("cannot load {}: {cause}", path.display())]
-    Host {
-        /// Which.
-        path: PathBuf,
-        /// What came back.
-        cause: String,
-    },
-}
-
-impl LoadError {
-    /// What to do.
-    pub fn hint(&self) -> Option<String> {
-        match self {
-            Self::Read { cause, .. } if cause.kind() == io::ErrorKind::NotFound => {
-                Some("build the component first, or correct the path".into())
-            }
-            Self::Read { .. } | Self::Host { .. } => None,
-            Self::TooLarge { .. } => {
-                Some("strip it of debugging information, or raise process.component-size in the pipeline file".into())
-            }
-            Self::NotAConnector { cause, .. } => Some(cause.hint().into()),
-            Self::Compile { cause: EngineError::Compile(cause), .. } => Some(cause.hint().into()),
-            Self::Compile { .. } => None,
-            Self::Link { .. } => Some("build it against the contract of this host and WASI 0.2".into()),
-            Self::Describe { cause: Loading::Ended(ended), .. } if ended.reason.is_limit() => {
-                Some("raise that limit, or ask the connector's author".into())
-            }
-            Self::Describe { .. } | Self::Descriptor { .. } => {
-                Some("ask the connector's author; `describe` has to work without any grant".into())
-            }
-        }
-    }
-}
-
-impl Connector {
-    /// What loads others in the way that this one was loaded.
-    ///
-    /// # Errors
-    /// Where the engine does not offer what the host does.
-    pub fn loader(&self) -> Result<Loader, EngineError> {
-        Loader::new(self.engine.clone(), self.clock.clone())
-    }
-}
-
-impl Loader {
-    /// Loads with an engine; instances see the time of the clock.
-    pub fn new(engine: Engine, clock: Clock) -> Result<Self, EngineError> {
-        let v0_1 = v0_1::linker(&engine).map_err(EngineError::Start)?;
-        Ok(Self { engine, clock, resolver: Arc::new(SystemResolver), v0_1 })
-    }
-
-    /// Has granted names looked up with another resolver than the system's.
-    pub fn with_resolver(self, resolver: Arc<dyn Resolver>) -> Self {
-        Self { resolver, ..self }
-    }
-
-    /// What looks up granted names.
-    pub fn resolver(&self) -> &Arc<dyn Resolver> {
-        &self.resolver
-    }
-
-    /// How components came by their code so far.
-    pub fn compilations(&self) -> &Arc<Compilations> {
-        self.engine.compilations()
-    }
-
-    /// The folder of compiled components, where there is one.
-    pub fn compiled(&self) -> Option<&Path> {
-        self.engine.compiled()
-    }
-
-    /// The clock that instances see.
-    pub fn clock(&self) -> &Clock {
-        &self.clock
-    }
-
-    /// Reads, checks, compiles and links a file, and asks it who it is, under the limits that hold where none are set.
-    pub async fn load(&self, path: &Path) -> Result<Connector, LoadError> {
-        self.load_within(path, Arc::new(Limits::default()), &Scope::default()).await
-    }
-
-    /// The same, under limits of the caller's, for whom the log names.
-    pub async fn load_within(&self, path: &Path, limits: Arc<Limits>, scope: &Scope) -> Result<Connector, LoadError> {
-        let prepared = self.prepare(path).await?;
-        let mut documents = self.ask(&prepared, limits, scope, 1).await?;
-        let document = documents.pop().unwrap_or_default();
-        prepared.described(&document, self)
-    }
-
-    /// Asks a component who it is as often as `times` says, in one instance, and gives the documents as they came, beside the component itself
-    /// or what is wrong with the first of them.
-    ///
-    /// # Errors
-    /// Where the file is no component. One that ends its instance has said nothing.
-    pub async fn ask_often(&self, path: &Path, times: u32) -> Result<Asked, LoadError> {
-        let prepared = self.prepare(path).await?;
-        let outline = prepared.outline.clone();
-        let (documents, connector) = match self.ask(&prepared, Arc::new(Limits::default()), &Scope::default(), times).await {
-            Ok(documents) => {
-                let connector = prepared.described(documents.first().map_or("", String::as_str), self);
-                (documents, connector)
-            }
-            Err(error) => (Vec::new(), Err(error)),
-        };
-        Ok(Asked { documents, outline, connector })
-    }
-
-    async fn prepare(&self, path: &Path) -> Result<Prepared, LoadError> {
-        let path = path.to_owned();
-        let read = tokio::task::spawn_blocking({
-            let (path, most) = (path.clone(), self.engine.process().component_size);
-            move || read(path, most)
-        });
-        let read = read.await.map_err(|error| LoadError::Host { path: path.clone(), cause: error.to_string() })??;
-        let Read { bytes, outline, digest } = read;
-        let size = bytes.len() as u64;
-        let compiled = self.engine.compile(&digest, bytes).await;
-        let compiled = compiled.map_err(|cause| LoadError::Compile { path: path.clone(), cause })?;
-        let component =
-            v0_1::Component::link(&self.v0_1, &compiled).map_err(|cause| LoadError::Link { path: path.clone(), cause })?;
-        Ok(Prepared { path, digest, size, outline, component })
-    }
-
-    async fn ask(&self, prepared: &Prepared, limits: Arc<Limits>, scope: &Scope, times: u32) -> Result<Vec<String>, LoadError> {
-        let Prepared { path, outline, component, .. } = prepared;
-        let scope = scope.before(path.display().to_string());
-        let standing = Standing::bare(&self.engine, &self.clock, limits, scope, Redactor::default());
-        let standing = standing.map_err(|error| LoadError::Host { path: path.clone(), cause: error.to_string() })?;
-        let documents = component.describe(standing, outline, times).await;
-        documents.map_err(|cause| LoadError::Describe { path: path.clone(), cause })
-    }
-}
-
-/// A component that was loaded and asked who it is, whatever it said.
-pub struct Asked {
-    /// What it said, each time.
-    pub documents: Vec<String>,
-    /// Its imports, exports, and version of the contract.
-    pub outline: Outline,
-    /// The component, where the first of them can be read.
-    pub connector: Result<Connector, LoadError>,
-}
-
-/// A component that was not asked yet.
-struct Prepared {
-    path: PathBuf,
-    digest: String,
-    size: u64,
-    outline: Outline,
-    component: v0_1::Component,
-}
-
-impl Prepared {
-    fn described(self, document: &str, loader: &Loader) -> Result<Connector, LoadError> {
-        let Self { path, digest, size, outline, component } = self;
-        let descriptor = Descriptor::parse(document).map_err(|cause| LoadError::Descriptor { path: path.clone(), cause })?;
-        let (engine, clock) = (loader.engine.clone(), loader.clock.clone());
-        Ok(Connector { path, digest, size, outline, descriptor: descriptor.into(), component, engine, clock })
-    }
-}
-
-/// A file that was read once: what was checked is what is compiled.
-struct Read {
-    bytes: Arc<[u8]>,
-    outline: Outline,
-    digest: String,
-}
-
-fn read(path: PathBuf, most: Size) -> Result<Read, LoadError> {
-    let failed = |cause| LoadError::Read { path: path.clone(), cause };
-    let opened = given_file::open(&path).map_err(failed)?;
-    let found = opened.metadata().map_err(failed)?;
-    if found.len() > most.bytes() {
-        return Err(LoadError::TooLarge { path, size: found.len(), most });
-    }
-    let mut bytes = Vec::new();
-    opened.take(most.bytes().saturating_add(1)).read_to_end(&mut bytes).map_err(failed)?;
-    if bytes.len() as u64 > most.bytes() {
-        // It has grown meanwhile.
-        return Err(LoadError::TooLarge { path, size: bytes.len() as u64, most });
-    }
-    let outline = binary::outline(&bytes).map_err(|cause| LoadError::NotAConnector { path: path.clone(), cause })?;
-    let digest = hex(&Sha256::digest(&bytes));
-    Ok(Read { bytes: bytes.into(), outline, digest })
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"))
 }
 
 impl<'a> Standing<'a> {

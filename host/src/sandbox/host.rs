@@ -184,7 +184,9 @@ pub struct Host {
 impl Host {
     /// Everything that one instance reaches: clocks, randomness, captured output, and what is granted.
     pub fn new(scope: Scope, limits: &Limits, grants: &Grants, usage: Arc<Usage>, clock: &Clock) -> Result<Self, DirectoryError> {
-        let scope = scope.hiding(grants.redactor.clone());
+        // What bounds its own waits by that is not ended in the middle of one.
+        let write_limit = limits.time.write.millis().to_string();
+        let scope = scope.with([("write-limit-ms", write_limit)]).hiding(grants.redactor.clone());
         let line_limit = limits.output.bytes() as usize;
         let log = Log::new(scope.clone(), usage.clone(), clock.clone(), limits.log_lines);
         let stdout = Captured::new(Stream::Output, log.clone(), line_limit);

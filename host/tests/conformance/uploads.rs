@@ -19,40 +19,21 @@ refused: [ { settings: { address: "a..b:1" }, names: address } ]
 manners: { batches: BATCHES, time: 3s, fuel-per-record: 200000 }
 "#;
 
+/// All that ask for an upload until its end, with more.
+macro_rules! asking {
+    ($($more:literal),*) => {
+        &[
+            "W-BULK-015", "W-BULK-016", "W-BULK-017", "W-BULK-018", "W-BULK-020", "W-BULK-021", "W-BULK-023", "W-BULK-024",
+            "W-BULK-027", "W-BULK-030", "W-BULK-031", "W-BULK-032", $($more),*
+        ]
+    };
+}
+
 /// All that wait for an upload to come to its end.
-const SETTLING: &[&str] = &[
-    "W-BULK-015",
-    "W-BULK-016",
-    "W-BULK-017",
-    "W-BULK-018",
-    "W-BULK-020",
-    "W-BULK-021",
-    "W-BULK-023",
-    "W-BULK-024",
-    "W-BULK-027",
-    "W-BULK-030",
-    "W-BULK-031",
-    "W-BULK-032",
-    "W-FOLL-001",
-    "W-FOLL-002",
-];
+const SETTLING: &[&str] = asking!("W-FOLL-001", "W-FOLL-002");
 
 /// All that ask for an upload in another instance than that which sent it.
-const REMEMBERING: &[&str] = &[
-    "W-BULK-015",
-    "W-BULK-016",
-    "W-BULK-017",
-    "W-BULK-018",
-    "W-BULK-020",
-    "W-BULK-021",
-    "W-BULK-023",
-    "W-BULK-024",
-    "W-BULK-027",
-    "W-BULK-030",
-    "W-BULK-031",
-    "W-BULK-032",
-    "W-BULK-034",
-];
+const REMEMBERING: &[&str] = asking!("W-BULK-034");
 
 /// The fault, by the name that the setting has, and the cases that fail.
 pub const FAULTS: &[Fault] = &[
@@ -80,27 +61,7 @@ pub const FAULTS: &[Fault] = &[
     ("wordy", &["W-BULK-012"]),
     ("by-chance", &["W-BULK-013"]),
     ("forgets-a-record", &["W-BULK-014", "W-BULK-027", "W-BULK-030", "W-BULK-031", "W-BULK-032"]),
-    (
-        "a-large-handle",
-        &[
-            "W-BULK-014",
-            "W-BULK-015",
-            "W-BULK-016",
-            "W-BULK-017",
-            "W-BULK-018",
-            "W-BULK-020",
-            "W-BULK-021",
-            "W-BULK-023",
-            "W-BULK-024",
-            "W-BULK-027",
-            "W-BULK-030",
-            "W-BULK-031",
-            "W-BULK-032",
-            "W-BULK-034",
-            "W-FOLL-001",
-            "W-FOLL-002",
-        ],
-    ),
+    ("a-large-handle", asking!("W-BULK-014", "W-BULK-034", "W-FOLL-001", "W-FOLL-002")),
     ("remembers", REMEMBERING),
     ("stats-of-all", SETTLING),
     // That a poll tells the outcomes itself is no fault.

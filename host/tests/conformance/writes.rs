@@ -108,11 +108,25 @@ pub const FAULTS: &[Fault] = &[
     ("leaks", &["W-MANN-004"]),
     ("tries-elsewhere", &["W-MANN-005"]),
     ("chatters", &["W-MANN-006"]),
+    ("follows-to-nowhere", &["W-FOLL-001"]),
+    ("follows-on-a-whim", &["W-FOLL-001"]),
+    ("follows-others", &["W-FOLL-001"]),
+    ("follows-twice", &["W-FOLL-001"]),
+    ("follows-without-words", &["W-FOLL-001"]),
+    ("follows-while-it-opens", &["W-FOLL-002", "W-MANN-005"]),
+    ("follows-at-length", &["W-DEST-003", "W-FOLL-003"]),
+    ("follows-by-chance", &["W-FOLL-004"]),
+    ("passes-over-refusals", &["W-FOLL-005"]),
 ];
 
 /// What it says of itself.
 pub fn descriptor() -> Value {
     said::descriptor(&json!({
+        "actions": [
+            {"name": "put", "summary": "Puts records.", "delivery": "write"},
+            {"name": "note", "summary": "Notes what became of them.", "delivery": "write"},
+        ],
+        "default-action": "put",
         "guarantees": {"order": "batch", "redelivery": "idempotent"},
         "requests": [{"capability": "token", "pattern": "crm", "reason": "the server asks for one"}],
     }))
@@ -121,7 +135,7 @@ pub fn descriptor() -> Value {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_fault_of_a_write_destination_fails_exactly_its_cases() {
     let descriptor = descriptor();
-    let about = [About::Connector, About::Destination, About::Probe, About::Lifecycle];
+    let about = [About::Connector, About::Destination, About::Probe, About::Lifecycle, About::FollowUps];
     let said = said::said(&descriptor, "bulk");
     Mutant::new("guest-mutant-write", SUITE).hold(&descriptor, FAULTS, &said, &about).await;
 }

@@ -79,3 +79,16 @@ fn records_of_one_key_that_are_answered_for_alone_do_not_share_a_request() {
     came.assert_failed(0, FailureKind::Transient).assert_delivered(1).assert_untried(2);
     assert_eq!(bodies(), ["1\n2\n"]);
 }
+
+#[test]
+fn patience_and_timeout_are_shortened_to_the_time_that_a_call_may_take() {
+    let harness = over(URL, |_| answer(200, "")).setting("concurrency", "1").context("write-limit-ms", "10000");
+    takes(Duration::from_secs(1));
+    let came = harness.open().write(&batch(["1"; 30]));
+    came.assert_delivered(0..3).assert_untried(3..30);
+    assert_eq!(seen()[0].timeout, Duration::from_millis(6750));
+    // What fits stays as it is.
+    let harness = over(URL, |_| answer(200, "")).setting("patience", "5s").context("write-limit-ms", "60000");
+    harness.open().write(&batch(["1"])).assert_all_delivered();
+    assert_eq!(seen()[0].timeout, Duration::from_secs(20));
+}

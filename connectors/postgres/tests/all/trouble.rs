@@ -147,3 +147,16 @@ fn too_many_connections_are_for_later() {
     assert!(second.contains("transient") && second.contains("too many connections"), "{second}");
     first.write(&batch([r#"{"n": 0}"#])).assert_all_delivered();
 }
+
+#[test]
+fn a_statement_is_given_up_before_the_call_that_waits_for_it_is_ended() {
+    let database = Database::new(
+        "CREATE TABLE t (n int);
+         CREATE FUNCTION slow() RETURNS trigger AS 'BEGIN PERFORM pg_sleep(60); RETURN NEW; END' LANGUAGE plpgsql;
+         CREATE TRIGGER slow BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION slow()",
+    );
+    let destination = database.destination(&[("table", "t")]).context("write-limit-ms", "4000");
+    let answer = destination.open().write(&batch([r#"{"n": 1}"#]));
+    answer.assert_failed(0, FailureKind::Transient);
+    assert!(answer.failure().unwrap().message().contains("statement timeout"), "{:?}", answer.failure());
+}

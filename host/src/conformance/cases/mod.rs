@@ -1,5 +1,6 @@
 //! The cases, by what they are about.
 
+mod breaking;
 mod descriptor;
 mod failing_uploads;
 mod failure;

@@ -35,6 +35,9 @@ mod bindings {
 }
 use bindings::exports;
 
+#[allow(dead_code, reason = "it takes no files")]
+#[path = "../../mutant-bulk/src/follow.rs"]
+mod follow;
 mod life;
 mod shared;
 mod token;
@@ -85,6 +88,7 @@ impl Guest for Mutant {
 
 impl GuestSession for Session {
     fn open(settings: Settings) -> Result<Handle, Failure> {
+        follow::elsewhere(&setting(&settings, "fault"), "follows-while-it-opens");
         Ok(Handle::new(Self {
             common: Common::open(&settings)?,
             own: RefCell::default(),
@@ -118,6 +122,8 @@ impl GuestSession for Session {
                 }
             }
         }
+        // Before anything is sent: what comes of a record that is delivered is not to be lost.
+        follow::records(&self.common.fault, &batch)?;
         if self.has("swaps") && batch.count == 200 {
             lines.reverse();
         }
