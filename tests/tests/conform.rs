@@ -486,7 +486,8 @@ fn a_far_side_that_goes_away_half_way_ends_the_run_and_is_no_fault_of_the_compon
         let (code, out, err) = suited(&folder, "wharf-http", &suite, &[]);
         ends.join().unwrap();
         assert!(code == 2 && !out.contains("FAILED") && out.contains("ok      W-SETT-001"), "{out}{err}");
-        assert!(out.contains("STOPPED") && out.contains("and nothing was tried from there on"), "{out}{err}");
+        assert!(out.contains("STOPPED W-") && out.contains("; stopped at W-"), "{out}{err}");
+        assert_eq!(out.matches(place).count(), 1, "{out}");
         let named = if named { format!("the far side `DB` ({address})") } else { format!("the far side {address}") };
         let due = format!("error: {named} was there when the run began, and takes no connection any more");
         assert!(err.contains(&due) && err.contains(place) && err.contains("hint: see why it ended"), "{err}");

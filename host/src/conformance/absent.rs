@@ -1,6 +1,6 @@
 //! Whether the far side that the suite names is there at all: what a component says of one that is not tells nothing of the component.
 
-use std::time::Duration;
+use std::{sync::atomic::Ordering::Relaxed, time::Duration};
 
 use tokio::net::TcpStream;
 
@@ -75,7 +75,7 @@ pub(super) async fn none(rig: &Rig) -> Result<Absent, ConformError> {
 /// Why nothing can be made of a case that failed: a far side that was there when the run began is there no more, or cannot be read back.
 ///
 /// # Errors
-/// A far side that went away, or a command of the suite that fails.
+/// A far side that went away, or a command that read it back and fails now.
 pub(super) async fn still(rig: &Rig, before: &Absent) -> Result<(), ConformError> {
     let mut gone: Vec<Mistake> = Vec::new();
     let told = |what: String, why: &str, place| {
@@ -94,10 +94,13 @@ pub(super) async fn still(rig: &Rig, before: &Absent) -> Result<(), ConformError
     if !gone.is_empty() {
         return Err(ConformError::Mistakes(gone));
     }
-    match rig.delivered().await {
-        Err(Stop::Suite(error)) => Err(error),
-        _ => Ok(()),
+    // A command that never worked is told where a case needs it.
+    if rig.read_back.load(Relaxed)
+        && let Err(Stop::Suite(error)) = rig.delivered().await
+    {
+        return Err(error);
     }
+    Ok(())
 }
 
 /// The far sides under `far` that take no connection, each with why.

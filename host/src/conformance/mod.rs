@@ -112,9 +112,10 @@ pub async fn conform(
 
 /// What is told of the case that could not be run.
 fn stopped(cause: &ConformError) -> Came {
-    let first = cause.mistakes().into_iter().next();
-    let (hint, place) = first.map_or((None, None), |Mistake { hint, place, .. }| (hint, place));
-    Came::Stopped { why: cause.to_string(), hint, place }
+    let mistakes = cause.mistakes();
+    let why = mistakes.iter().map(|mistake| mistake.what.as_str()).collect::<Vec<_>>().join("; ");
+    let (hint, place) = mistakes.into_iter().next().map_or((None, None), |Mistake { hint, place, .. }| (hint, place));
+    Came::Stopped { why, hint, place }
 }
 
 /// What is wrong with an id, where there is no case of it.

@@ -59,6 +59,8 @@ pub struct Rig {
     serial: AtomicU64,
     /// Whether it was told that it is there.
     pub(super) created: AtomicBool,
+    /// Whether what was delivered could be read back by a command.
+    pub(super) read_back: AtomicBool,
     pub(super) scratch: TempDir,
 }
 
@@ -154,6 +156,7 @@ impl Rig {
             folder,
             serial,
             created: AtomicBool::new(false),
+            read_back: AtomicBool::new(false),
             scratch,
         })
     }

@@ -1,6 +1,6 @@
 //! The far side of a component, as the suite file has it: emptied, read back, taken away and brought back.
 
-use std::path::Path;
+use std::{path::Path, sync::atomic::Ordering::Relaxed};
 
 use super::{
     capture::Answering,
@@ -69,7 +69,11 @@ impl Rig {
             return found.map_err(|why| broken("read.directory", &folder.place, why));
         }
         match command {
-            Some(line) => Ok(read::lines(&self.command("read.command", line).await?)),
+            Some(line) => {
+                let lines = read::lines(&self.command("read.command", line).await?);
+                self.read_back.store(true, Relaxed);
+                Ok(lines)
+            }
             None => Ok(self.capture.records()),
         }
     }
