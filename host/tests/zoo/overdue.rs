@@ -21,8 +21,11 @@ use crate::{
 const LIMIT: Interval = Interval::from_millis(100);
 
 /// What it may take until it has ended, on a busy machine: the limit and two calls of it take a tenth of this. A slice of fuel is
-/// enough for a thousand of them or more, which would take many times as long.
+/// enough for a thousand of them or more, which would take many times as long, every time.
 const LONGEST: Duration = Duration::from_millis(1500);
+
+/// How often it is tried: what else the machine does, a disk above all, may hold it up once.
+const TRIES: u32 = 3;
 
 /// Bytes that the host copies in 5 ms or so.
 const LONG: u64 = 16 << 20;
@@ -73,18 +76,24 @@ async fn cpu_a_loop_of_calls_of_the_host_ends_with_its_time() {
         limits.random_bytes = limits.host_call_bytes;
         let Opening { settings, limits, .. } = opening(act, amount, limits);
         let opening = Opening { settings, limits, ..hostile.opening.clone() };
-        let mut session = hostile.connector.open(&opening).await.unwrap();
-        let records = batch(1);
-        let begun = Instant::now();
-        let answer = session.write(&records, 1).await;
-        let took = begun.elapsed();
-        println!("{act} took {took:?}");
-        let Some(Trouble::Ended(Ended { call: Call::Write, reason, .. })) = answer.trouble else {
-            panic!("{act}: {:?}", answer.trouble);
-        };
-        assert_eq!(reason, Reason::Time { call: Call::Write, limit: LIMIT.duration() }, "{act}");
-        if took > LONGEST {
-            late.push((act, took));
+        let mut least = Duration::MAX;
+        for _ in 0..TRIES {
+            let mut session = hostile.connector.open(&opening).await.unwrap();
+            let records = batch(1);
+            let begun = Instant::now();
+            let answer = session.write(&records, 1).await;
+            least = least.min(begun.elapsed());
+            let Some(Trouble::Ended(Ended { call: Call::Write, reason, .. })) = answer.trouble else {
+                panic!("{act}: {:?}", answer.trouble);
+            };
+            assert_eq!(reason, Reason::Time { call: Call::Write, limit: LIMIT.duration() }, "{act}");
+            if least <= LONGEST {
+                break;
+            }
+        }
+        println!("{act} took {least:?}");
+        if least > LONGEST {
+            late.push((act, least));
         }
     }
     assert!(late.is_empty(), "{late:?}");
