@@ -4,7 +4,7 @@
 //! settled days ago, or come with a handle of any size; and whatever is believed of it is kept on disk. **Answer.** Nothing in it is believed
 //! before it was verified here: each record stands in exactly one place, and one that stands in none is unknown.
 
-use std::{sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use thiserror::Error;
@@ -172,6 +172,24 @@ pub enum UploadStatus {
     AskStats(Option<Handle>),
     /// It came to nothing.
     Failed(Arc<Failure>),
+}
+
+/// What a person reads of it: the contract's word, and what else there is.
+impl fmt::Display for UploadStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Working { done: Some(done), .. } => write!(f, "`working`, {:.0} % done", done * 100.0),
+            Self::Working { done: None, .. } => f.write_str("`working`"),
+            Self::Settled(runs) => {
+                let of =
+                    |is: fn(&Fate) -> bool| -> u32 { runs.iter().filter(|run| is(&run.fate)).map(|run| run.records.len()).sum() };
+                let (all, delivered) = (of(|_| true), of(|fate| matches!(fate, Fate::Delivered | Fate::Warned(_))));
+                write!(f, "`settled`, {delivered} of {all} records delivered")
+            }
+            Self::AskStats(_) => f.write_str("`ask-stats`"),
+            Self::Failed(failure) => write!(f, "`failed`: {failure}"),
+        }
+    }
 }
 
 impl UploadStatus {

@@ -12,9 +12,10 @@ pub(crate) fn wrapped(beginning: &str, words: &str) -> String {
     hung(&beginning, beginning.chars().count(), words)
 }
 
-/// The same, where they go on so many columns from the left.
+/// The same, where they go on so many columns from the left. Lines stay lines where none of them can be taken for one that begins on the left.
 pub(crate) fn hung(beginning: &str, indent: usize, words: &str) -> String {
-    let (words, indent) = (printable(words, false), indent.min(COLUMNS / 2));
+    let indent = indent.min(COLUMNS / 2);
+    let words = printable(words, indent > 0);
     let mut text = beginning.to_owned();
     // What fits stands as it was written.
     if beginning.chars().count() + words.trim_end().chars().count() <= COLUMNS && !words.contains('\n') {
@@ -30,20 +31,25 @@ pub(crate) fn hung(beginning: &str, indent: usize, words: &str) -> String {
         text.extend(std::iter::repeat_n(' ', indent));
         *column = indent;
     };
-    for (index, word) in words.split_whitespace().enumerate() {
-        let length = word.chars().count();
-        if index > 0 && column + 1 + length > COLUMNS {
+    for (number, line) in words.trim_end().split('\n').enumerate() {
+        if number > 0 {
             below(&mut text, &mut column);
-        } else if index > 0 {
-            text.push(' ');
-            column += 1;
         }
-        for letter in word.chars() {
-            if column == COLUMNS && column > indent {
+        for (index, word) in line.split_whitespace().enumerate() {
+            let length = word.chars().count();
+            if index > 0 && column + 1 + length > COLUMNS {
                 below(&mut text, &mut column);
+            } else if index > 0 {
+                text.push(' ');
+                column += 1;
             }
-            text.push(letter);
-            column += 1;
+            for letter in word.chars() {
+                if column == COLUMNS && column > indent {
+                    below(&mut text, &mut column);
+                }
+                text.push(letter);
+                column += 1;
+            }
         }
     }
     text.truncate(text.trim_end_matches(' ').len());
@@ -62,6 +68,12 @@ mod tests {
         assert!(told.lines().all(|line| line.chars().count() <= COLUMNS), "{told}");
         assert!(told.lines().skip(1).all(|line| line.starts_with("    word")), "{told}");
         assert_eq!(told.matches("word").count(), 40);
+    }
+
+    #[test]
+    fn lines_stay_lines_but_where_they_would_begin_on_the_left() {
+        assert_eq!(wrapped("came  ", "it wrote: a\n    | b\n"), "came  it wrote: a\n      | b\n");
+        assert_eq!(hung("", 0, "a\nb"), "a\\u{a}b\n");
     }
 
     #[test]

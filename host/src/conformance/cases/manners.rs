@@ -45,7 +45,7 @@ pub(in super::super) const CASES: &[Case] = &[
         123 Must,
         Connector,
         "an instance does not grow from batch to batch",
-        "give back what a batch needed: something is kept for each",
+        "give back what a batch needed; where the language collects what is no longer used, allow what it lets come together (`manners.growth`)",
         growth
     ),
     case!(

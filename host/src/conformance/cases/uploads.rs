@@ -140,7 +140,7 @@ async fn polled_again(rig: &Rig) -> Tried {
     match again.map_err(|trouble| told(did, "the same answer", trouble))? {
         UploadStatus::Settled(again) if !asked && again == runs => Ok(did.into()),
         UploadStatus::AskStats(_) if asked => Ok(did.into()),
-        other => Err(failed(did, "the same answer", format!("{other:?}"))),
+        other => Err(failed(did, "the same answer", other.to_string())),
     }
 }
 
@@ -225,7 +225,7 @@ async fn poll_fails(rig: &Rig) -> Tried {
         }
         Ok(UploadStatus::Working { .. }) | Err(BulkTrouble::Failed(_)) => {}
         Err(trouble) => return Err(told(did, "a failure that passes, or `working`", trouble)),
-        Ok(other) => return Err(failed(did, "a failure that passes, or `working`", format!("{other:?}"))),
+        Ok(other) => return Err(failed(did, "a failure that passes, or `working`", other.to_string())),
     }
     let (runs, ..) = settle(rig, &file, &uploaded).await?;
     unless(&not_delivered(&runs), did, "each record delivered")?;
@@ -242,7 +242,7 @@ async fn unknown_handle(rig: &Rig) -> Tried {
         Err(BulkTrouble::Failed(failure)) if failure.kind == FailureKind::Rejected => Ok(did.into()),
         Ok(UploadStatus::Failed(failure)) if failure.kind == FailureKind::Rejected => Ok(did.into()),
         Err(trouble) => Err(told(did, "`rejected`", trouble)),
-        Ok(other) => Err(failed(did, "`rejected`", format!("{other:?}"))),
+        Ok(other) => Err(failed(did, "`rejected`", other.to_string())),
     }
 }
 
