@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 
 use wharf::conformance::About;
 
+mod hostile;
 mod mutant;
 mod processors;
 mod said;

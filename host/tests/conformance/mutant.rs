@@ -33,7 +33,8 @@ pub struct Mutant {
 /// Bytes of the place in a mutant where it says who it is.
 const SLOT: usize = 6_000;
 
-fn loader() -> Loader {
+/// What loads components, with the code of those that were compiled before.
+pub fn loader() -> Loader {
     static LOADER: OnceLock<Loader> = OnceLock::new();
     let loader = LOADER.get_or_init(|| {
         // Lines are kept, so that too many are seen.
