@@ -126,6 +126,20 @@ fn what_an_action_rejects_is_a_dead_letter_whether_it_was_written_at_once_or_lat
 }
 
 #[test]
+fn what_is_given_up_on_its_way_into_a_spool_says_for_which_action_it_was() {
+    let scratch = desk("", "        limits: { memory: 4MiB }\n", "");
+    let long = "x".repeat(6 << 20);
+    let says = |kind: &str, number: u64, says: &str| format!("{{\"kind\":\"{kind}\",\"number\":{number},\"says\":\"{says}\"}}\n");
+    scratch.write("records.ndjson", says("parcel", 1, "") + &says("letter", 2, &long) + &says("note", 3, "")).unwrap();
+    let ran = scratch.run(&["run", "office.yaml", "--once", "--now", "--output", "json"]).unwrap();
+    assert_eq!(ran.code, Some(3), "{}", ran.stderr);
+    let letters = scratch.run(&["dead-letters", "list", "--output", "json"]).unwrap().json().unwrap();
+    let letter = &letters["dead_letters"][0];
+    assert_eq!((&letter["kind"], &letter["action"]), (&"too-large".into(), &"letter".into()), "{}", ran.stderr);
+    assert_eq!((came(&scratch, "note"), came(&scratch, "parcel")), (vec![3], vec![1]));
+}
+
+#[test]
 fn each_action_keeps_to_its_own_schedule() {
     let more = "        actions:
           - { name: digest, schedule: 0 0 1 1 * }

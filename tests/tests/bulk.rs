@@ -132,6 +132,40 @@ fn metrics_and_status_tell_what_is_in_a_spool_and_when_it_goes_out() {
 }
 
 #[test]
+fn a_spool_that_is_gone_or_another_is_refused_until_a_person_says_that_it_is_lost() {
+    let scratch = earthquakes("{ schedule: 0 0 1 1 * }", "");
+    let mut host = Host::start(&scratch, "earthquakes.yaml").unwrap();
+    host.until(|host| Ok(host.status("earthquakes")?["destinations"][0]["pending"] == EVENTS)).unwrap();
+    let running = scratch.run(&["spool", "lost", "earthquakes/files"]).unwrap();
+    assert!(running.code == Some(2) && running.stderr.contains("is there, and not lost"), "{}", running.stderr);
+    host.signal("TERM").unwrap();
+    host.ended().unwrap();
+    let spool = scratch.path(".wharf/spool/earthquakes/files");
+    let (own, new) = (scratch.path("own"), scratch.path("new"));
+    fs::rename(&spool, &own).unwrap();
+    let refused = |what: &str| {
+        for command in [&["check", "earthquakes.yaml"][..], &["run", "earthquakes.yaml", "--once", "--now"]] {
+            let refused = scratch.run(command).unwrap();
+            assert!(refused.code == Some(2) && refused.stderr.contains(what), "{what}: {}", refused.stderr);
+            assert!(refused.stderr.contains("`wharf spool lost earthquakes/files --data-dir "), "{}", refused.stderr);
+        }
+    };
+    refused("its spool is gone");
+    assert!(!spool.join("spool.db").exists(), "nothing takes its place");
+    assert_eq!(asked(&scratch, &["spool", "lost", "earthquakes/files"])["done"], 1);
+    let none = scratch.run(&["spool", "lost", "earthquakes/files"]).unwrap();
+    assert!(none.code == Some(2) && none.stderr.contains("has had no spool"), "{}", none.stderr);
+    assert_eq!(asked(&scratch, &["run", "earthquakes.yaml", "--once", "--now"])["pipelines"][0]["read"], 0);
+    // The one that it had first is another by now.
+    fs::rename(&spool, &new).unwrap();
+    fs::rename(&own, &spool).unwrap();
+    refused("there is another spool in the place of its own");
+    assert_eq!(asked(&scratch, &["spool", "lost", "earthquakes/files"])["done"], 1);
+    let ran = asked(&scratch, &["run", "earthquakes.yaml", "--once", "--now"]);
+    assert_eq!(ran["pipelines"][0]["destinations"][0]["delivered"], EVENTS, "{ran}");
+}
+
+#[test]
 fn a_run_to_the_end_says_what_it_waits_for() {
     let scratch = earthquakes("{ schedule: 0 0 1 1 * }", "");
     let log = fs::File::create(scratch.path("log")).unwrap();

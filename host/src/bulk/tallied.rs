@@ -206,6 +206,12 @@ impl Spool for Tallied {
         self.spool.promise_written(written).await
     }
 
+    async fn forgo(&self, action: u32) -> Result<u64, SpoolError> {
+        let follow_ups = self.spool.forgo(action).await?;
+        self.may_have_room().await;
+        Ok(follow_ups)
+    }
+
     async fn bear(&self, promises: Vec<(i64, Vec<Span>)>, now: Millis) -> Result<(), SpoolError> {
         self.spool.bear(promises, now).await?;
         self.births();

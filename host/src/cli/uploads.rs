@@ -100,6 +100,14 @@ pub enum Spool {
         #[command(flatten)]
         on: On,
     },
+    /// Says that the spool of a destination is lost, and what waited in it with it: the next run goes on with another.
+    Lost {
+        /// The destination.
+        #[arg(value_name = "PIPELINE/DESTINATION")]
+        of: Target,
+        #[command(flatten)]
+        on: On,
+    },
     /// Gives records up that wait, failed, or were not answered for: they are dead letters.
     Discard {
         #[command(flatten)]
@@ -183,7 +191,11 @@ impl Uploads {
 impl Spool {
     /// For whom to print.
     pub fn output(&self) -> Output {
-        let (Self::Status { on, .. } | Self::Records { on, .. } | Self::Retry { on, .. } | Self::Discard { on, .. }) = self;
+        let (Self::Status { on, .. }
+        | Self::Records { on, .. }
+        | Self::Retry { on, .. }
+        | Self::Lost { on, .. }
+        | Self::Discard { on, .. }) = self;
         on.output
     }
 
@@ -216,6 +228,12 @@ impl Spool {
                 let done = ask(SpoolRequest::Retry { pipeline, destination, which }, &on).await?;
                 let SpoolAnswer::Done(records) = done else { return Err(astray()) };
                 print_done(&done, &on, &format!("{} due now\n", counted(records)))
+            }
+            Self::Lost { of, on } => {
+                let (pipeline, destination) = of.destination()?;
+                let told = format!("{pipeline}/{destination}: the next run goes on with another spool\n");
+                let done = ask(SpoolRequest::Lost { pipeline, destination }, &on).await?;
+                print_done(&done, &on, &told)
             }
             Self::Discard { some, all, on } => {
                 let picks = some.state.is_some() || some.batch.is_some() || some.run.is_some() || some.action.is_some();

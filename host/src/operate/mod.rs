@@ -144,7 +144,7 @@ pub async fn answer(
         Request::ShowDeadLetter { id } => Answer::DeadLetter(Box::new(dead_letters::show(store, id).await?)),
         Request::PurgeDeadLetters { filter } => Answer::Removed(dead_letters::purge(store, &filter).await?),
         Request::ShowCheckpoints { pipeline } => Answer::Checkpoints(checkpoints::show(store, pipeline.as_deref()).await?),
-        Request::Spool(request) => Answer::Spool(Box::new(spools::answer(request, spools).await?)),
+        Request::Spool(request) => Answer::Spool(Box::new(spools::answer(request, store, spools).await?)),
         Request::ResetCheckpoints { pipeline, partition } => {
             // Before its checkpoints are gone: what is in between is read again, and known.
             spools::forget(store, spools, &pipeline, partition.as_deref()).await?;

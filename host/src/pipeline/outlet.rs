@@ -111,6 +111,8 @@ pub struct Outlet {
     pub processors: Vec<Step>,
     /// Which records go to which action.
     pub routing: Arc<Routing>,
+    /// The same as it goes on behind a spool, where there is one.
+    pub behind: Option<Arc<Routing>>,
     /// The names of the actions that there are.
     pub actions: Arc<[Arc<str>]>,
     /// Whether it takes any.
@@ -137,6 +139,7 @@ impl Outlet {
             delivery: Arc::new(delivery),
             processors: Vec::new(),
             routing: Arc::default(),
+            behind: None,
             actions: Arc::default(),
             gate: Gate::default(),
             spooled: None,
@@ -193,10 +196,10 @@ impl Outlet {
     pub fn spool(destination: Destination, far: Arc<dyn Far>, spooled: Arc<Spooled>) -> Self {
         let names = destination.action_names();
         let Destination { id, delivery: Delivery { tolerance, .. }, processors, actions, .. } = destination;
-        let routing = Arc::new(actions.outer());
+        let (routing, behind) = (Arc::new(actions.outer()), Some(Arc::new(actions.routing.clone())));
         let processors = processors.into_iter().map(Step::from).collect();
         let outlet = Self::new(id, far, Delivery { tolerance, ..Delivery::default() });
-        Self { start: on_a_thread, processors, routing, actions: names, spooled: Some(spooled), ..outlet }
+        Self { start: on_a_thread, processors, routing, behind, actions: names, spooled: Some(spooled), ..outlet }
     }
 }
 
@@ -206,9 +209,10 @@ impl Outlet {
         let names = destination.action_names();
         let Destination { id, delivery, processors, actions, .. } = destination;
         let (routing, processors) = (Arc::new(actions.outer()), processors.into_iter().map(Step::from).collect());
+        let behind = Some(Arc::new(actions.routing.clone()));
         // What waits is brought into its shape when it is handed over, and so the far side does it with the rest.
         let outlet = Self::new(id, far, Delivery { ordered: true, format: Format::Payload, ..delivery });
-        Self { start: on_a_thread, processors, routing, actions: names, spooled: Some(spooled), ..outlet }
+        Self { start: on_a_thread, processors, routing, behind, actions: names, spooled: Some(spooled), ..outlet }
     }
 }
 

@@ -1,17 +1,41 @@
 //! What is told of spools before anything runs, and without using them: a host may be at work on them.
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
 use super::{
     StartError,
-    error::{NoAction, StillWaits},
+    error::{LostSpool, NoAction, StillWaits},
     uploads::{SPOOL, names},
 };
 use crate::{
     plan::PlannedPipeline,
     sandbox::output::printable,
-    store::{DataDir, StoreError, spool::SqliteSpool},
+    store::{DataDir, PipelineStore, StoreError, spool::SqliteSpool},
 };
+
+/// A spool that a destination had and that is not there any more, or another one in its place. A host may be at work on it.
+///
+/// # Errors
+/// Where the store or the spool cannot be read.
+pub(super) async fn lost(
+    store: &impl PipelineStore,
+    data_dir: &Path,
+    (pipeline, destination): (&Arc<str>, &Arc<str>),
+) -> Result<Option<LostSpool>, StoreError> {
+    let Some(known) = store.spool(pipeline, destination).await? else { return Ok(None) };
+    let path = DataDir::spools_in(data_dir).join(&**pipeline).join(&**destination).join(SPOOL);
+    let found = looked(data_dir, (pipeline, destination), |path| {
+        SqliteSpool::identity_of(path).map(|identity| (path.exists(), identity))
+    });
+    let (is_there, identity) = found.await?;
+    Ok((identity != Some(known)).then(|| LostSpool {
+        pipeline: pipeline.clone(),
+        destination: destination.clone(),
+        path,
+        what: if is_there { "there is another spool in the place of its own" } else { "its spool is gone" },
+        data_dir: data_dir.to_owned(),
+    }))
+}
 
 /// Where records wait for an action that the component does not have any more.
 ///

@@ -57,6 +57,9 @@ pub enum StartError {
     /// Records wait in a spool for an action that the component does not have.
     #[error(transparent)]
     NoAction(Box<NoAction>),
+    /// The spool of a destination is not the one that it had.
+    #[error(transparent)]
+    Lost(Box<LostSpool>),
     /// Records wait in the spool of a destination that is removed.
     #[error(transparent)]
     Removed(Box<StillWaits>),
@@ -106,6 +109,34 @@ impl NoAction {
     }
 }
 
+/// The spool of a destination is not the one that it had: what was in that would be missed by nobody.
+#[derive(Debug, Error)]
+#[error("pipeline {pipeline}: destination {destination}: {what}: {}", path.display())]
+pub struct LostSpool {
+    /// Whose.
+    pub pipeline: Arc<str>,
+    /// Which destination.
+    pub destination: Arc<str>,
+    /// Where it is looked for.
+    pub path: PathBuf,
+    /// What was found there.
+    pub what: &'static str,
+    /// Where the data directory is.
+    pub data_dir: PathBuf,
+}
+
+impl LostSpool {
+    /// What to do.
+    pub fn hint(&self) -> String {
+        let Self { pipeline, destination, data_dir, .. } = self;
+        format!(
+            "bring it back to where it was, with all that lay beside it; where it is lost, with what waited in it, `wharf spool lost {pipeline}/{destination} \
+             --data-dir {}` says so, and the next run goes on with another",
+            data_dir.display()
+        )
+    }
+}
+
 /// Records wait in the spool of a destination that is removed.
 #[derive(Debug, Error)]
 #[error("pipeline {pipeline}: destination {destination} is removed, and {records} records in its spool have reached no end")]
@@ -143,6 +174,7 @@ impl StartError {
             Self::Gone { cause, data_dir } => return cause.hint(data_dir),
             Self::NoAction(cause) => return cause.hint(),
             Self::Removed(cause) => return cause.hint(),
+            Self::Lost(cause) => return cause.hint(),
             Self::DataDir(error) => error.hint(),
             Self::Store(error) => error.hint(),
             Self::Uploads { cause, .. } => cause.hint(),
@@ -163,6 +195,7 @@ impl StartError {
             | Self::Store(_)
             | Self::Tokens(_)
             | Self::Gone { .. }
+            | Self::Lost(_)
             | Self::Uploads { .. }
             | Self::Source { .. } => None,
         }

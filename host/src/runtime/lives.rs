@@ -1,7 +1,7 @@
 //! All pipelines of a host.
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -143,6 +143,10 @@ impl Spools for Lives {
             Some(uploading) => uploading.decide(upload, decision).await,
             None => Ok(false),
         }
+    }
+
+    fn folder(&self) -> &Path {
+        &self.means.spools
     }
 
     fn clock(&self) -> &Clock {

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 
 use super::{
     StartError,
-    at_rest::{astray, left, left_by_removed, unspoken},
+    at_rest::{astray, left, left_by_removed, lost, unspoken},
     feed::Feed,
     life::Means,
 };
@@ -37,6 +37,11 @@ pub async fn recognised(
         let destinations: Vec<&str> = named.collect();
         if let Some(error) = left_by_removed(planned, data_dir).await? {
             return Err(error);
+        }
+        for destination in planned.destinations.iter().filter(|destination| destination.actions.has_spool()) {
+            if let Some(lost) = lost(store, data_dir, (id, &destination.id)).await? {
+                return Err(StartError::Lost(Box::new(lost)));
+            }
         }
         let mut idle = idle(id);
         for owed in store.destinations(id).await? {

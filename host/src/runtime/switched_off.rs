@@ -5,7 +5,7 @@
 
 use std::{path::Path, sync::Arc};
 
-use super::{SwitchedOff, life::Means, owed, uploads::Given};
+use super::{SwitchedOff, at_rest::lost, life::Means, owed, uploads::Given};
 use crate::{
     bulk::BulkError,
     config::Size,
@@ -29,6 +29,14 @@ pub(super) async fn look(means: &Means, planned: &PlannedPipeline, kept: &Arc<Ke
     let (pipeline, mut off) = (&planned.id, Vec::new());
     for destination in &planned.switched_off {
         let folder = means.spools.join(&**pipeline).join(&**destination);
+        let lost = match means.spools.parent() {
+            Some(data_dir) => lost(&means.store, data_dir, (pipeline, destination)).await,
+            None => Ok(None),
+        };
+        if let Ok(Some(lost)) = lost {
+            tracing::error!(hint = lost.hint(), "what is in its spool cannot be given up: {lost}");
+            continue;
+        }
         match given_up(means, pipeline, destination, &folder, kept).await {
             Ok(0) => {}
             Ok(dead_lettered) => {

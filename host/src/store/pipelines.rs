@@ -73,4 +73,10 @@ pub trait PipelineStore: Send + Sync {
 
     /// Notes which destinations of a pipeline may be owed records, in the place of what was noted before.
     async fn keep_destinations(&self, pipeline: &str, destinations: Vec<String>) -> Result<(), StoreError>;
+
+    /// The identity of the spool that a destination has; `None` where it has had none.
+    async fn spool(&self, pipeline: &str, destination: &str) -> Result<Option<String>, StoreError>;
+
+    /// Notes which spool a destination has, by its identity; or forgets that it had one.
+    async fn keep_spool(&self, pipeline: &str, destination: &str, identity: Option<&str>) -> Result<(), StoreError>;
 }

@@ -62,6 +62,13 @@ pub enum SpoolRequest {
         /// Which.
         which: Which,
     },
+    /// Says that the spool which a destination had is lost, and what was in it with it.
+    Lost {
+        /// Of which pipeline.
+        pipeline: String,
+        /// Of which destination.
+        destination: String,
+    },
     /// Gives up records that are in nobody's hands.
     Discard {
         /// Of which pipeline.

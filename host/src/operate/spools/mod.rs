@@ -4,8 +4,14 @@
 //! hands can be decided about: it is reserved first, then a dead letter, then discarded. An upload is decided about while it is held, or while no host runs.
 
 mod documents;
+#[cfg(test)]
+mod tests;
 
-use std::{collections::BTreeMap, path::Path, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use async_trait::async_trait;
 
@@ -46,6 +52,9 @@ pub trait Spools: Send + Sync {
     /// Has whoever drives an upload decide about it; false where nobody drives it.
     async fn decide(&self, open: &Open, upload: i64, decision: Decision) -> Result<bool, Refused>;
 
+    /// Where they are.
+    fn folder(&self) -> &Path;
+
     /// The clock.
     fn clock(&self) -> &Clock;
 }
@@ -56,6 +65,7 @@ pub struct AtRest<S> {
     pub store: S,
     /// The clock.
     pub clock: Clock,
+    folder: PathBuf,
     open: Vec<Open>,
 }
 
@@ -70,7 +80,7 @@ impl<S> AtRest<S> {
             // What a process left in its hands is in nobody's.
             spool.recover(None, clock.millis()).await?;
         }
-        Ok(Self { store, clock, open })
+        Ok(Self { store, clock, folder: folder.to_owned(), open })
     }
 }
 
@@ -120,6 +130,10 @@ impl<S: Store> Spools for AtRest<S> {
         Ok(false)
     }
 
+    fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     fn clock(&self) -> &Clock {
         &self.clock
     }
@@ -135,7 +149,7 @@ impl From<SpoolError> for Refused {
 ///
 /// # Errors
 /// Where there is no such thing, or it cannot be done.
-pub async fn answer(request: SpoolRequest, spools: &impl Spools) -> Result<SpoolAnswer, Refused> {
+pub async fn answer(request: SpoolRequest, store: &impl PipelineStore, spools: &impl Spools) -> Result<SpoolAnswer, Refused> {
     let all = spools.open().await?;
     let of = |pipeline: Option<String>, destination: Option<String>| {
         let fits = |open: &&Open| {
@@ -180,6 +194,10 @@ pub async fn answer(request: SpoolRequest, spools: &impl Spools) -> Result<Spool
             let selection = selection(&which, &spool.actions().await?)?;
             SpoolAnswer::Done(spool.hurry(selection, spools.clock().millis()).await?)
         }
+        SpoolRequest::Lost { pipeline, destination } => {
+            lost(store, spools, &pipeline, &destination).await?;
+            SpoolAnswer::Done(1)
+        }
         SpoolRequest::Discard { pipeline, destination, which } => {
             let open = one(pipeline, destination)?;
             let selection = selection(&which, &open.spool.actions().await?)?;
@@ -190,12 +208,41 @@ pub async fn answer(request: SpoolRequest, spools: &impl Spools) -> Result<Spool
                 }
                 None => decided(),
             };
+            // Whoever gives up all that is for an action wants nothing more to follow for it. First, so that what is given up makes none.
+            let to_come = match selection {
+                Selection { action: Some(action), state: None, batch: None, before: None, run: None } => {
+                    open.spool.forgo(action).await?
+                }
+                _ => 0,
+            };
             let destination = open.destination.as_str().into();
             SpoolAnswer::Done(
-                discard(&*open.spool, &selection, &destination, reason, spools.clock(), &Given(spools, &open.pipeline)).await?,
+                to_come
+                    + discard(&*open.spool, &selection, &destination, reason, spools.clock(), &Given(spools, &open.pipeline))
+                        .await?,
             )
         }
     })
+}
+
+/// Forgets which spool a destination had, where that is not there any more.
+async fn lost(store: &impl PipelineStore, spools: &impl Spools, pipeline: &str, destination: &str) -> Result<(), Refused> {
+    let Some(known) = store.spool(pipeline, destination).await? else {
+        return Err(Refused {
+            what: format!("{pipeline}/{destination} has had no spool in this data directory"),
+            hint: Some("`wharf spool status` shows which there are".into()),
+        });
+    };
+    let path = spools.folder().join(pipeline).join(destination).join("spool.db");
+    let found = tokio::task::spawn_blocking(move || SqliteSpool::identity_of(&path)).await;
+    if found.map_err(|error| Refused { what: error.to_string(), hint: None })?? == Some(known) {
+        return Err(Refused {
+            what: format!("the spool of {pipeline}/{destination} is there, and not lost"),
+            hint: Some(format!("`wharf spool discard {pipeline}/{destination} --all` gives up what waits in it")),
+        });
+    }
+    store.keep_spool(pipeline, destination, None).await?;
+    Ok(())
 }
 
 /// Keeps dead letters of one pipeline.

@@ -5,11 +5,28 @@ use super::{
     letter::{Letter, Why},
     parts::Part,
 };
-use crate::record::Span;
+use crate::{
+    pipeline::{Router, SPOOL, Way},
+    record::Span,
+};
 
 impl Lane {
-    /// Gives records of a part up, as far as the pipeline tolerates it.
+    /// Gives records of a part up, as far as the pipeline tolerates it. What goes to the spool is told of by the action that it waits for there.
     pub(super) fn give_up(&mut self, number: u64, part: &Part, records: Span, why: &Why<'_>) -> Result<(), Left> {
+        let behind = self.outlet.behind.clone().filter(|_| part.action == SPOOL);
+        let cut = self.account(number).and_then(|account| account.batch.clone());
+        let (Some(behind), Some(cut)) = (behind, cut) else { return self.give_up_for(number, part, records, why) };
+        let start = part.batch.start() + records.start;
+        let ways = Router::new(&behind).ways(&cut.slice(start..start + records.len()));
+        for (span, way) in ways {
+            let action = if let Way::To(action) = way { action } else { SPOOL };
+            let span = Span::new(records.start + span.start, records.start + span.end);
+            self.give_up_for(number, &Part { action, ..part.clone() }, span, why)?;
+        }
+        Ok(())
+    }
+
+    fn give_up_for(&mut self, number: u64, part: &Part, records: Span, why: &Why<'_>) -> Result<(), Left> {
         let letter = self.letter(number, part, why);
         let accepted = self.outlet.tolerance().failed(records.len().into()) as u32;
         let whole = records;

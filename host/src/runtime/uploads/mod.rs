@@ -17,7 +17,7 @@ use tokio::{
     task::JoinHandle,
 };
 
-use super::{StartError, components::Components, life::Means, overview::SpoolOverview, owed};
+use super::{StartError, at_rest::lost, components::Components, life::Means, overview::SpoolOverview, owed};
 use crate::{
     bulk::{BulkError, Driver, Intake, Letters, Mixed, Order, Resolve, Rest, Tallied},
     clock::{Clock, rfc3339_of},
@@ -29,7 +29,7 @@ use crate::{
     pipeline::{Destination, DestinationError, Gate, Outlet, PipelineError, Policy, Spooled, Spooling, Stopping, Timetable},
     plan::PlannedPipeline,
     store::{
-        DeadLetter, Kept, Settled, SqliteStore, Store, StoreError,
+        DeadLetter, Kept, PipelineStore, Settled, SqliteStore, Store, StoreError,
         spool::{Adopted, Millis, Spool, SpoolError, SpoolState, SqliteSpool, UploadState},
     },
 };
@@ -117,6 +117,12 @@ impl Spools {
         let mut spools = HashMap::new();
         for destination in &planned.destinations {
             let Some(first) = destination.actions.spooled.first() else { continue };
+            // Whatever else looks for it before: from here on there is one.
+            if let Some(data_dir) = means.spools.parent()
+                && let Some(lost) = lost(&means.store, data_dir, (&planned.id, &destination.id)).await?
+            {
+                return Err(StartError::Lost(Box::new(lost)));
+            }
             let most = first.keys.spool.max_bytes;
             let id = destination.id.clone();
             let failed = |cause: BulkError| StartError::Uploads {
@@ -237,6 +243,7 @@ impl Uploading {
         let path = folder.join(SPOOL);
         let opened = tokio::task::spawn_blocking(move || SqliteSpool::open(&path, most)).await;
         let spool = opened.map_err(|error| BulkError::Ended(error.to_string()))?.map_err(SpoolError::from)?;
+        means.store.keep_spool(pipeline, &destination.id, Some(&spool.identity().await?)).await?;
         // It is for actions as they were, and goes with them from there.
         owed::pay(&means.store, &spool, (pipeline, &destination.id), &means.clock).await?;
         let Adopted { folders, gone } = spool.adopt(names(&destination)).await?;

@@ -70,6 +70,9 @@ pub trait Spool: Send + Sync {
     /// [born](Self::bear) by it.
     async fn promise_written(&self, written: Vec<Written>) -> Result<Vec<i64>, SpoolError>;
 
+    /// Forgets what is still to follow for an action, whatever becomes of the causes. Gives how many follow-ups that were.
+    async fn forgo(&self, action: u32) -> Result<u64, SpoolError>;
+
     /// Puts those of a promise that come to be into the spool, also where that is full, and forgets the promise. Of one that is not there any more
     /// nothing is born: it was before.
     async fn bear(&self, promises: Vec<(i64, Vec<Span>)>, now: Millis) -> Result<(), SpoolError>;

@@ -81,6 +81,30 @@ impl PipelineStore for SqliteStore {
         })
         .await
     }
+
+    async fn spool(&self, pipeline: &str, destination: &str) -> Result<Option<String>, StoreError> {
+        let of = [pipeline.to_owned(), destination.to_owned()];
+        self.on("read", move |connection| {
+            let mut found = connection.prepare_cached("SELECT identity FROM spools WHERE pipeline = ? AND destination = ?")?;
+            found.query_row(of, |row| row.get(0)).optional()
+        })
+        .await
+    }
+
+    async fn keep_spool(&self, pipeline: &str, destination: &str, identity: Option<&str>) -> Result<(), StoreError> {
+        let (pipeline, destination, identity) = (pipeline.to_owned(), destination.to_owned(), identity.map(str::to_owned));
+        self.on("write to", move |connection| match identity {
+            Some(identity) => {
+                let keep = "INSERT OR REPLACE INTO spools (pipeline, destination, identity) VALUES (?, ?, ?)";
+                connection.prepare_cached(keep)?.execute([pipeline, destination, identity]).map(drop)
+            }
+            None => {
+                let forget = "DELETE FROM spools WHERE pipeline = ? AND destination = ?";
+                connection.prepare_cached(forget)?.execute([pipeline, destination]).map(drop)
+            }
+        })
+        .await
+    }
 }
 
 fn reset(connection: &mut Connection, pipeline: &str, partition: Option<&str>) -> rusqlite::Result<u64> {

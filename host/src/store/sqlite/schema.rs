@@ -8,7 +8,7 @@ use rusqlite::{Connection, Transaction};
 use super::letters;
 
 /// The number of the format below.
-pub(super) const FORMAT: i64 = 5;
+pub(super) const FORMAT: i64 = 6;
 
 /// What the store was made of at first.
 const FORMAT_1: &str = "
@@ -308,6 +308,16 @@ const FORMAT_5: &str = "
             LEFT JOIN envelopes ON envelopes.id = dead_letters.envelope;
 ";
 
+/// Format 6: it is known which spool a destination has, so that one that is lost is missed.
+const FORMAT_6: &str = "
+    CREATE TABLE spools (
+        pipeline TEXT NOT NULL,
+        destination TEXT NOT NULL,
+        identity TEXT NOT NULL, -- as it stands in the spool
+        PRIMARY KEY (pipeline, destination)
+    ) WITHOUT ROWID;
+";
+
 /// Brings a store that has the format `from` to the one above; 0 is one that has nothing yet.
 pub(super) fn migrate(connection: &mut Connection, from: i64) -> rusqlite::Result<()> {
     let transaction = connection.transaction()?;
@@ -328,6 +338,9 @@ pub(super) fn migrate(connection: &mut Connection, from: i64) -> rusqlite::Resul
     }
     if from < 5 {
         transaction.execute_batch(FORMAT_5)?;
+    }
+    if from < 6 {
+        transaction.execute_batch(FORMAT_6)?;
     }
     transaction.pragma_update(None, "user_version", FORMAT)?;
     transaction.commit()
@@ -490,6 +503,8 @@ mod tests {
             assert_eq!(store.cuts("orders").await.unwrap(), known.map(|_| cut()).into_iter().collect::<Vec<_>>());
             let due = store.owed("orders", "warehouse", 9).await.unwrap();
             assert_eq!(due, (format >= 4).then(|| (2, owed())));
+            let spool = store.spool("orders", "warehouse").await.unwrap();
+            assert_eq!(spool.as_deref(), (format >= 6).then_some("c0ffee"));
             let connection = Connection::open(&path).unwrap();
             let one = |query: &str| connection.query_row(query, [], |row| row.get::<_, i64>(0)).unwrap();
             assert_eq!(one("PRAGMA user_version"), FORMAT);
@@ -546,6 +561,7 @@ mod tests {
         store.keep_source("orders", source()).await.unwrap();
         store.keep_destinations("orders", vec!["warehouse".into(), "audit".into()]).await.unwrap();
         store.cut("orders", cut()).await.unwrap();
+        store.keep_spool("orders", "warehouse", Some("c0ffee")).await.unwrap();
     }
 
     fn owed() -> Vec<Owed> {

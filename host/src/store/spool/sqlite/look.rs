@@ -37,6 +37,14 @@ impl SqliteSpool {
         })
     }
 
+    /// The identity of a spool. `None` where there is none, or one of another format. Blocks.
+    ///
+    /// # Errors
+    /// Where the file cannot be read.
+    pub fn identity_of(path: &Path) -> Result<Option<String>, StoreError> {
+        looked(path, |connection| connection.query_row("SELECT id FROM identity", [], |row| row.get(0)).map(Some))
+    }
+
     /// How many records have reached no end. `None` where there is no spool, or one of another format. Blocks.
     ///
     /// # Errors

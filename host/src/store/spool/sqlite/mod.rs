@@ -127,6 +127,14 @@ impl SqliteSpool {
         self.on("write to", move |transaction| actions::adopt(transaction, &names)).await
     }
 
+    /// What no other spool has.
+    ///
+    /// # Errors
+    /// Where it cannot be read.
+    pub async fn identity(&self) -> Result<String, SpoolError> {
+        self.on("read", |transaction| Ok(transaction.query_row("SELECT id FROM identity", [], |row| row.get(0))?)).await
+    }
+
     /// Counts what was born, once that is on disk.
     fn bore(&self, born: Born) {
         self.born.0.fetch_add(born.records, Relaxed);
@@ -256,6 +264,16 @@ impl Spool for SqliteSpool {
             written.iter().map(|written| follow_ups::promise_written(transaction, written)).collect()
         };
         self.on("write to", promise).await
+    }
+
+    async fn forgo(&self, action: u32) -> Result<u64, SpoolError> {
+        self.on("write to", move |transaction| {
+            let sum = "SELECT coalesce(sum(end - start), 0) FROM promises WHERE action = ?";
+            let follow_ups: i64 = transaction.query_row(sum, [action], |row| row.get(0))?;
+            transaction.execute("DELETE FROM promises WHERE action = ?", [action])?;
+            Ok(follow_ups as u64)
+        })
+        .await
     }
 
     async fn bear(&self, promises: Vec<(i64, Vec<Span>)>, now: Millis) -> Result<(), SpoolError> {

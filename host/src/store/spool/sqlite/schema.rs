@@ -5,7 +5,7 @@
 use rusqlite::Connection;
 
 /// The number of the format below.
-pub(super) const FORMAT: i64 = 4;
+pub(super) const FORMAT: i64 = 5;
 
 /// Format 1. The spans of a batch lie side by side from its first record to its last; no two neighbours are alike. A batch goes with the last
 /// of its records that reaches an end, and its spans with it; how many there were stays in `totals`.
@@ -184,6 +184,15 @@ const FORMAT_4: &str = "
     END;
 ";
 
+/// Format 5 has an identity, which the store beside it knows: another one, or one that begins anew, does not take its place unseen.
+const FORMAT_5: &str = "
+    CREATE TABLE identity (
+        one INTEGER NOT NULL PRIMARY KEY CHECK (one = 1),
+        id TEXT NOT NULL
+    ) WITHOUT ROWID;
+    INSERT INTO identity VALUES (1, lower(hex(randomblob(16))));
+";
+
 /// Brings a spool that has the format `from` to the one above; 0 is one that has nothing yet.
 pub(super) fn migrate(connection: &mut Connection, from: i64) -> rusqlite::Result<()> {
     let transaction = connection.transaction()?;
@@ -198,6 +207,9 @@ pub(super) fn migrate(connection: &mut Connection, from: i64) -> rusqlite::Resul
     }
     if from < 4 {
         transaction.execute_batch(FORMAT_4)?;
+    }
+    if from < 5 {
+        transaction.execute_batch(FORMAT_5)?;
     }
     transaction.pragma_update(None, "user_version", FORMAT)?;
     transaction.commit()
