@@ -484,6 +484,10 @@ fn check_tells_of_routes_actions_and_schedules() {
     }
     let refused = desk_of("        ordered: false\n        actions: [ { name: note, ordered: true } ]\n");
     assert!(refused.contains("`ordered` does nothing for the action `note`"), "{refused}");
+    assert!(
+        refused.lines().any(|line| line.starts_with("  at office.yaml:") && line.ends_with(":34")),
+        "the key's own column: {refused}"
+    );
 }
 
 fn desk_of(more: &str) -> String {

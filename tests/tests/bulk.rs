@@ -221,7 +221,10 @@ fn what_does_nothing_for_files_is_refused_and_so_are_files_for_who_takes_none() 
     for key in ["parallel: 2", "rate: { records: 5 }", "isolation: batch", "best-effort: true"] {
         let told = check(&file.replace("        bulk:", &format!("        {key}\n        bulk:")));
         let name = key.split(':').next().unwrap();
-        assert!(told.contains(&format!("`{name}` does nothing where records go out as files")), "{told}");
+        // It stands where the block of files stood, a line above that.
+        let line = 1 + file.lines().position(|line| line.starts_with("        bulk:")).unwrap();
+        let told_so = format!("`{name}` does nothing where records go out as files\n  at wrong.yaml:{line}:9\n");
+        assert!(told.contains(&told_so), "{told}");
     }
     let other = component("wharf-discard").unwrap().display().to_string();
     let told = check(&file.replace(&component("wharf-bulk-file").unwrap().display().to_string(), &other));

@@ -72,7 +72,7 @@ fn a_variable_that_means_nothing_is_refused_with_what_it_could_mean() {
     let cases = [
         (
             "WHARF__SHOP__THE_FILE__NAEM",
-            "error: destination the-file: the variable `WHARF__SHOP__THE_FILE__NAEM` names no setting of file 0.1.0\n  at shop.yaml:12:9\nhint: did you mean `WHARF__SHOP__THE_FILE__NAME`?\n",
+            "error: destination the-file: the variable `WHARF__SHOP__THE_FILE__NAEM` of the environment names no setting of file 0.1.0\nhint: did you mean `WHARF__SHOP__THE_FILE__NAME`?\n",
         ),
         (
             "WHARF__SHOP__THE_FIL__NAME",
@@ -86,7 +86,7 @@ fn a_variable_that_means_nothing_is_refused_with_what_it_could_mean() {
     // What it holds is held against the connector's rules, and not shown.
     let checked = run(&scratch, &["check", "shop.yaml"], &[("WHARF__SHOP__THE_FILE__FILES", "s3cret")]);
     assert_eq!(checked.code, Some(2), "{}", checked.stdout);
-    let told = "`files` \"${WHARF__SHOP__THE_FILE__FILES}\" is not one of append, each, as the variable `WHARF__SHOP__THE_FILE__FILES` has it\n  at shop.yaml:12:9\n";
+    let told = "`files` \"${WHARF__SHOP__THE_FILE__FILES}\" is not one of append, each, as the variable `WHARF__SHOP__THE_FILE__FILES` of the environment has it\nhint: correct the variable `WHARF__SHOP__THE_FILE__FILES`, or unset it: then what the file says holds\n";
     assert!(checked.stderr.contains(told) && !checked.stderr.contains("s3cret"), "{}", checked.stderr);
 }
 

@@ -58,7 +58,8 @@ fn refused(file: &str, prepare: impl FnOnce(&Scratch)) -> String {
     assert_eq!(run.stderr, check.stderr, "`check` says what `run` says");
     let what = document.json().unwrap()["error"]["what"].as_str().unwrap().to_owned();
     assert!(run.stderr.starts_with(&format!("error: {what}\n")), "{}", run.stderr);
-    assert_eq!(run.stderr.matches("error: ").count(), 1, "{}", run.stderr);
+    let also = document.json().unwrap()["error"]["also"].as_array().map_or(0, Vec::len);
+    assert_eq!(run.stderr.matches("error: ").count(), 1 + also, "{}", run.stderr);
     assert_eq!(fs::read_dir(scratch.path("out")).unwrap().count(), 0, "nothing was written");
     assert!(!scratch.path(".wharf").exists(), "not even a data directory was made");
     let own = component("wharf-file").unwrap();
@@ -231,6 +232,18 @@ fn a_variable_that_is_not_set() {
 #[test]
 fn a_key_that_is_misspelt() {
     let file = Given::right().file().replace("settings:", "setings:");
+    insta::assert_snapshot!(refused(&file, |_| {}));
+}
+
+#[test]
+fn several_mistakes_are_told_at_once() {
+    let file = Given::right().file().replace("settings:", "setings:").replace("access: read-write", "acess: read-write");
+    insta::assert_snapshot!(refused(&format!("shutdown-timout: 5s\n{file}"), |_| {}));
+}
+
+#[test]
+fn a_schedule_that_is_none() {
+    let file = format!("{}        bulk: {{ schedule: 0 25 * * * }}\n", Given::right().file());
     insta::assert_snapshot!(refused(&file, |_| {}));
 }
 

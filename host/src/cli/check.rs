@@ -15,7 +15,7 @@ use crate::{
     config,
     connector::{Connector, ProbeError, Processor},
     pipeline::Destination,
-    plan::{self, PlanError, PlannedPipeline, plan},
+    plan::{self, PlannedPipeline, plan},
     runtime::{self, Probed, Reached, StartError},
     sandbox::output::printable,
     store::{DataDir, SqliteStore},
@@ -32,7 +32,7 @@ pub async fn check(pipeline: &Path, probe: bool, explained: bool, output: Checke
         return Err(Refusal::with_hint("a graph does not show what `--explain` tells".into(), Some(hint.into())));
     }
     let clock = Clock::system();
-    let file = config::load(pipeline, &config::OwnEnvironment).map_err(|error| Refusal::from(vec![PlanError::from(error)]))?;
+    let file = config::load(pipeline, &config::OwnEnvironment)?;
     let loader = loader(&clock, file.process)?;
     let read = explained.then(|| file.clone());
     let plan = plan(file, &loader, &runtime::run_id(&clock)).await?;

@@ -17,7 +17,7 @@ use crate::{
     clock::Clock,
     config::{self, Interval, nearest},
     operate::{Answer, LetterPage, Request},
-    plan::{PlanError, plan},
+    plan::plan,
     runtime::{self, Replaying, StartError},
     sandbox::output::printable,
     store::{DataDirError, LetterDocument, LetterFilter, Payload, letters},
@@ -163,8 +163,7 @@ async fn replay(
 ) -> Result<u8, Refusal> {
     let clock = Clock::system();
     let run = runtime::run_id(&clock);
-    let mut file =
-        config::load(pipeline, &config::OwnEnvironment).map_err(|error| Refusal::from(vec![PlanError::from(error)]))?;
+    let mut file = config::load(pipeline, &config::OwnEnvironment)?;
     known(&filter, &file)?;
     let loader = loader(&clock, file.process)?;
     if data_dir.is_some() {

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use super::{DEAD_LETTERS, Output, REFUSED, SETTLED, STOPPED};
 use crate::{
     clock::rfc3339_of,
-    config::Place,
+    config::{Mistakes, Place},
     kit::Trouble,
     pipeline::{PipelineError, SpoolCounts},
     plan::PlanError,
@@ -112,6 +112,12 @@ impl From<Vec<Trouble>> for Refusal {
     fn from(troubles: Vec<Trouble>) -> Self {
         let told = |trouble: &Trouble| Told { what: trouble.to_string(), hint: trouble.hint().map(str::to_owned), place: None };
         Self(troubles.iter().map(told).collect())
+    }
+}
+
+impl From<Mistakes> for Refusal {
+    fn from(mistakes: Mistakes) -> Self {
+        Vec::<PlanError>::from(mistakes).into()
     }
 }
 

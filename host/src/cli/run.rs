@@ -25,7 +25,7 @@ use crate::{
     connector::Loader,
     monitoring::{Monitor, Watched},
     operate::Refused,
-    plan::{Plan, PlanError, Until, plan},
+    plan::{Plan, Until, plan},
     runtime::{self, Origin, Reload, Report, Running, Stop},
     sandbox::output::printable,
 };
@@ -49,8 +49,7 @@ pub async fn run(pipeline: &Path, options: Options, logging: &Logging) -> Result
     let clock = Clock::system();
     let run = runtime::run_id(&clock);
     // The loader is made of what the file says.
-    let mut file =
-        config::load(pipeline, &config::OwnEnvironment).map_err(|error| Refusal::from(vec![PlanError::from(error)]))?;
+    let mut file = config::load(pipeline, &config::OwnEnvironment)?;
     let (loader, process) = (loader(&clock, file.process)?, file.process);
     let origin = Origin { path: pipeline.to_owned(), data_dir, process, loader, run: run.clone() };
     if origin.data_dir.is_some() {

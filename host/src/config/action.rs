@@ -46,8 +46,8 @@ struct Written {
     schedule: Option<Schedule>,
     /// Whose clock a cron schedule goes by.
     #[serde(default)]
-    #[schemars(extend("default" = "UTC"))]
-    time_zone: Option<Zone>,
+    #[schemars(with = "Option<Zone>", extend("default" = "UTC"))]
+    time_zone: Option<At<Zone>>,
     /// They are handed over before that as soon as so many records wait.
     #[serde(default, deserialize_with = "records")]
     #[schemars(range(min = 1))]
@@ -69,7 +69,7 @@ struct Written {
 impl Written {
     fn read(self) -> Result<Action, Refusal> {
         let Self { name, schedule, time_zone, max_records, max_bytes, max_delay, ordered, retry } = self;
-        super::bulk::zoned(schedule.as_ref(), time_zone)?;
+        let time_zone = super::bulk::zoned(schedule.as_ref(), time_zone)?;
         Ok(Action { name, schedule, time_zone, max_records, max_bytes, max_delay, ordered, retry })
     }
 }

@@ -16,37 +16,37 @@ use serde::{
 use super::{at::At, de::SHORT, fault::Refusal, interval::Interval, size::Size};
 
 /// What a text must be to become a `T`, in words.
-pub(super) trait Quantity: FromStr + PartialOrd + Display {
+pub(super) trait Quantity: FromStr + PartialOrd + Display + 'static {
     /// A noun with its article.
     const NOUN: &str;
     /// What it looks like, where that needs telling.
     const SUCH_AS: Option<&str>;
-    /// The most that there can be, which as a bound is none.
-    const MOST: Self;
+    /// The most that there can be, and in words: rounded down to what a person can read.
+    const MOST: (Self, &str);
 }
 
 impl Quantity for u32 {
     const NOUN: &str = "a whole number";
     const SUCH_AS: Option<&str> = None;
-    const MOST: Self = u32::MAX;
+    const MOST: (Self, &str) = (u32::MAX, "4294967295");
 }
 
 impl Quantity for u64 {
     const NOUN: &str = "a whole number";
     const SUCH_AS: Option<&str> = None;
-    const MOST: Self = u64::MAX;
+    const MOST: (Self, &str) = (u64::MAX, "18446744073709551615");
 }
 
 impl Quantity for Size {
     const NOUN: &str = "a size";
     const SUCH_AS: Option<&str> = Some("64MiB");
-    const MOST: Self = Self::from_bytes(u64::MAX);
+    const MOST: (Self, &str) = (Self::from_bytes(u64::MAX), "16777215TiB");
 }
 
 impl Quantity for Interval {
     const NOUN: &str = "a duration";
     const SUCH_AS: Option<&str> = Some("30s");
-    const MOST: Self = Self::from_millis(u64::MAX);
+    const MOST: (Self, &str) = (Self::from_millis(u64::MAX), "213503982334d");
 }
 
 /// A quantity within bounds.
@@ -61,8 +61,9 @@ pub(super) fn within<'de, D: Deserializer<'de>, T: Quantity>(deserializer: D, bo
             if least == most {
                 return write!(f, "`{least}`");
             }
-            if *most == T::MOST {
-                write!(f, "{} of at least {least}", T::NOUN)?;
+            let (beyond, told) = T::MOST;
+            if *most == beyond {
+                write!(f, "{} from {least} to {told}", T::NOUN)?;
             } else {
                 write!(f, "{} from {least} to {most}", T::NOUN)?;
             }

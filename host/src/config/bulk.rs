@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de};
 
 use super::{
+    at::At,
     bounded::{Quantity, within},
     fault::Refusal,
     interval::Interval,
@@ -71,8 +72,8 @@ struct Written {
     /// When files are made of what waits: `realtime`, `@every 1h`, or five fields of cron. Default: what the connector says, else `@every 1h`.
     schedule: Option<Schedule>,
     /// Whose clock a cron schedule goes by.
-    #[schemars(extend("default" = "UTC"))]
-    time_zone: Option<Zone>,
+    #[schemars(with = "Option<Zone>", extend("default" = "UTC"))]
+    time_zone: Option<At<Zone>>,
     /// Files are made before that as soon as so many records wait.
     #[serde(default, deserialize_with = "records")]
     #[schemars(range(min = 1))]
@@ -98,7 +99,8 @@ struct Written {
     on_undecidable: OnUndecidable,
     /// The bounds of the time between two questions how far an upload is.
     #[serde(default)]
-    poll: Poll,
+    #[schemars(with = "Poll")]
+    poll: Option<At<Poll>>,
     /// How many follow-ups there may be in a row, each the cause of the next; those beyond it do not come to be, and are counted.
     #[serde(default = "follow_up_depth", deserialize_with = "depth")]
     #[schemars(range(min = 1, max = 100))]
@@ -111,12 +113,15 @@ struct Written {
 impl Written {
     fn read(self) -> Result<Bulk, Refusal> {
         let Self { schedule, time_zone, max_records, max_bytes, max_delay, poll, .. } = self;
-        zoned(schedule.as_ref(), time_zone)?;
-        let Poll { min_delay, max_delay: longest } = poll;
-        if min_delay > longest {
-            return Err(Refusal::new(format!("`poll` has a `min-delay` of {min_delay} and a `max-delay` of {longest}"))
-                .with_hint("make `max-delay` at least as long as `min-delay`; what is left out has its default"));
+        let time_zone = zoned(schedule.as_ref(), time_zone)?;
+        if let Some(At { value: Poll { min_delay, max_delay }, place }) =
+            poll.as_ref().filter(|poll| poll.min_delay > poll.max_delay)
+        {
+            return Err(Refusal::new(format!("`poll` has a `min-delay` of {min_delay} and a `max-delay` of {max_delay}"))
+                .with_hint("make `max-delay` at least as long as `min-delay`; what is left out has its default")
+                .with_place(place));
         }
+        let poll = poll.map(|poll| poll.value).unwrap_or_default();
         let Self { max_uploads, upload_max_age, on_lost, on_undecidable, follow_up_depth, spool, .. } = self;
         let uploads = UploadKeys { max_uploads, upload_max_age, on_lost, on_undecidable, poll, follow_up_depth, spool };
         Ok(Bulk { schedule, time_zone, max_records, max_bytes, max_delay, uploads })
@@ -124,13 +129,15 @@ impl Written {
 }
 
 /// A time zone goes with a schedule that names a time of day.
-pub(super) fn zoned(schedule: Option<&Schedule>, zone: Option<Zone>) -> Result<(), Refusal> {
-    if zone.is_some() && matches!(schedule, Some(Schedule::Realtime | Schedule::Every(_))) {
-        return Err(
-            Refusal::new("`time-zone` goes with a schedule of cron").with_hint("leave it out: the schedule names no time of day")
-        );
+pub(super) fn zoned(schedule: Option<&Schedule>, zone: Option<At<Zone>>) -> Result<Option<Zone>, Refusal> {
+    match zone {
+        Some(zone) if matches!(schedule, Some(Schedule::Realtime | Schedule::Every(_))) => {
+            Err(Refusal::new("`time-zone` goes with a schedule of cron")
+                .with_hint("leave it out: the schedule names no time of day")
+                .with_place(&zone.place))
+        }
+        zone => Ok(zone.map(|zone| zone.value)),
     }
-    Ok(())
 }
 
 impl<'de> Deserialize<'de> for Bulk {

@@ -4,11 +4,16 @@
 //! content is a mapping with the variant under `kind`, without the detour that serde's own tagged enums take and on which places
 //! are lost. And a type may ask for its place ([`super::at`]). A struct's `#[serde(expecting = "…")]` is the noun that messages
 //! call it by.
+//!
+//! Serde ends a mapping at the first of its values that is wrong, and nobody wants to mend a file one line at a time. So the tree is read again for as long as
+//! that brings up something new ([`super::found`]), what is known to be wrong behind all else.
+
+use std::collections::HashSet;
 
 use serde::{
-    Deserialize,
     de::{
-        DeserializeSeed, Deserializer, EnumAccess, Error as _, MapAccess, SeqAccess, Unexpected, VariantAccess, Visitor,
+        DeserializeOwned, DeserializeSeed, Deserializer, EnumAccess, Error as _, MapAccess, SeqAccess, Unexpected, VariantAccess,
+        Visitor,
         value::{BorrowedStrDeserializer, U32Deserializer},
     },
     forward_to_deserialize_any,
@@ -18,6 +23,9 @@ use super::{
     at::PLACED,
     error::{ConfigError, Place},
     fault::{Fault, Refusal, list},
+    found::Found,
+    mistakes::MOST,
+    nearest::nearest,
     node::{Key, Node, Scalar, Value},
 };
 
@@ -29,22 +37,45 @@ const TAGGED: [&str; 1] = ["Source"];
 /// The name of a newtype that has a short form: it is given a text as it stands, and whatever else there is as a newtype's content.
 pub(super) const SHORT: &str = "$wharf::short";
 
-/// The typed value of a tree.
-pub(super) fn from_node<'de, T: Deserialize<'de>>(node: &'de Node) -> Result<T, ConfigError> {
-    T::deserialize(De(node)).map_err(|fault| fault.into_error(node))
+/// The typed value of a tree, or all that is wrong with it, in the order in which it was come upon: at least one mistake, or one that is told already. Of what
+/// stands at the places that are `told`, something wrong is told already.
+pub(super) fn from_node<T: DeserializeOwned>(node: &Node, told: &HashSet<Place>) -> Result<T, Vec<ConfigError>> {
+    let found = Found::new(node, told);
+    loop {
+        let before = found.changes();
+        match descend(std::marker::PhantomData::<T>, De { node, found: &found }) {
+            Ok(value) => return Ok(value),
+            Err(_) if found.changes() == before || found.many() > MOST => return Err(found.all()),
+            Err(_) => {}
+        }
+    }
 }
 
 #[derive(Clone, Copy)]
-struct De<'de>(&'de Node);
+struct De<'de> {
+    node: &'de Node,
+    found: &'de Found,
+}
 
-/// Every way down leads through here, so that a fault gets the innermost place there is.
-fn descend<'de, S: DeserializeSeed<'de>>(seed: S, node: &'de Node) -> Result<S::Value, Fault> {
-    seed.deserialize(De(node)).map_err(|fault| fault.at(node))
+/// Every way down leads through here, so that a fault gets the innermost place there is, and is told once.
+fn descend<'de, S: DeserializeSeed<'de>>(seed: S, of: De<'de>) -> Result<S::Value, Fault> {
+    let De { node, found } = of;
+    if found.is_done(node) {
+        return Err(Fault::Told);
+    }
+    let before = found.changes();
+    seed.deserialize(of).map_err(|fault| {
+        match fault.into_error(node) {
+            Some(error) => found.tell(node, error),
+            None => found.fails(node, before),
+        }
+        Fault::Told
+    })
 }
 
 impl<'de> De<'de> {
     fn scalar(self, expected: &str) -> Result<&'de Scalar, Fault> {
-        self.0.scalar().ok_or_else(|| Fault::Expected(expected.to_owned()))
+        self.node.scalar().ok_or_else(|| Fault::Expected(expected.to_owned()))
     }
 }
 
@@ -62,11 +93,11 @@ impl<'de> Deserializer<'de> for De<'de> {
     type Error = Fault;
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
-        match &self.0.value {
+        match &self.node.value {
             Value::Scalar(scalar) if scalar.is_null() => visitor.visit_unit(),
             Value::Scalar(scalar) => visitor.visit_borrowed_str(&scalar.text),
-            Value::List(items) => visitor.visit_seq(Items(items.iter())),
-            Value::Map(entries) => visitor.visit_map(Entries::new(entries, None)),
+            Value::List(items) => visitor.visit_seq(Items::new(items, self.found)),
+            Value::Map(entries) => visitor.visit_map(Entries::new(entries, self.found, |_| true)),
         }
     }
 
@@ -91,7 +122,7 @@ impl<'de> Deserializer<'de> for De<'de> {
     }
 
     fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
-        match self.0.scalar() {
+        match self.node.scalar() {
             Some(scalar) => visitor.visit_borrowed_str(&scalar.text),
             None => Err(Fault::invalid_type(Unexpected::Unit, &visitor)),
         }
@@ -107,22 +138,22 @@ impl<'de> Deserializer<'de> for De<'de> {
     }
 
     fn deserialize_newtype_struct<V: Visitor<'de>>(self, name: &'static str, visitor: V) -> Result<V::Value, Fault> {
-        match self.0.scalar() {
+        match self.node.scalar() {
             Some(scalar) if name == SHORT => visitor.visit_borrowed_str(&scalar.text),
             _ => visitor.visit_newtype_struct(self),
         }
     }
 
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
-        match &self.0.value {
-            Value::List(items) => visitor.visit_seq(Items(items.iter())),
+        match &self.node.value {
+            Value::List(items) => visitor.visit_seq(Items::new(items, self.found)),
             _ => Err(Fault::Expected("a list".to_owned())),
         }
     }
 
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
-        match &self.0.value {
-            Value::Map(entries) => visitor.visit_map(Entries::new(entries, None)),
+        match &self.node.value {
+            Value::Map(entries) => visitor.visit_map(Entries::new(entries, self.found, |_| true)),
             _ => Err(Fault::invalid_type(Unexpected::Unit, &visitor)),
         }
     }
@@ -134,10 +165,10 @@ impl<'de> Deserializer<'de> for De<'de> {
         visitor: V,
     ) -> Result<V::Value, Fault> {
         if name == PLACED {
-            let written = self.0.scalar().map_or("", Scalar::written);
-            return visitor.visit_seq(Parts { place: &self.0.place, written, value: Placed::Node(self.0), given: 0 });
+            let written = self.node.scalar().map_or("", Scalar::written);
+            return visitor.visit_seq(Parts { place: &self.node.place, written, value: Placed::Node(self), given: 0 });
         }
-        keyed(self.0, None, fields, visitor)
+        keyed(self, None, fields, visitor)
     }
 
     fn deserialize_enum<V: Visitor<'de>>(
@@ -147,13 +178,13 @@ impl<'de> Deserializer<'de> for De<'de> {
         visitor: V,
     ) -> Result<V::Value, Fault> {
         if !TAGGED.contains(&name) {
-            return match self.0.scalar() {
-                Some(_) => visitor.visit_enum(Variant { tag: self.0, content: None }),
+            return match self.node.scalar() {
+                Some(_) => visitor.visit_enum(Variant { tag: self, content: None }),
                 None => Err(Fault::Expected(list(variants, "or"))),
             };
         }
-        match (&self.0.value, self.0.get(KIND)) {
-            (Value::Map(_), Some(kind)) => visitor.visit_enum(Variant { tag: kind, content: Some(self.0) }),
+        match (&self.node.value, self.node.get(KIND)) {
+            (Value::Map(_), Some(kind)) => visitor.visit_enum(Variant { tag: De { node: kind, ..self }, content: Some(self) }),
             (Value::Map(_), None) => {
                 let what = format!("missing key `{KIND}` in {}", noun(&visitor));
                 let hint = format!("it is one of {}", list(variants, "and"));
@@ -184,42 +215,69 @@ fn noun<'de, V: Visitor<'de>>(visitor: &V) -> String {
 
 /// A mapping whose keys are all known; one of them may have been read already.
 fn keyed<'de, V: Visitor<'de>>(
-    node: &'de Node,
+    of: De<'de>,
     read: Option<&'static str>,
     fields: &'static [&'static str],
     visitor: V,
 ) -> Result<V::Value, Fault> {
+    let De { node, found } = of;
     let noun = noun(&visitor);
     let Value::Map(entries) = &node.value else {
         return Err(Fault::Expected(format!("{noun} (a mapping)")));
     };
-    for (key, _) in entries {
-        if !fields.contains(&key.name.as_str()) && Some(key.name.as_str()) != read {
-            return Err(Fault::unknown_key(&key.name, &key.place, &noun, fields));
-        }
+    let is_known = |key: &Key| fields.contains(&key.name.as_str());
+    let unknown: Vec<&Key> =
+        entries.iter().map(|(key, _)| key).filter(|key| !is_known(key) && Some(key.name.as_str()) != read).collect();
+    for key in &unknown {
+        found.tell_key(key, || ConfigError::unknown_key(&key.name, &key.place, &noun, fields));
     }
-    visitor.visit_map(Entries::new(entries, read)).map_err(|fault| fault.within(&noun, node))
+    match visitor.visit_map(Entries::new(entries, found, is_known)) {
+        Ok(value) if unknown.is_empty() => Ok(value),
+        Ok(_) => Err(Fault::Told),
+        // It is there, and misspelt.
+        Err(Fault::Missing(missing)) if unknown.iter().any(|key| meant(&key.name, fields) == Some(missing)) => Err(Fault::Told),
+        Err(fault) => Err(fault.within(&noun, node)),
+    }
 }
 
-struct Items<'de>(std::slice::Iter<'de, Node>);
+fn meant(key: &str, fields: &'static [&'static str]) -> Option<&'static str> {
+    nearest(key, fields.iter().copied())
+}
+
+/// The items of a list. Those that something is known to be wrong with come last, since they end it.
+struct Items<'de> {
+    left: std::vec::IntoIter<&'de Node>,
+    found: &'de Found,
+}
+
+impl<'de> Items<'de> {
+    fn new(items: &'de [Node], found: &'de Found) -> Self {
+        let mut left: Vec<&Node> = items.iter().collect();
+        left.sort_by_key(|node| found.rank(node));
+        Self { left: left.into_iter(), found }
+    }
+}
 
 impl<'de> SeqAccess<'de> for Items<'de> {
     type Error = Fault;
 
     fn next_element_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, Fault> {
-        self.0.next().map(|node| descend(seed, node)).transpose()
+        self.left.next().map(|node| descend(seed, De { node, found: self.found })).transpose()
     }
 }
 
+/// The entries of a mapping, in the same order.
 struct Entries<'de> {
-    left: std::slice::Iter<'de, (Key, Node)>,
-    without: Option<&'static str>,
+    left: std::vec::IntoIter<&'de (Key, Node)>,
+    found: &'de Found,
     value: Option<&'de Node>,
 }
 
 impl<'de> Entries<'de> {
-    fn new(entries: &'de [(Key, Node)], without: Option<&'static str>) -> Self {
-        Self { left: entries.iter(), without, value: None }
+    fn new(entries: &'de [(Key, Node)], found: &'de Found, is_wanted: impl Fn(&Key) -> bool) -> Self {
+        let mut left: Vec<&(Key, Node)> = entries.iter().filter(|(key, _)| is_wanted(key)).collect();
+        left.sort_by_key(|(_, node)| found.rank(node));
+        Self { left: left.into_iter(), found, value: None }
     }
 }
 
@@ -227,24 +285,21 @@ impl<'de> MapAccess<'de> for Entries<'de> {
     type Error = Fault;
 
     fn next_key_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, Fault> {
-        for (key, value) in self.left.by_ref() {
-            if Some(key.name.as_str()) != self.without {
-                self.value = Some(value);
-                return seed.deserialize(KeyOf(key)).map(Some);
-            }
-        }
-        Ok(None)
+        let Some((key, value)) = self.left.next() else { return Ok(None) };
+        self.value = Some(value);
+        seed.deserialize(KeyOf(key)).map(Some)
     }
 
     fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, Fault> {
         match self.value.take() {
-            Some(node) => descend(seed, node),
+            Some(node) => descend(seed, De { node, found: self.found }),
             None => Err(Fault::custom("a value was asked for before its key")),
         }
     }
 }
 
 /// A key, with its place for whoever asks.
+#[derive(Clone, Copy)]
 struct KeyOf<'de>(&'de Key);
 
 impl<'de> Deserializer<'de> for KeyOf<'de> {
@@ -264,7 +319,7 @@ impl<'de> Deserializer<'de> for KeyOf<'de> {
             return self.deserialize_any(visitor);
         }
         let Key { name, place } = self.0;
-        visitor.visit_seq(Parts { place, written: name, value: Placed::Key(self.0), given: 0 })
+        visitor.visit_seq(Parts { place, written: name, value: Placed::Key(self), given: 0 })
     }
 
     forward_to_deserialize_any! {
@@ -282,8 +337,8 @@ struct Parts<'de> {
 }
 
 enum Placed<'de> {
-    Node(&'de Node),
-    Key(&'de Key),
+    Node(De<'de>),
+    Key(KeyOf<'de>),
 }
 
 impl<'de> SeqAccess<'de> for Parts<'de> {
@@ -297,8 +352,8 @@ impl<'de> SeqAccess<'de> for Parts<'de> {
             3 => seed.deserialize(U32Deserializer::new(self.place.column)),
             4 => seed.deserialize(BorrowedStrDeserializer::new(self.written)),
             5 => match self.value {
-                Placed::Node(node) => descend(seed, node),
-                Placed::Key(key) => seed.deserialize(KeyOf(key)),
+                Placed::Node(of) => descend(seed, of),
+                Placed::Key(key) => seed.deserialize(key),
             },
             _ => return Ok(None),
         }
@@ -308,8 +363,8 @@ impl<'de> SeqAccess<'de> for Parts<'de> {
 
 /// A variant: the node that names it and, where it has any, the mapping with its content.
 struct Variant<'de> {
-    tag: &'de Node,
-    content: Option<&'de Node>,
+    tag: De<'de>,
+    content: Option<De<'de>>,
 }
 
 impl<'de> EnumAccess<'de> for Variant<'de> {
@@ -322,7 +377,7 @@ impl<'de> EnumAccess<'de> for Variant<'de> {
 }
 
 /// The content of a variant: its mapping without `kind`.
-struct Content<'de>(Option<&'de Node>);
+struct Content<'de>(Option<De<'de>>);
 
 impl<'de> VariantAccess<'de> for Content<'de> {
     type Error = Fault;
@@ -333,7 +388,7 @@ impl<'de> VariantAccess<'de> for Content<'de> {
 
     fn newtype_variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<S::Value, Fault> {
         match self.0 {
-            Some(node) => seed.deserialize(WithoutKind(node)).map_err(|fault| fault.at(node)),
+            Some(of) => seed.deserialize(WithoutKind(of)),
             None => Err(Fault::Expected("a mapping".to_owned())),
         }
     }
@@ -344,19 +399,19 @@ impl<'de> VariantAccess<'de> for Content<'de> {
 
     fn struct_variant<V: Visitor<'de>>(self, fields: &'static [&'static str], visitor: V) -> Result<V::Value, Fault> {
         match self.0 {
-            Some(node) => keyed(node, Some(KIND), fields, visitor),
+            Some(of) => keyed(of, Some(KIND), fields, visitor),
             None => Err(Fault::Expected("a mapping".to_owned())),
         }
     }
 }
 
-struct WithoutKind<'de>(&'de Node);
+struct WithoutKind<'de>(De<'de>);
 
 impl<'de> Deserializer<'de> for WithoutKind<'de> {
     type Error = Fault;
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
-        De(self.0).deserialize_any(visitor)
+        self.0.deserialize_any(visitor)
     }
 
     fn deserialize_struct<V: Visitor<'de>>(

@@ -135,11 +135,10 @@ impl Given {
 
 /// Puts what stands under `defaults` into the destinations of a tree. What has another shape than it should is left for whoever reads it.
 ///
-/// # Errors
-/// Where a connector is named that no destination has.
-pub(super) fn apply(tree: &mut Node) -> Result<Given, ConfigError> {
+/// A connector that is named there and that no destination has is wrong.
+pub(super) fn apply(tree: &mut Node, wrong: &mut Vec<ConfigError>) -> Given {
     let mut given = Given::default();
-    let Some(defaults) = tree.get("defaults").cloned() else { return Ok(given) };
+    let Some(defaults) = tree.get("defaults").cloned() else { return given };
     let all = defaults.get("all");
     if let Some(all) = all {
         given.note(all, None);
@@ -157,17 +156,19 @@ pub(super) fn apply(tree: &mut Node) -> Result<Given, ConfigError> {
         for node in own.map(|(_, node)| node).into_iter().chain(all) {
             underlay(destination, node, true);
         }
-        names.extend(name);
+        // What is misspelt or left out may have been the one that is named.
+        let Some(name) = name else { return given };
+        names.insert(name);
     }
-    if let Some((Key { name, place }, _)) = connectors.iter().find(|(key, _)| !names.contains(&key.name)) {
+    for (Key { name, place }, _) in connectors.iter().filter(|(key, _)| !names.contains(&key.name)) {
         let hint = match nearest(name, names.iter().map(String::as_str)) {
             Some(near) => format!("did you mean `{near}`?"),
             None => "a connector is named here by its file's name without `.wasm`; leave out what no destination has".to_owned(),
         };
         let what = format!("no destination has a component `{name}.wasm`");
-        return Err(ConfigError::new(what).with_hint(hint).with_place(place.clone()));
+        wrong.push(ConfigError::new(what).with_hint(hint).with_place(place.clone()));
     }
-    Ok(given)
+    given
 }
 
 fn stem(path: &str) -> Option<String> {

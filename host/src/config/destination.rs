@@ -12,7 +12,8 @@ use super::{
     bulk::Bulk,
     delivery::{Handed, Handling, OnUnknown, Rate, Retry, Throttle},
     environment::Variable,
-    explain::Rows,
+    error::Place,
+    explain::{Keys, Rows},
     grants::Grants,
     id::Id,
     limits::Limits,
@@ -116,9 +117,17 @@ pub struct Destination {
     /// What stands in it beside settings and processors.
     #[serde(skip)]
     pub(super) rows: Rows,
+    /// Where its keys stand.
+    #[serde(skip)]
+    pub(super) keys: Keys,
 }
 
 impl Destination {
+    /// Where a key of it stands, by the way to it, such as `retry` or `actions.0.max-bytes`; `None` where it is left out.
+    pub fn place_of(&self, key: &str) -> Option<&Place> {
+        self.keys.place(key)
+    }
+
     /// What happens where it fails.
     pub fn handling(&self) -> Handling {
         let Self { retry, outage, throttle, on_unknown, .. } = *self;

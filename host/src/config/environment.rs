@@ -55,8 +55,8 @@ pub fn as_variable(name: &str) -> String {
     name.chars().map(|c| if matches!(c, '-' | '.') { '_' } else { c.to_ascii_uppercase() }).collect()
 }
 
-/// Gives each destination the variables that are meant for it.
-pub(super) fn take(file: &mut File, env: &dyn Environment) -> Result<(), ConfigError> {
+/// Gives each destination the variables that are meant for it. One that is meant for none or for several is wrong.
+pub(super) fn take(file: &mut File, env: &dyn Environment, wrong: &mut Vec<ConfigError>) {
     let mut names: Vec<String> = env.names().into_iter().filter(|name| name.starts_with(PREFIX)).collect();
     names.sort();
     names.dedup();
@@ -73,7 +73,7 @@ pub(super) fn take(file: &mut File, env: &dyn Environment) -> Result<(), ConfigE
             }
         }
         match meant.as_slice() {
-            [] => return Err(astray(&name, file)),
+            [] => wrong.push(astray(&name, file)),
             [(at, within, key)] => {
                 let pipeline = &mut file.pipelines[*at].value;
                 let variable = Variable { name: name.clone(), key: key.clone(), value: Secret::new(&value) };
@@ -86,12 +86,13 @@ pub(super) fn take(file: &mut File, env: &dyn Environment) -> Result<(), ConfigE
                     format!("`{key}` of {}/{}", pipeline.id, pipeline.destinations[*within].id)
                 });
                 let named: Vec<String> = named.collect();
-                return Err(ConfigError::new(format!("the variable `{name}` could mean {}", named.join(", and ")))
-                    .with_hint("write the setting into the file, or give one of them another name"));
+                wrong.push(
+                    ConfigError::new(format!("the variable `{name}` could mean {}", named.join(", and ")))
+                        .with_hint("write the setting into the file, or give one of them another name"),
+                );
             }
         }
     }
-    Ok(())
 }
 
 fn prefix(pipeline: &str, destination: &str) -> String {

@@ -3,6 +3,8 @@
 //! **Threat.** A secret that stands in the file is shown to whoever may see how a host is set up. **Answer.** Values are shown as they are written, with `${VAR}`
 //! unreplaced; settings are left to who knows which of them are secret; values of added headers and the block `tokens` are not shown at all.
 
+use std::collections::HashMap;
+
 use serde_json::{Map, Value as Json};
 
 use super::{
@@ -42,6 +44,42 @@ pub struct Explained {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Rows(Vec<(String, Option<String>, Place)>);
 
+/// Where the keys of a block stand, by the way to them from the block, such as `retry.max-attempts` or `actions.0.retry`.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Keys(HashMap<String, Place>);
+
+impl Keys {
+    /// Of a block.
+    pub(super) fn of(node: &Node) -> Self {
+        let mut keys = HashMap::new();
+        note(node, "", &mut keys);
+        Self(keys)
+    }
+
+    /// Where a key stands; `None` where it does not.
+    pub(super) fn place(&self, key: &str) -> Option<&Place> {
+        self.0.get(key)
+    }
+}
+
+fn note(node: &Node, of: &str, keys: &mut HashMap<String, Place>) {
+    match &node.value {
+        Value::Scalar(_) => {}
+        Value::List(items) => items.iter().enumerate().for_each(|(at, item)| note(item, &within(of, &at.to_string()), keys)),
+        Value::Map(entries) => {
+            for (key, value) in entries {
+                let name = within(of, &key.name);
+                note(value, &name, keys);
+                keys.insert(name, key.place.clone());
+            }
+        }
+    }
+}
+
+fn within(key: &str, name: &str) -> String {
+    if key.is_empty() { name.to_owned() } else { format!("{key}.{name}") }
+}
+
 impl Rows {
     /// Of a block; what is read elsewhere is left out.
     pub(super) fn of(node: &Node, without: &[&str]) -> Self {
@@ -52,7 +90,6 @@ impl Rows {
 }
 
 fn walk(node: &Node, key: &str, without: &[&str], rows: &mut Vec<(String, Option<String>, Place)>) {
-    let within = |name: &str| if key.is_empty() { name.to_owned() } else { format!("{key}.{name}") };
     match &node.value {
         Value::Scalar(scalar) => {
             let last = key.rsplit('.').next().unwrap_or_default();
@@ -60,11 +97,11 @@ fn walk(node: &Node, key: &str, without: &[&str], rows: &mut Vec<(String, Option
             rows.push((key.to_owned(), (!hidden).then(|| scalar.written().to_owned()), node.place.clone()));
         }
         Value::List(items) => {
-            items.iter().enumerate().for_each(|(at, item)| walk(item, &within(&at.to_string()), without, rows));
+            items.iter().enumerate().for_each(|(at, item)| walk(item, &within(key, &at.to_string()), without, rows));
         }
         Value::Map(entries) => {
             let told = entries.iter().filter(|(known, _)| !key.is_empty() || !without.contains(&known.name.as_str()));
-            told.for_each(|(known, value)| walk(value, &within(&known.name), without, rows));
+            told.for_each(|(known, value)| walk(value, &within(key, &known.name), without, rows));
         }
     }
 }

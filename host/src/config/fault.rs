@@ -15,6 +15,8 @@ use super::{
 pub(super) enum Fault {
     /// Complete.
     Placed(Box<ConfigError>),
+    /// Told already.
+    Told,
     /// The node is not what was expected: a noun with its article.
     Expected(String),
     /// The node is none of these words.
@@ -34,11 +36,12 @@ pub(super) struct Refusal {
     what: String,
     hint: Option<String>,
     at: Option<(u32, u32)>,
+    unseen: Option<(String, String)>,
 }
 
 impl Refusal {
     pub(super) fn new(what: impl Into<String>) -> Self {
-        Self { what: what.into(), hint: None, at: None }
+        Self { what: what.into(), hint: None, at: None, unseen: None }
     }
 
     pub(super) fn with_hint(self, hint: impl Into<String>) -> Self {
@@ -50,12 +53,19 @@ impl Refusal {
         Self { at: Some((place.line, place.column)), ..self }
     }
 
+    /// What is told instead where the text came from a variable, for one that quotes the text: the end of a sentence about it, and a hint.
+    pub(super) fn or_unseen(self, what: &str, hint: &str) -> Self {
+        Self { unseen: Some((what.to_owned(), hint.to_owned())), ..self }
+    }
+
     fn read(text: &str) -> Self {
         let mut parts = text.split('\0');
         let what = parts.next().unwrap_or_default().to_owned();
         let hint = parts.next().filter(|hint| !hint.is_empty()).map(str::to_owned);
         let at = parts.next().and_then(|at| at.split_once(':')).and_then(|(l, c)| Some((l.parse().ok()?, c.parse().ok()?)));
-        Self { what, hint, at }
+        let mut part = || parts.next().filter(|part| !part.is_empty()).map(str::to_owned);
+        let unseen = part().zip(part());
+        Self { what, hint, at, unseen }
     }
 }
 
@@ -67,6 +77,9 @@ impl fmt::Display for Refusal {
             if let Some((line, column)) = self.at {
                 write!(f, "{line}:{column}")?;
             }
+            if let Some((what, hint)) = &self.unseen {
+                write!(f, "\0{what}\0{hint}")?;
+            }
         }
         Ok(())
     }
@@ -77,7 +90,7 @@ impl Fault {
     pub(super) fn at(self, node: &Node) -> Self {
         let place = node.place.clone();
         let error = match self {
-            Self::Placed(_) => return self,
+            Self::Placed(_) | Self::Told => return self,
             Self::Expected(what) => ConfigError::new(format!("expected {what}, found {}", node.described())).with_place(place),
             Self::OneOf { given, allowed } => {
                 let error = ConfigError::new(format!("expected {}, found {}", list(allowed, "or"), node.described()));
@@ -90,7 +103,13 @@ impl Fault {
                 .with_place(place)
             }
             Self::Missing(key) => ConfigError::new(format!("missing key `{key}`")).with_place(place),
-            Self::Refused(Refusal { what, hint, at }) => {
+            Self::Refused(Refusal { what, hint, at, unseen }) => {
+                // What a variable held is not for showing.
+                let unseen = unseen.filter(|_| node.scalar().is_some_and(|scalar| scalar.written.is_some()));
+                let (what, hint) = match unseen {
+                    Some((what, hint)) => (format!("{} {what}", node.described()), Some(hint)),
+                    None => (what, hint),
+                };
                 let mut error = ConfigError::new(what);
                 if let Some(hint) = hint {
                     error = error.with_hint(hint);
@@ -111,22 +130,23 @@ impl Fault {
         }
     }
 
+    /// The error, about this node where nothing nearer is known; `None` where it is told already.
+    pub(super) fn into_error(self, node: &Node) -> Option<ConfigError> {
+        match self.at(node) {
+            Self::Placed(error) => Some(*error),
+            _ => None,
+        }
+    }
+}
+
+impl ConfigError {
     /// A key that a mapping may not have.
     pub(super) fn unknown_key(key: &str, place: &Place, noun: &str, allowed: &[&str]) -> Self {
         let hint = match nearest(key, allowed.iter().copied()) {
             Some(near) => format!("did you mean `{near}`?"),
             None => format!("it may have {}", list(allowed, "and")),
         };
-        let error = ConfigError::new(format!("unknown key {} in {noun}", quoted(key)));
-        Self::Placed(Box::new(error.with_hint(hint).with_place(place.clone())))
-    }
-
-    /// The error, about this node where nothing nearer is known.
-    pub(super) fn into_error(self, node: &Node) -> ConfigError {
-        match self.at(node) {
-            Self::Placed(error) => *error,
-            other => ConfigError::new(other.to_string()),
-        }
+        Self::new(format!("unknown key {} in {noun}", quoted(key))).with_hint(hint).with_place(place.clone())
     }
 }
 
@@ -146,6 +166,7 @@ impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Placed(error) => error.fmt(f),
+            Self::Told => f.write_str("told already"),
             Self::Expected(what) => write!(f, "expected {what}"),
             Self::OneOf { allowed, .. } => write!(f, "expected {}", list(allowed, "or")),
             Self::Missing(key) => write!(f, "missing key `{key}`"),

@@ -19,36 +19,23 @@ use super::{
 /// Tells the value of a variable, none where it is not set.
 pub(super) type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
 
-/// Replaces variables in every value of the tree.
-pub(super) fn interpolate(node: &mut Node, env: Lookup<'_>) -> Result<(), ConfigError> {
-    walk(node, env, &mut 0, &mut Err)
+/// Replaces variables in every value of the tree. What cannot be replaced is left as it stands, and told.
+///
+/// # Errors
+/// Where the tree becomes too large, which ends it.
+pub(super) fn interpolate(node: &mut Node, env: Lookup<'_>, wrong: &mut Vec<ConfigError>) -> Result<(), ConfigError> {
+    walk(node, env, &mut 0, wrong)
 }
 
-/// The same, and all that is wrong with it: what cannot be replaced is left as it stands.
-pub(super) fn interpolate_all(node: &mut Node, env: Lookup<'_>) -> Vec<ConfigError> {
-    let mut wrong = Vec::new();
-    let mut keep = |error| {
-        wrong.push(error);
-        Ok(())
-    };
-    // Only what is too large ends it.
-    let ended = walk(node, env, &mut 0, &mut keep).err();
-    wrong.extend(ended);
-    wrong
-}
-
-/// What becomes of something wrong with a value: it ends the walk, or does not.
-type OnWrong<'a> = &'a mut dyn FnMut(ConfigError) -> Result<(), ConfigError>;
-
-fn walk(node: &mut Node, env: Lookup<'_>, bytes: &mut usize, on_wrong: OnWrong<'_>) -> Result<(), ConfigError> {
+fn walk(node: &mut Node, env: Lookup<'_>, bytes: &mut usize, wrong: &mut Vec<ConfigError>) -> Result<(), ConfigError> {
     match &mut node.value {
-        Value::List(items) => items.iter_mut().try_for_each(|item| walk(item, env, bytes, on_wrong)),
-        Value::Map(entries) => entries.iter_mut().try_for_each(|(_, value)| walk(value, env, bytes, on_wrong)),
+        Value::List(items) => items.iter_mut().try_for_each(|item| walk(item, env, bytes, wrong)),
+        Value::Map(entries) => entries.iter_mut().try_for_each(|(_, value)| walk(value, env, bytes, wrong)),
         Value::Scalar(scalar) => {
             if scalar.text.contains('$')
                 && let Err(error) = scalar_in(scalar, env)
             {
-                on_wrong(error.with_place(node.place.clone()))?;
+                wrong.push(error.with_place(node.place.clone()));
             }
             *bytes += scalar.text.len();
             if *bytes > MOST_TEXT {

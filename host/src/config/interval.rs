@@ -5,7 +5,7 @@ use std::{borrow::Cow, fmt, str::FromStr, time::Duration};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::bounded::parsed;
+use super::bounded::within;
 
 /// A length of time in whole milliseconds, written with its units from the largest down: `30s`, `250ms`, `1h30m`, `2d`; only `0`
 /// needs none.
@@ -104,7 +104,7 @@ impl fmt::Display for Interval {
 
 impl<'de> Deserialize<'de> for Interval {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        parsed(deserializer, "a duration such as `30s`")
+        within(deserializer, Self::default()..=Self::from_millis(u64::MAX))
     }
 }
 

@@ -1,7 +1,7 @@
 //! From a file to the checked types.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     io,
     path::{self, Path, PathBuf},
     sync::Arc,
@@ -16,11 +16,12 @@ use super::{
     digest::Digest,
     environment::{Environment, OwnEnvironment, take},
     error::{ConfigError, Place},
-    explain::Rows,
+    explain::{Keys, Rows},
     fault::list,
     file::{File, VERSION},
     grants::{Access, Grants, HeaderFrom, HttpGrant},
     interpolate::interpolate,
+    mistakes::Mistakes,
     nearest::nearest,
     node::{Node, Value},
     pipeline::Pipeline,
@@ -46,7 +47,7 @@ pub fn environment(name: &str) -> Option<String> {
 /// # Errors
 ///
 /// Where there is no such file, where it is no regular file, larger than 1 MiB or not UTF-8, and for all that [`parse_under`] refuses.
-pub fn load(path: &Path, env: &dyn Environment) -> Result<File, ConfigError> {
+pub fn load(path: &Path, env: &dyn Environment) -> Result<File, Mistakes> {
     let name = path.display().to_string();
     let unread = |error: io::Error| unread(path, &error, "pipeline file");
     let bytes = given_file::read(path, LARGEST).map_err(unread)?;
@@ -73,14 +74,14 @@ pub fn load(path: &Path, env: &dyn Environment) -> Result<File, ConfigError> {
 /// let destination = &file.pipelines[0].destinations[0];
 /// assert_eq!(*destination.component.value, *Path::new("/etc/wharf/null.wasm"));
 /// assert_eq!(destination.settings.get("token").map(|token| token.value()), Some("secret"));
-/// # Ok::<(), wharf::config::ConfigError>(())
+/// # Ok::<(), wharf::config::Mistakes>(())
 /// ```
 ///
 /// # Errors
 ///
 /// Where the text is not YAML within bounds, a variable is not set, a key is unknown, missing or has a wrong value, or an id
 /// stands twice.
-pub fn parse(text: &str, name: &str, folder: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<File, ConfigError> {
+pub fn parse(text: &str, name: &str, folder: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<File, Mistakes> {
     parse_under(text, name, folder, &env)
 }
 
@@ -89,18 +90,25 @@ pub fn parse(text: &str, name: &str, folder: &Path, env: &dyn Fn(&str) -> Option
 /// # Errors
 ///
 /// As [`parse`], and where such a variable names no destination, or could be meant for several.
-pub fn parse_under(text: &str, name: &str, folder: &Path, env: &dyn Environment) -> Result<File, ConfigError> {
+pub fn parse_under(text: &str, name: &str, folder: &Path, env: &dyn Environment) -> Result<File, Mistakes> {
     let name: Arc<str> = name.into();
     let mut tree = yaml::read(text, &name)?;
-    interpolate(&mut tree, &|name| env.get(name))?;
+    let mut wrong = Vec::new();
+    interpolate(&mut tree, &|name| env.get(name), &mut wrong)?;
     version(&tree)?;
-    let given = defaults::apply(&mut tree)?;
-    let mut file: File = from_node(&tree)?;
+    let told: HashSet<Place> = wrong.iter().filter_map(|error| error.place().cloned()).collect();
+    let given = defaults::apply(&mut tree, &mut wrong);
+    let read = from_node::<File>(&tree, &told).map_err(|mistakes| wrong.extend(mistakes));
+    let Ok(mut file) = read else {
+        // There is something.
+        return Mistakes::of(wrong).and_then(|()| Err(ConfigError::new(format!("{name} cannot be read")).into()));
+    };
     file.given = given;
     file.key_file = env.get("WHARF_KEY_FILE").filter(|path| !path.is_empty()).map(PathBuf::from);
     digests(&mut file, &tree);
-    check(&file)?;
-    take(&mut file, env)?;
+    check(&file, &mut wrong);
+    take(&mut file, env, &mut wrong);
+    Mistakes::of(wrong)?;
     resolve(&mut file, folder);
     Ok(file)
 }
@@ -113,11 +121,23 @@ fn digests(file: &mut File, tree: &Node) {
         for (pipeline, node) in file.pipelines.iter_mut().zip(pipelines) {
             pipeline.value.digest = Digest::of(node);
             pipeline.value.rows = Rows::of(node, &["id", "processors", "destinations"]);
+            keys_of(&mut pipeline.value.processors, node);
             if let Some(Node { value: Value::List(destinations), .. }) = node.get("destinations") {
                 for (destination, node) in pipeline.value.destinations.iter_mut().zip(destinations) {
                     destination.value.rows = Rows::of(node, &["id", "settings", "processors"]);
+                    destination.value.keys = Keys::of(node);
+                    keys_of(&mut destination.value.processors, node);
                 }
             }
+        }
+    }
+}
+
+/// Where the keys of processors stand that are listed in a block.
+fn keys_of(processors: &mut [At<Processor>], node: &Node) {
+    if let Some(Node { value: Value::List(nodes), .. }) = node.get("processors") {
+        for (processor, node) in processors.iter_mut().zip(nodes) {
+            processor.value.keys = Keys::of(node);
         }
     }
 }
@@ -174,7 +194,7 @@ fn version(tree: &Node) -> Result<(), ConfigError> {
 }
 
 /// What no single key can tell.
-fn check(file: &File) -> Result<(), ConfigError> {
+fn check(file: &File, wrong: &mut Vec<ConfigError>) {
     let instances = file.process.instances as usize;
     let mut components: Vec<Component<'_>> = file.pipelines.iter().flat_map(|pipeline| pipeline.components()).collect();
     // As errors count them.
@@ -185,71 +205,85 @@ fn check(file: &File) -> Result<(), ConfigError> {
             0 => format!("each of {count} destinations"),
             processors => format!("each of {} destinations and {processors} processors", count - processors),
         };
-        return Err(ConfigError::new(format!("`process.instances` is {instances}, and {each} needs one"))
-            .with_hint(format!("set it to {count} at the least"))
-            .with_place((*place).clone()));
+        wrong.push(
+            ConfigError::new(format!("`process.instances` is {instances}, and {each} needs one"))
+                .with_hint(format!("set it to {count} at the least"))
+                .with_place((*place).clone()),
+        );
     }
-    unique("pipeline", file.pipelines.iter().map(|pipeline| (pipeline.id.as_str(), &pipeline.id.place)))?;
-    unique("token provider", file.tokens.iter().map(|provider| (provider.id.as_str(), &provider.id.place)))?;
+    unique("pipeline", file.pipelines.iter().map(|pipeline| (pipeline.id.as_str(), &pipeline.id.place)), wrong);
+    unique("token provider", file.tokens.iter().map(|provider| (provider.id.as_str(), &provider.id.place)), wrong);
     for At { value: provider, place } in &file.tokens {
         if let Some((what, hint)) = provider.fault() {
-            return Err(ConfigError::new(what).with_hint(hint).with_place(place.clone()));
+            wrong.push(ConfigError::new(what).with_hint(hint).with_place(place.clone()));
         }
     }
     let mut stdin = file.pipelines.iter().filter(|pipeline| matches!(pipeline.source.value, Source::Stdin(_)));
     if let (Some(first), Some(second)) = (stdin.next(), stdin.next()) {
-        return Err(ConfigError::new(format!("the pipeline `{}` reads standard input, and so does `{}`", second.id, first.id))
-            .with_hint("there is one, and each line of it would reach one of the two: give one pipeline both destinations")
-            .with_place(second.source.place.clone()));
+        wrong.push(
+            ConfigError::new(format!("the pipeline `{}` reads standard input, and so does `{}`", second.id, first.id))
+                .with_hint("there is one, and each line of it would reach one of the two: give one pipeline both destinations")
+                .with_place(second.source.place.clone()),
+        );
     }
-    for At { value: pipeline, .. } in &file.pipelines {
-        let again = match &pipeline.source.value {
-            Source::Stdin(_) => Some(("stdin", "standard input cannot be read again; leave `exact-batches` out, or read a file")),
-            Source::DeadLetters(_) => {
-                Some(("dead-letters", "dead letters may be removed before they are read again; leave `exact-batches` out"))
-            }
-            Source::File(_) | Source::Generator(_) => None,
-        };
-        if let (Some(exact), Some((kind, hint))) = (&pipeline.exact_batches, again)
-            && exact.value
-        {
-            return Err(ConfigError::new(format!("`exact-batches` with `kind: {kind}`"))
-                .with_hint(hint)
-                .with_place(exact.place.clone()));
+    file.pipelines.iter().for_each(|pipeline| check_pipeline(pipeline, file, wrong));
+}
+
+/// What no single key of a pipeline can tell.
+fn check_pipeline(pipeline: &Pipeline, file: &File, wrong: &mut Vec<ConfigError>) {
+    let again = match &pipeline.source.value {
+        Source::Stdin(_) => Some(("stdin", "standard input cannot be read again; leave `exact-batches` out, or read a file")),
+        Source::DeadLetters(_) => {
+            Some(("dead-letters", "dead letters may be removed before they are read again; leave `exact-batches` out"))
         }
-        letters_of(pipeline, &file.pipelines)?;
-        if let Some(first) =
-            pipeline.destinations.first().filter(|_| pipeline.destinations.iter().all(|of| !of.enabled && !of.removed))
-        {
-            let what = format!("all destinations of the pipeline `{}` are switched off", pipeline.id);
-            return Err(ConfigError::new(what)
+        Source::File(_) | Source::Generator(_) => None,
+    };
+    if let (Some(exact), Some((kind, hint))) = (&pipeline.exact_batches, again)
+        && exact.value
+    {
+        wrong.push(
+            ConfigError::new(format!("`exact-batches` with `kind: {kind}`")).with_hint(hint).with_place(exact.place.clone()),
+        );
+    }
+    wrong.extend(letters_of(pipeline, &file.pipelines).err());
+    if let Some(first) =
+        pipeline.destinations.first().filter(|_| pipeline.destinations.iter().all(|of| !of.enabled && !of.removed))
+    {
+        wrong.push(
+            ConfigError::new(format!("all destinations of the pipeline `{}` are switched off", pipeline.id))
                 .with_hint("leave `enabled: false` out for one of them, or take the pipeline out of the file")
-                .with_place(first.id.place.clone()));
-        }
-        unique("destination", pipeline.destinations.iter().map(|destination| (destination.id.as_str(), &destination.id.place)))?;
-        unique("processor", pipeline.all_processors().map(|processor| (processor.id.as_str(), &processor.id.place)))?;
-        if let Some(At { place, .. }) = pipeline.restart.as_ref().filter(|restart| restart.retry().is_some())
-            && matches!(pipeline.source.value, Source::Stdin(_))
-        {
-            let what = format!("the pipeline `{}` cannot be started again: its source is standard input", pipeline.id);
-            return Err(ConfigError::new(what)
-                .with_hint("leave `restart` out: what was read from standard input cannot be read again")
-                .with_place(place.clone()));
-        }
-        for processor in pipeline.all_processors() {
-            let id = &processor.id;
-            if pipeline.destinations.iter().any(|destination| destination.id.value == id.value) {
-                return Err(ConfigError::new(format!("the processor `{id}` has the name of a destination"))
-                    .with_hint("give each a name of its own: state is kept under it")
-                    .with_place(id.place.clone()));
-            }
-        }
-        for Component { noun, id, grants, .. } in pipeline.components() {
-            granted(&format!("{noun} {id}"), grants, &file.tokens)?;
-        }
-        pipeline.destinations.iter().try_for_each(|destination| shaped(destination))?;
+                .with_place(first.id.place.clone()),
+        );
     }
-    Ok(())
+    unique(
+        "destination",
+        pipeline.destinations.iter().map(|destination| (destination.id.as_str(), &destination.id.place)),
+        wrong,
+    );
+    unique("processor", pipeline.all_processors().map(|processor| (processor.id.as_str(), &processor.id.place)), wrong);
+    if let Some(At { place, .. }) = pipeline.restart.as_ref().filter(|restart| restart.retry().is_some())
+        && matches!(pipeline.source.value, Source::Stdin(_))
+    {
+        wrong.push(
+            ConfigError::new(format!("the pipeline `{}` cannot be started again: its source is standard input", pipeline.id))
+                .with_hint("leave `restart` out: what was read from standard input cannot be read again")
+                .with_place(place.clone()),
+        );
+    }
+    for processor in pipeline.all_processors() {
+        let id = &processor.id;
+        if pipeline.destinations.iter().any(|destination| destination.id.value == id.value) {
+            wrong.push(
+                ConfigError::new(format!("the processor `{id}` has the name of a destination"))
+                    .with_hint("give each a name of its own: state is kept under it")
+                    .with_place(id.place.clone()),
+            );
+        }
+    }
+    for Component { noun, id, grants, .. } in pipeline.components() {
+        granted(&format!("{noun} {id}"), grants, &file.tokens, wrong);
+    }
+    wrong.extend(pipeline.destinations.iter().filter_map(|destination| shaped(destination).err()));
 }
 
 /// Whether the pipeline whose dead letters one reads is there, and does not read those of this one in the end.
@@ -279,44 +313,48 @@ fn letters_of(pipeline: &Pipeline, all: &[At<Pipeline>]) -> Result<(), ConfigErr
 }
 
 /// What no single key of some grants can tell. `whose` is as errors name it.
-fn granted(whose: &str, grants: &Grants, providers: &[At<TokenProvider>]) -> Result<(), ConfigError> {
-    distinct(grants)?;
+fn granted(whose: &str, grants: &Grants, providers: &[At<TokenProvider>], wrong: &mut Vec<ConfigError>) {
+    distinct(grants, wrong);
     let known = |provider: &str, place| known(provider, place, whose, providers);
-    grants.tokens.iter().try_for_each(|provider| known(provider, &provider.place))?;
+    wrong.extend(grants.tokens.iter().filter_map(|provider| known(provider, &provider.place).err()));
     for header in grants.http.iter().flat_map(|grant| &grant.headers) {
         if let HeaderFrom::Token(provider) = &header.value.value {
-            known(provider, &header.place)?;
+            wrong.extend(known(provider, &header.place).err());
         }
     }
-    Ok(())
 }
 
 /// What no single key of some grants can tell, whoever hands out tokens.
-pub(super) fn distinct(grants: &Grants) -> Result<(), ConfigError> {
+pub(super) fn distinct(grants: &Grants, wrong: &mut Vec<ConfigError>) {
     let directories = &grants.directories;
-    unique("directory of the guest", directories.iter().map(|grant| (grant.guest.as_str(), &grant.place)))?;
+    unique("directory of the guest", directories.iter().map(|grant| (grant.guest.as_str(), &grant.place)), wrong);
     let tcp: Vec<_> = grants.tcp.iter().map(|grant| (grant.to.to_string(), &grant.place)).collect();
-    unique("TCP grant", tcp.iter().map(|(to, place)| (to.as_str(), *place)))?;
-    if let Some(grant) = directories.iter().find(|grant| grant.quota.is_some() && grant.access == Access::ReadOnly) {
-        return Err(ConfigError::new(format!("`quota` bounds what is written, and `{}` is only read", grant.guest))
-            .with_hint("leave it out, or grant `access: read-write`")
-            .with_place(grant.place.clone()));
+    unique("TCP grant", tcp.iter().map(|(to, place)| (to.as_str(), *place)), wrong);
+    for grant in directories.iter().filter(|grant| grant.quota.is_some() && grant.access == Access::ReadOnly) {
+        wrong.push(
+            ConfigError::new(format!("`quota` bounds what is written, and `{}` is only read", grant.guest))
+                .with_hint("leave it out, or grant `access: read-write`")
+                .with_place(grant.place.clone()),
+        );
     }
     let http = grants.http.iter().map(|grant| (grant.to.to_string(), &grant.place)).collect::<Vec<_>>();
-    unique("HTTP grant", http.iter().map(|(to, place)| (to.as_str(), *place)))?;
-    unique("grant of tokens of", grants.tokens.iter().map(|provider| (provider.as_str(), &provider.place)))
+    unique("HTTP grant", http.iter().map(|(to, place)| (to.as_str(), *place)), wrong);
+    unique("grant of tokens of", grants.tokens.iter().map(|provider| (provider.as_str(), &provider.place)), wrong);
 }
 
-fn unique<'a>(noun: &str, names: impl Iterator<Item = (&'a str, &'a Place)>) -> Result<(), ConfigError> {
-    let mut lines = HashMap::new();
+fn unique<'a>(noun: &str, names: impl Iterator<Item = (&'a str, &'a Place)>, wrong: &mut Vec<ConfigError>) {
+    let mut lines: HashMap<&str, u32> = HashMap::new();
     for (name, place) in names {
-        if let Some(line) = lines.insert(name, place.line) {
-            return Err(ConfigError::new(format!("the {noun} `{name}` stands here again, first on line {line}"))
-                .with_hint("give each a name of its own")
-                .with_place(place.clone()));
+        if let Some(line) = lines.get(name) {
+            wrong.push(
+                ConfigError::new(format!("the {noun} `{name}` stands here again, first on line {line}"))
+                    .with_hint("give each a name of its own")
+                    .with_place(place.clone()),
+            );
+        } else {
+            lines.insert(name, place.line);
         }
     }
-    Ok(())
 }
 
 /// A template where one is needed, and nowhere else.

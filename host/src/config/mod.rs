@@ -1,8 +1,9 @@
 //! The pipeline file as written: shape, defaults, `${VAR}`.
 //!
 //! A pipeline file says what is read, what it is cut into, and where it goes; `docs/pipelines.md` tells it key by key. It passes
-//! through three steps, each a folder's worth of small files here, and a file that is wrong anywhere is refused whole, with the
-//! line, the column and the nearest right name (the seventh promise):
+//! through three steps, each a folder's worth of small files here, and a file that is wrong anywhere is refused whole, with all
+//! that is wrong with it as far as it can be known at once ([`Mistakes`]), each with the line, the column and the nearest right name
+//! (the seventh promise):
 //!
 //! 1. YAML becomes a tree that remembers where each thing stands (`yaml`, `node`). The tree is bounded, whatever the file says.
 //! 2. `${VAR}` is replaced in the tree (`interpolate`), so that a value can never become structure, and what a variable held is
@@ -16,6 +17,7 @@ mod at;
 mod bounded;
 mod bulk;
 mod component;
+mod cron;
 mod de;
 mod dead_letters;
 mod defaults;
@@ -27,6 +29,7 @@ mod error;
 mod explain;
 mod fault;
 mod file;
+mod found;
 mod grants;
 mod host_name;
 mod id;
@@ -34,6 +37,7 @@ mod interpolate;
 mod interval;
 mod limits;
 mod load;
+mod mistakes;
 mod nearest;
 mod node;
 mod pattern;
@@ -77,6 +81,7 @@ pub use id::{Id, NotAnId};
 pub use interval::{Interval, NotAnInterval};
 pub use limits::{HttpLimits, Limits, TcpLimits, Times};
 pub use load::{environment, load, parse, parse_under};
+pub use mistakes::Mistakes;
 pub use nearest::nearest;
 pub use pattern::{NotAPattern, Origin, Pattern, Scheme};
 pub use pipeline::{Batch, Pipeline};

@@ -9,6 +9,8 @@ use super::{
     at::At,
     bounded,
     delivery::{Handling, OnUnknown, Retry, Throttle},
+    error::Place,
+    explain::Keys,
     grants::Grants,
     id::Id,
     limits::Limits,
@@ -50,9 +52,17 @@ pub struct Processor {
     /// What becomes of records where the processor's answer breaks the contract.
     #[serde(default)]
     pub on_unknown: OnUnknown,
+    /// Where its keys stand.
+    #[serde(skip)]
+    pub(super) keys: Keys,
 }
 
 impl Processor {
+    /// Where a key of it stands, by the way to it, such as `retry`; `None` where it is left out.
+    pub fn place_of(&self, key: &str) -> Option<&Place> {
+        self.keys.place(key)
+    }
+
     /// What happens where it fails.
     pub fn handling(&self) -> Handling {
         let Self { retry, outage, throttle, on_unknown, .. } = *self;

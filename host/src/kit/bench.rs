@@ -212,7 +212,8 @@ async fn planned(file: &Path, id: Option<&str>, connector: &Connector, loader: &
         let place = error.place().map(|place| format!(" ({place})")).unwrap_or_default();
         Trouble { hint: error.hint(), ..Trouble::new(format!("{}{place}", error.what())) }
     };
-    let read = config::load(file, &config::OwnEnvironment).map_err(|error| vec![told(&PlanError::from(error))])?;
+    let read = config::load(file, &config::OwnEnvironment)
+        .map_err(|mistakes| Vec::from(mistakes).iter().map(told).collect::<Vec<_>>())?;
     let plan = plan::plan(read, loader, "bench").await.map_err(|errors| errors.iter().map(told).collect::<Vec<_>>())?;
     let mut found = Vec::new();
     for pipeline in plan.pipelines {

@@ -129,9 +129,10 @@ fn refused(
 ) {
     let At { value: destination, place } = given;
     let part = || Part::Destination(destination.id.value.to_string());
+    let place_of = |key: &str| destination.place_of(key).unwrap_or(place).clone();
     let waits = known.iter().any(|one| !at_once.contains(&one.index));
-    if let (false, Some(bulk)) = (waits, &destination.bulk) {
-        errors.push(PlanError::NoFiles { part: part(), place: bulk.place.clone(), connector: connector.title() });
+    if !waits && destination.bulk.is_some() {
+        errors.push(PlanError::NoFiles { part: part(), place: place_of("bulk"), connector: connector.title() });
     }
     if waits {
         // The queue keeps the order of a partition, and so does whoever puts records there.
@@ -142,9 +143,9 @@ fn refused(
             ("best-effort", destination.best_effort),
         ];
         let said = said.iter().filter(|(_, said)| *said);
-        errors.extend(said.map(|(key, _)| PlanError::NotForFiles { part: part(), place: place.clone(), key }));
+        errors.extend(said.map(|(key, _)| PlanError::NotForFiles { part: part(), place: place_of(key), key }));
     }
-    for action in &destination.actions {
+    for (at, action) in destination.actions.iter().enumerate() {
         let Some(one) = known.iter().find(|one| one.name == action.name.value) else { continue };
         if !at_once.contains(&one.index) {
             continue;
@@ -157,7 +158,7 @@ fn refused(
             ("retry", action.retry != Retry::default()),
         ];
         for (key, _) in said.iter().filter(|(_, said)| *said) {
-            let (place, named) = (action.name.place.clone(), action.name.value.clone());
+            let (place, named) = (place_of(&format!("actions.{at}.{key}")), action.name.value.clone());
             errors.push(PlanError::AtOnce { part: part(), place, named, key });
         }
     }

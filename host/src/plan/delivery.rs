@@ -21,8 +21,9 @@ pub(super) fn refused(
 ) -> Option<PlanError> {
     let At { value: destination, place } = given;
     let part = Part::Destination(destination.id.value.to_string());
-    let (place, title) = (place.clone(), connector.title());
-    if let Some(error) = contradiction(&part, &place, &destination.handling()) {
+    let title = connector.title();
+    let place_of = |key: &str| destination.place_of(key).unwrap_or(place).clone();
+    if let Some(error) = contradiction(&part, &place_of, &destination.handling()) {
         return Some(error);
     }
     // The host itself keeps the order of what waits.
@@ -30,9 +31,10 @@ pub(super) fn refused(
         return None;
     }
     if connector.descriptor.guarantees.order == Order::None {
-        return Some(PlanError::Unordered { part, place, connector: title });
+        return Some(PlanError::Unordered { part, place: place_of("ordered"), connector: title });
     }
-    (destination.parallel.is_some_and(|lanes| lanes > 1) && !keyed).then_some(PlanError::Keyless { part, place })
+    (destination.parallel.is_some_and(|lanes| lanes > 1) && !keyed)
+        .then_some(PlanError::Keyless { part, place: place_of("parallel") })
 }
 
 /// Whether records of any action stay in order: where nothing is said, those that are written do, and those that go out as files do not.
@@ -41,14 +43,14 @@ pub(super) fn is_ordered(given: &config::Destination, actions: &Actions) -> bool
     at_once || actions.spooled.iter().any(|one| one.routed && one.ordered)
 }
 
-/// Waits of which the shortest is longer than the longest.
-pub(super) fn contradiction(part: &Part, place: &Place, handling: &Handling) -> Option<PlanError> {
+/// Waits of which the shortest is longer than the longest. `place_of` tells where a block stands.
+pub(super) fn contradiction(part: &Part, place_of: &dyn Fn(&str) -> Place, handling: &Handling) -> Option<PlanError> {
     let Handling { retry, outage, throttle, .. } = handling;
     let policies = [("retry", Policy::RECORD.with(retry)), ("outage", Policy::OUTAGE.with(outage))];
     let policies = policies.map(|(key, policy)| (key, policy.min_delay, policy.max_delay));
     let throttle = ("throttle", throttle.min_delay.into(), throttle.max_delay.into());
     let (key, min, max) = policies.into_iter().chain([throttle]).find(|(_, min, max)| min > max)?;
-    Some(PlanError::Delays { part: part.clone(), place: place.clone(), key, min, max })
+    Some(PlanError::Delays { part: part.clone(), place: place_of(key), key, min, max })
 }
 
 /// With what the connector prefers where the pipeline file says nothing.

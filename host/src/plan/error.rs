@@ -6,7 +6,7 @@ use thiserror::Error;
 
 use super::tokens::ProviderError;
 use crate::{
-    config::{ConfigError, NotASchedule, Place, nearest},
+    config::{ConfigError, Mistakes, NotASchedule, Place, nearest},
     connector::{LoadError, OpenError, settings::Problem},
     record::format::TemplateError,
     sandbox::{DirectoryError, HttpError, output::printable},
@@ -41,6 +41,25 @@ impl Part {
 impl fmt::Display for Part {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.noun(), self.id())
+    }
+}
+
+/// Who says what a setting is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SetBy {
+    /// The pipeline file, where it stands or should.
+    File(Place),
+    /// A variable of the environment, by its name.
+    Variable(String),
+}
+
+impl fmt::Display for SetBy {
+    /// For the end of a sentence about the setting.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(_) => Ok(()),
+            Self::Variable(name) => write!(f, ", as the variable `{}` of the environment has it", printable(name, false)),
+        }
     }
 }
 
@@ -197,12 +216,10 @@ pub enum PlanError {
         cause: NotASchedule,
     },
     /// A variable of the environment means no setting, or several.
-    #[error("{part}: the variable `{}` {}", printable(variable, false), mistaken(connector, meant))]
+    #[error("{part}: the variable `{}` of the environment {}", printable(variable, false), mistaken(connector, meant))]
     Variable {
         /// Whose.
         part: Part,
-        /// Where it stands.
-        place: Place,
         /// Name and version of the connector.
         connector: String,
         /// Its name.
@@ -259,12 +276,12 @@ pub enum PlanError {
         place: Place,
     },
     /// A setting is wrong or missing.
-    #[error("{part} ({connector}): {}", described(problem))]
+    #[error("{part} ({connector}): {}{set_by}", described(problem))]
     Setting {
         /// Whose.
         part: Part,
         /// Where it stands, or where it should.
-        place: Place,
+        set_by: SetBy,
         /// Name and version.
         connector: String,
         /// What is wrong.
@@ -342,6 +359,12 @@ pub enum PlanError {
     },
 }
 
+impl From<Mistakes> for Vec<PlanError> {
+    fn from(mistakes: Mistakes) -> Self {
+        mistakes.into_iter().map(PlanError::Config).collect()
+    }
+}
+
 fn mistaken(connector: &str, meant: &[String]) -> String {
     match meant {
         [] => format!("names no setting of {connector}"),
@@ -400,7 +423,7 @@ impl PlanError {
             Self::ActionTwice { .. } => Some("say all of it in one place".into()),
             Self::AtOnce { key: "retry", .. } => Some("write it into the destination; it holds for all that is written as it comes".into()),
             Self::AtOnce { .. } => Some("leave it out, or give the action a `schedule`".into()),
-            Self::Schedule { .. } => Some("say `bulk: { schedule: … }` in the destination, and tell the connector's author".into()),
+            Self::Schedule { .. } => Some("say `bulk: { schedule: '@every 1h' }` in the destination, and tell the connector's author".into()),
             Self::Variable { near: Some(near), meant, .. } if meant.is_empty() => Some(format!("did you mean `{near}`?")),
             Self::Variable { meant, .. } if meant.is_empty() => {
                 Some("`wharf inspect` lists the settings; an entry of a mapping is written in the file".into())
@@ -420,6 +443,9 @@ impl PlanError {
                     .into(),
             ),
             Self::Template { cause, .. } => Some(cause.hint().into()),
+            Self::Setting { problem, set_by: SetBy::Variable(name), .. } if problem.hint.is_none() => {
+                Some(format!("correct the variable `{name}`, or unset it: then what the file says holds"))
+            }
             Self::Setting { problem, .. } => problem.hint.clone(),
             Self::Check { .. } => Some("ask the connector's author; `check` has to work without any grant".into()),
             Self::Directory { cause, .. } => Some(cause.hint()),
@@ -437,10 +463,11 @@ impl PlanError {
         }
     }
 
-    /// Where in the pipeline file.
+    /// Where in the pipeline file; none where it is not there that something is wrong.
     pub fn place(&self) -> Option<&Place> {
         match self {
             Self::Config(error) => error.place(),
+            Self::Variable { .. } | Self::Setting { set_by: SetBy::Variable(_), .. } => None,
             Self::Source { place, .. }
             | Self::CopyTo { place, .. }
             | Self::Component { place, .. }
@@ -453,13 +480,12 @@ impl PlanError {
             | Self::Schedule { place, .. }
             | Self::ActionTwice { place, .. }
             | Self::AtOnce { place, .. }
-            | Self::Variable { place, .. }
             | Self::Version { place, .. }
             | Self::Unordered { place, .. }
             | Self::Delays { place, .. }
             | Self::Keyless { place, .. }
             | Self::NotAProcessor { place, .. }
-            | Self::Setting { place, .. }
+            | Self::Setting { set_by: SetBy::File(place), .. }
             | Self::Template { place, .. }
             | Self::Check { place, .. }
             | Self::Directory { place, .. }

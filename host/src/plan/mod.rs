@@ -22,7 +22,7 @@ mod variables;
 mod version;
 
 pub use alone::{Alone, alone};
-pub use error::{Part, PlanError};
+pub use error::{Part, PlanError, SetBy};
 pub use explain::{ExplainedPart, explain};
 pub use tokens::{ProviderError, Providers};
 
@@ -353,7 +353,8 @@ impl Planner<'_> {
             let part = Part::Processor(id.clone());
             let scope = Scope::new(whose.iter().copied());
             let named = Named { part, of: processor.into(), scope };
-            self.errors.extend(delivery::contradiction(&named.part, &processor.place, &handling));
+            let place_of = |key: &str| processor.place_of(key).unwrap_or(&processor.place).clone();
+            self.errors.extend(delivery::contradiction(&named.part, &place_of, &handling));
             let Some(connector) = self.connector(&named).await else { continue };
             let Some(mut opening) = self.opening(&named, &connector, before).await else { continue };
             opening.scope = self.scope(&whose, true, &connector, connector.descriptor.default_version.as_deref());
@@ -382,16 +383,13 @@ impl Planner<'_> {
         let settings = match connector.check(&texts, &limits, scope).await {
             Ok(Ok(complete)) => complete,
             Ok(Err(problems)) => {
-                for mut problem in problems {
-                    let place = match set.get(&problem.parameter) {
-                        Some(variable) => {
-                            problem.message.push_str(&format!(", as the variable `{variable}` has it"));
-                            place.clone()
-                        }
-                        None => settings.place_of(&problem.parameter).unwrap_or(place).clone(),
+                for problem in problems {
+                    let set_by = match set.get(&problem.parameter) {
+                        Some(variable) => SetBy::Variable(variable.clone()),
+                        None => SetBy::File(settings.place_of(&problem.parameter).unwrap_or(place).clone()),
                     };
                     let (part, connector) = (part.clone(), title.clone());
-                    self.errors.push(PlanError::Setting { part, place, connector, problem });
+                    self.errors.push(PlanError::Setting { part, set_by, connector, problem });
                 }
                 return None;
             }

@@ -39,7 +39,6 @@ pub(super) fn settings(
             }
             _ => errors.push(PlanError::Variable {
                 part: part.clone(),
-                place: of.place.clone(),
                 connector: connector.title(),
                 variable: variable.clone(),
                 near: nearest(key, names.iter().map(|name| as_variable(name)).collect::<Vec<_>>().iter().map(String::as_str))

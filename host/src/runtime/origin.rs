@@ -39,7 +39,7 @@ impl Origin {
                 hint: None,
             }
         };
-        let mut file = config::load(&self.path, &config::OwnEnvironment).map_err(|error| told(vec![error.into()]))?;
+        let mut file = config::load(&self.path, &config::OwnEnvironment).map_err(|mistakes| told(mistakes.into()))?;
         if self.data_dir.is_some() {
             file.data_dir.clone_from(&self.data_dir);
         }

@@ -130,5 +130,5 @@ async fn a_token_that_the_host_puts_on_requests_is_renewed_where_it_is_refused_a
     let file = json!({"version": 1, "tokens": trial.tokens, "pipelines": [pipeline]}).to_string();
     let refused = wharf::config::parse(&file, "p.yaml", &trial.folder.path(""), &|_| None).unwrap_err();
     assert!(refused.to_string().ends_with("there is no token provider `cmr`"), "{refused}");
-    assert_eq!(refused.hint(), Some("did you mean `crm`?"));
+    assert_eq!(refused.first().hint(), Some("did you mean `crm`?"));
 }

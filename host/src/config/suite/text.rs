@@ -11,7 +11,7 @@ use crate::{
         de::from_node,
         error::{ConfigError, Place},
         grants::HostPort,
-        interpolate::interpolate_all,
+        interpolate::interpolate,
         load::{LARGEST, decode, distinct, resolve_grants, unread},
         node::{Key, Node, Value},
         yaml,
@@ -72,8 +72,9 @@ impl SuiteText {
         let Some(Node { value: Value::Map(entries), .. }) = self.tree.get("far") else { return BTreeMap::new() };
         let read = |(key, node): &(Key, Node)| {
             let mut node = node.clone();
-            let good = interpolate_all(&mut node, env).is_empty() && no_name(&key.name).is_none();
-            let to = from_node::<HostPort>(&node).ok().filter(|_| good);
+            let mut wrong = Vec::new();
+            let good = interpolate(&mut node, env, &mut wrong).is_ok() && wrong.is_empty() && no_name(&key.name).is_none();
+            let to = from_node::<HostPort>(&node, &HashSet::new()).ok().filter(|_| good);
             (key.name.clone(), to.map(|to| (to, key.place.clone())))
         };
         entries.iter().map(read).collect()
@@ -85,13 +86,17 @@ impl SuiteText {
         // A file of another version is not to be judged by this one's keys.
         if let Value::Map(entries) = &self.tree.value
             && let Some(version) = entries.iter().find(|(key, _)| key.name == "version")
-            && let Err(error) =
-                from_node::<Suite>(&Node { value: Value::Map(vec![version.clone()]), place: version.0.place.clone() })
+            && let Err(wrong) = from_node::<Suite>(
+                &Node { value: Value::Map(vec![version.clone()]), place: version.0.place.clone() },
+                &HashSet::new(),
+            )
         {
             let spoilt = entries.iter().map(|(key, _)| key.name.clone()).collect();
-            return SuiteRead { suite: Suite::default(), wrong: vec![error], spoilt };
+            return SuiteRead { suite: Suite::default(), wrong, spoilt };
         }
-        wrong.extend(interpolate_all(&mut self.tree, env));
+        // What is too large is wrong where it becomes so, and nothing else ends it.
+        let ended = interpolate(&mut self.tree, env, &mut wrong).err();
+        wrong.extend(ended);
         let unset: HashSet<Place> = wrong.iter().filter_map(|error: &ConfigError| error.place().cloned()).collect();
         if let Value::Map(entries) = &mut self.tree.value {
             let place = self.tree.place.clone();
@@ -105,13 +110,10 @@ impl SuiteText {
                 good
             });
         }
-        let mut suite: Suite = match from_node(&self.tree) {
-            Ok(suite) => suite,
-            Err(error) => {
-                wrong.push(error);
-                Suite::default()
-            }
-        };
+        let mut suite: Suite = from_node(&self.tree, &unset).unwrap_or_else(|more| {
+            wrong.extend(more);
+            Suite::default()
+        });
         resolve_grants(&mut suite.grants, &self.folder);
         if let Some(folder) = suite.read.as_mut().and_then(|read| read.directory.as_mut()) {
             folder.value = self.folder.join(&folder.value).display().to_string();
@@ -170,7 +172,7 @@ impl SuiteText {
                     .with_place(place("record")),
             );
         }
-        wrong.extend(distinct(&suite.grants).err());
+        distinct(&suite.grants, wrong);
     }
 }
 
@@ -189,18 +191,15 @@ fn sift(whole: &dyn Fn(Node) -> Node, part: &mut Node, path: &str, unset: &HashS
         }),
         Value::Map(_) | Value::Scalar(_) => {}
     }
-    if holds(part, unset) {
+    let read = from_node::<Suite>(&whole(part.clone()), unset);
+    if let Err(mistakes) = read {
+        // What its parts are refused for is told once, and not of what is left of it.
+        if wrong.len() == before {
+            wrong.extend(mistakes);
+        }
         return false;
     }
-    match from_node::<Suite>(&whole(part.clone())) {
-        Ok(_) => true,
-        // What its parts are refused for is told once, and not of what is left of it.
-        Err(_) if wrong.len() > before => false,
-        Err(error) => {
-            wrong.push(error);
-            false
-        }
-    }
+    !holds(part, unset)
 }
 
 /// Whether one of these places is within a part of the file.

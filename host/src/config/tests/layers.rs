@@ -37,7 +37,7 @@ pipelines:
 
 fn under(variables: &[(&'static str, &'static str)]) -> Result<File, String> {
     let env = Variables(variables.iter().copied().collect());
-    parse_under(FILE, "p.yaml", Path::new("/"), &env).map_err(|error| match error.hint() {
+    parse_under(FILE, "p.yaml", Path::new("/"), &env).map_err(|error| match error.first().hint() {
         Some(hint) => format!("{error}\n{hint}"),
         None => error.to_string(),
     })

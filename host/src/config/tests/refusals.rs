@@ -18,7 +18,15 @@ fn a_wrong_file_is_refused_with_the_line_and_what_to_do() {
         ),
         (
             rest("        bulk: { schedule: hourly }\n"),
-            "p.yaml:8:27: `hourly` is not a schedule: it is `realtime`, `@every 1h`, or five fields of cron such as `0 3 * * *`\nwrite `realtime`, `@every 15m`, or five fields of cron: minute, hour, day of the month, month, day of the week",
+            "p.yaml:8:27: `hourly` is not a schedule: it is `realtime`, `@every 1h`, or five fields of cron such as `0 3 * * *`\nwrite `0 * * * *` for that",
+        ),
+        (
+            rest("        bulk: { schedule: sometimes }\n"),
+            "p.yaml:8:27: `sometimes` is not a schedule: it is `realtime`, `@every 1h`, or five fields of cron such as `0 3 * * *`\nwrite `realtime`, `@every 15m`, or five fields of cron: minute, hour, day of the month, month, day of the week",
+        ),
+        (
+            rest("        bulk: { schedule: 0 25 * * * }\n"),
+            "p.yaml:8:27: `0 25 * * *` is not a schedule: `25` is no hour\nwrite `*`, or numbers from 0 to 23, as in `2`, `1,15`, `1-5` or `*/2`: `0 3 * * *` is every day at 3:00",
         ),
         (
             rest("        bulk: { time-zone: Europe/Berln }\n"),
@@ -26,11 +34,11 @@ fn a_wrong_file_is_refused_with_the_line_and_what_to_do() {
         ),
         (
             rest("        bulk: { schedule: '@every 1h', time-zone: UTC }\n"),
-            "p.yaml:8:15: `time-zone` goes with a schedule of cron\nleave it out: the schedule names no time of day",
+            "p.yaml:8:51: `time-zone` goes with a schedule of cron\nleave it out: the schedule names no time of day",
         ),
         (
             rest("        bulk: { poll: { min-delay: 2h } }\n"),
-            "p.yaml:8:15: `poll` has a `min-delay` of 2h and a `max-delay` of 1h\nmake `max-delay` at least as long as `min-delay`; what is left out has its default",
+            "p.yaml:8:23: `poll` has a `min-delay` of 2h and a `max-delay` of 1h\nmake `max-delay` at least as long as `min-delay`; what is left out has its default",
         ),
         (
             rest("        limits: { Fuel_Per_Call: 1 }\n"),
@@ -50,7 +58,7 @@ fn a_wrong_file_is_refused_with_the_line_and_what_to_do() {
         ),
         (
             source("{ kind: dead-letters, of: q }\n    exact-batches: true"),
-            "p.yaml:5:20: `exact-batches` with `kind: dead-letters`\ndead letters may be removed before they are read again; leave `exact-batches` out",
+            "p.yaml:4:39: there is no pipeline `q`\nname another pipeline of this file\np.yaml:5:20: `exact-batches` with `kind: dead-letters`\ndead letters may be removed before they are read again; leave `exact-batches` out",
         ),
         (source("{ kind: dead-letters, of: q }"), "p.yaml:4:39: there is no pipeline `q`\nname another pipeline of this file"),
         (
@@ -118,10 +126,29 @@ fn a_wrong_file_is_refused_with_the_line_and_what_to_do() {
             "p.yaml:8:27: expected a size from 1MiB to 4GiB, such as `64MiB`, found `5GiB`",
         ),
         (
+            rest("        limits: { fuel-per-call: 99999999999999999999 }\n"),
+            "p.yaml:8:34: expected a whole number from 1 to 18446744073709551615, found `99999999999999999999`",
+        ),
+        (
+            rest("        grants: { state: { bytes: 99999999999TiB } }\n"),
+            "p.yaml:8:35: expected a size from 1B to 16777215TiB, such as `64MiB`, found `99999999999TiB`",
+        ),
+        (
+            rest("        limits: { memory: 99999999999TiB }\n"),
+            "p.yaml:8:27: expected a size from 1MiB to 4GiB, such as `64MiB`, found `99999999999TiB`",
+        ),
+        (
+            rest("        retry: { min-delay: 999999999999d }\n"),
+            "p.yaml:8:29: expected a duration from 1ms to 1d, such as `30s`, found `999999999999d`",
+        ),
+        (
             rest("        limits: { time: { write: 30 } }\n"),
             "p.yaml:8:34: expected a duration from 1ms to 1d, such as `30s`, found `30`",
         ),
-        (rest("        limits: { fuel-per-call: 0 }\n"), "p.yaml:8:34: expected a whole number of at least 1, found `0`"),
+        (
+            rest("        limits: { fuel-per-call: 0 }\n"),
+            "p.yaml:8:34: expected a whole number from 1 to 18446744073709551615, found `0`",
+        ),
         (
             rest("        grants: { directories: [{ host: x, guest: x }] }\n"),
             "p.yaml:8:51: expected an absolute path such as `/data`, without `.`, `..` and a `/` at its end, found `x`",
@@ -174,11 +201,11 @@ fn a_wrong_file_is_refused_with_the_line_and_what_to_do() {
         (
             "version: 1\nprocess: { compile: here, compile-memory: 1GiB }\npipelines: []".into(),
             "p.yaml:2:43: `compile-memory` with `compile: here`\n\
-             only a child process has a memory of its own to limit; leave one of the two out",
+             only a child process has a memory of its own to limit; leave one of the two out\np.yaml:3:12: expected at least one pipeline, found an empty list",
         ),
         (
             "version: 1\nprocess: { compile: there }\npipelines: []".into(),
-            "p.yaml:2:21: expected `child` or `here`, found `there`\ndid you mean `here`?",
+            "p.yaml:2:21: expected `child` or `here`, found `there`\ndid you mean `here`?\np.yaml:3:12: expected at least one pipeline, found an empty list",
         ),
         (
             format!("process: {{ instances: 1 }}\n{}", rest("      - { id: e, component: e.wasm }\n")),
@@ -186,14 +213,17 @@ fn a_wrong_file_is_refused_with_the_line_and_what_to_do() {
         ),
         (
             "version: 1\nprocess: { instances: 0 }\npipelines: []".into(),
-            "p.yaml:2:23: expected a whole number from 1 to 100000, found `0`",
+            "p.yaml:2:23: expected a whole number from 1 to 100000, found `0`\np.yaml:3:12: expected at least one pipeline, found an empty list",
         ),
         (
             source("{ kind: stdin, format: [csv] }"),
             "p.yaml:4:36: expected `json-lines`, `csv`, `opencdc` or `lines`, found a list",
         ),
         (source("{ kind: file, path: x.csv, follow: yes }"), "p.yaml:4:48: expected `true` or `false`, found `yes`"),
-        (source("{ kind: generator, count: -1 }"), "p.yaml:4:39: expected a whole number of at least 0, found `-1`"),
+        (
+            source("{ kind: generator, count: -1 }"),
+            "p.yaml:4:39: expected a whole number from 0 to 18446744073709551615, found `-1`",
+        ),
         // Shapes.
         (
             rest("        format: template\n"),
@@ -257,7 +287,7 @@ fn a_wrong_file_is_refused_with_the_line_and_what_to_do() {
         ),
         (
             rest("        grants: { scratch: 1KiB }\n"),
-            "p.yaml:8:28: expected a size of at least 8KiB, such as `64MiB`, found `1KiB`",
+            "p.yaml:8:28: expected a size from 8KiB to 16777215TiB, such as `64MiB`, found `1KiB`",
         ),
         // YAML.
         (String::new(), "`p.yaml` is empty\nbegin it with `version: 1`"),
@@ -280,6 +310,82 @@ fn a_wrong_file_is_refused_with_the_line_and_what_to_do() {
 }
 
 #[test]
+fn all_mistakes_of_a_file_are_told_at_once_in_the_order_in_which_they_stand_there() {
+    refused(
+        "version: 1
+shutdown-timout: 5s
+defaults:
+  all: { limits: { memroy: 1MiB } }
+pipelines:
+  - id: P
+    window: 0
+    source: { kind: generator, cuont: 1, seed: no }
+    destinations:
+      - id: d
+        component: d.wasm
+        setings: {}
+        limits: { memory: 5GiB, time: { write: 30, opne: 1s } }
+        grants: { directories: [ { host: x, guest: y }, { hots: x, guest: /z } ], tcp: [ a.example ] }
+      - { id: d, componnet: e.wasm, parallel: \"${UNSET}\" }
+      - { id: e }
+      - { id: f }
+",
+        "p.yaml:2:1: unknown key `shutdown-timout` in a pipeline file\ndid you mean `shutdown-timeout`?
+p.yaml:4:20: unknown key `memroy` in the limits block\ndid you mean `memory`?
+p.yaml:6:9: expected an id: 1 to 64 of `a-z`, `0-9`, `.`, `_` and `-`, a letter or digit first, found `P`
+p.yaml:7:13: expected a whole number from 1 to 64, found `0`
+p.yaml:8:32: unknown key `cuont` in a generator source\ndid you mean `count`?
+p.yaml:8:48: expected a whole number from 0 to 18446744073709551615, found `no`
+p.yaml:12:9: unknown key `setings` in a destination\ndid you mean `settings`?
+p.yaml:13:27: expected a size from 1MiB to 4GiB, such as `64MiB`, found `5GiB`
+p.yaml:13:48: expected a duration from 1ms to 1d, such as `30s`, found `30`
+p.yaml:13:52: unknown key `opne` in the time block\ndid you mean `open`?
+p.yaml:14:52: expected an absolute path such as `/data`, without `.`, `..` and a `/` at its end, found `y`
+p.yaml:14:59: unknown key `hots` in a directory grant\ndid you mean `host`?
+p.yaml:14:90: this grant names no port\nwrite it like `db.example.com:5432`
+p.yaml:15:18: unknown key `componnet` in a destination\ndid you mean `component`?
+p.yaml:15:47: the variable `UNSET` is not set\nset it, or give a default with `${UNSET:-default}`
+p.yaml:16:9: missing key `component` in a destination
+p.yaml:17:9: missing key `component` in a destination",
+    );
+}
+
+#[test]
+fn what_no_single_key_tells_is_told_at_once_too() {
+    refused(
+        "version: 1
+pipelines:
+  - { id: p, source: { kind: stdin, format: lines }, exact-batches: true, destinations: [ { id: d, component: d.wasm }, { id: d, component: d.wasm } ] }
+  - { id: p, source: { kind: dead-letters, of: q }, destinations: [ { id: d, component: d.wasm, format: template } ] }
+",
+        "p.yaml:3:69: `exact-batches` with `kind: stdin`\nstandard input cannot be read again; leave `exact-batches` out, or read a file
+p.yaml:3:127: the destination `d` stands here again, first on line 3\ngive each a name of its own
+p.yaml:4:11: the pipeline `p` stands here again, first on line 3\ngive each a name of its own
+p.yaml:4:48: there is no pipeline `q`\nname another pipeline of this file
+p.yaml:4:105: `format: template` without a `template`\nadd `template`, the text that a record becomes, such as `\"{{ /user/id }}\"`",
+    );
+}
+
+#[test]
+fn mistakes_without_end_are_not_told_without_end() {
+    let many = (0..1000).map(|n| format!("      - {{ id: d{n}, componnet: x }}\n")).collect::<String>();
+    let told = refusal(&with(GENERATOR, &many));
+    assert_eq!(told.matches("unknown key").count(), 20);
+    assert!(
+        told.ends_with(
+            "more than 20 things are wrong, and only the first of them are told\nmend these, and have the file checked again"
+        ),
+        "{told}"
+    );
+}
+
+#[test]
+fn a_block_that_is_used_twice_is_told_of_once() {
+    let limits = "        limits: &l { memroy: 1MiB }\n      - { id: e, component: e.wasm, limits: *l }\n";
+    refused(&with(GENERATOR, limits), "p.yaml:8:22: unknown key `memroy` in the limits block\ndid you mean `memory`?");
+}
+
+#[test]
 fn a_small_file_cannot_become_a_large_tree() {
     let mut laughs = String::from("a0: &a0 [lol, lol, lol, lol, lol, lol, lol, lol, lol, lol]\n");
     for level in 1..12 {
@@ -293,9 +399,9 @@ fn a_small_file_cannot_become_a_large_tree() {
 
     let long = |_: &str| Some("x".repeat(1 << 20));
     let text = with(GENERATOR, &format!("        settings: {{ x: [{}] }}\n", vec!["\"${A}\""; 20].join(", ")));
-    assert_eq!(parse(&text, "p.yaml", Path::new("/"), &long).unwrap_err().what(), "variables make the file too large");
+    assert_eq!(parse(&text, "p.yaml", Path::new("/"), &long).unwrap_err().first().what(), "variables make the file too large");
     let text = with(GENERATOR, &format!("        settings: {{ x: \"{}\" }}\n", "${A}".repeat(20)));
-    assert_eq!(parse(&text, "p.yaml", Path::new("/"), &long).unwrap_err().what(), "variables make this value too large");
+    assert_eq!(parse(&text, "p.yaml", Path::new("/"), &long).unwrap_err().first().what(), "variables make this value too large");
 }
 
 #[test]
@@ -316,7 +422,7 @@ fn a_file_that_cannot_be_read_says_why() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("p.yaml");
     let refusal = |path: &Path| {
-        let error = load(path, &env).unwrap_err();
+        let error = load(path, &env).unwrap_err().first().clone();
         let shown = error.to_string().replace(&path.display().to_string(), "FILE");
         (shown, error.hint().map(str::to_owned))
     };

@@ -57,6 +57,10 @@ fn what_a_variable_held_is_never_shown() {
         with("{ kind: file, path: x.json, follow: \"${SECRET}\" }", ""),
         with("\"${SECRET}\"", ""),
         with(GENERATOR, "        grants: { directories: [{ host: x, guest: \"${SECRET}\" }] }\n"),
+        with(GENERATOR, "        bulk: { schedule: \"${SECRET}\" }\n"),
+        with(GENERATOR, "        bulk: { schedule: \"@every ${SECRET}\" }\n"),
+        with(GENERATOR, "        bulk: { schedule: \"0 ${SECRET} * *\" }\n"),
+        with(GENERATOR, "        bulk: { time-zone: \"${SECRET}\" }\n"),
         with(GENERATOR, "").replace("id: p", "id: \"${SECRET}\""),
         with(GENERATOR, "").replace("version: 1", "version: \"${SECRET}\""),
         with(GENERATOR, "").replace("version: 1", "version: \"${SIX}\""),
@@ -66,6 +70,6 @@ fn what_a_variable_held_is_never_shown() {
     }
     refused(
         &with("{ kind: generator, count: \"${SECRET}\" }", ""),
-        "p.yaml:4:39: expected a whole number of at least 0, found `${SECRET}`",
+        "p.yaml:4:39: expected a whole number from 0 to 18446744073709551615, found `${SECRET}`",
     );
 }
