@@ -91,6 +91,13 @@ fn records_wait_for_the_schedule_until_told_otherwise() {
     let ended = host.ended().unwrap();
     let destination = &ended.json().unwrap()["pipelines"][0]["destinations"][0];
     assert_eq!((ended.code, &destination["pending"]), (Some(1), &EVENTS.into()), "{}", ended.stderr);
+    // What is no success is told as an error, with what becomes of it.
+    let told = "error: pipeline earthquakes was stopped with records pending: ";
+    assert!(
+        ended.stderr.contains(told) && ended.stderr.contains("\nhint: the next start goes on with them, from the spool;"),
+        "{}",
+        ended.stderr
+    );
 
     // Of what is in the spool nothing is read again.
     let now = scratch.run(&["run", "earthquakes.yaml", "--once", "--now", "--output", "json"]).unwrap();

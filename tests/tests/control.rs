@@ -205,10 +205,14 @@ fn a_reload_swaps_just_the_pipelines_that_changed() {
     host.until(|host| Ok(host.log().contains("not reloaded: the pipeline file is refused"))).unwrap();
     let process = json!({"version": 1, "process": {"instances": 77}, "pipelines": pipelines});
     scratch.write("pipeline.yaml", process.to_string()).unwrap();
-    assert!(refused(&scratch, &["reload"]).contains("the block `process` changed, which holds for the whole life of a host"));
+    let told = refused(&scratch, &["reload"]);
+    assert!(told.contains("the block `process` changed, which holds for the whole life of a host"), "{told}");
+    assert!(told.contains("\n  at pipeline.yaml:1:"), "{told}");
     let elsewhere = json!({"version": 1, "data-dir": "elsewhere", "pipelines": pipelines});
     scratch.write("pipeline.yaml", elsewhere.to_string()).unwrap();
-    assert!(refused(&scratch, &["reload"]).contains("`data-dir` changed, which holds for the whole life of a host"));
+    let told = refused(&scratch, &["reload"]);
+    assert!(told.contains("`data-dir` changed, which holds for the whole life of a host"), "{told}");
+    assert!(told.contains("\n  at pipeline.yaml:1:2"), "the key's own column: {told}");
     let mut from_stdin = pipelines.clone();
     from_stdin[1]["source"] = json!({"kind": "stdin", "format": "lines"});
     write(&scratch, &from_stdin);

@@ -248,6 +248,24 @@ fn a_schedule_that_is_none() {
 }
 
 #[test]
+fn a_pattern_that_matches_no_file() {
+    let file = Given::right().file().replace("path: lines.ndjson", "path: 'lines-*.ndjson'");
+    insta::assert_snapshot!(refused(&file, |_| {}));
+}
+
+#[test]
+fn a_device_in_the_place_of_a_file_to_read() {
+    let file = Given::right().file().replace("path: lines.ndjson", "path: /dev/zero, format: lines");
+    insta::assert_snapshot!(refused(&file, |_| {}));
+}
+
+#[test]
+fn a_file_in_the_place_of_the_data_directory() {
+    let file = format!("data-dir: lines.ndjson\n{}", Given::right().file());
+    insta::assert_snapshot!(refused(&file, |_| {}));
+}
+
+#[test]
 fn a_file_to_read_that_is_missing() {
     let file = Given::right().file().replace("lines.ndjson", "lnes.ndjson");
     insta::assert_snapshot!(refused(&file, |_| {}));

@@ -74,7 +74,10 @@ impl fmt::Display for Trouble {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Refused { trying, error } => {
-                write!(formatter, "{trying}: {error}")?;
+                // The number after the words is one of the sandbox, and another thing to whoever looks it up at the host.
+                let error = error.to_string();
+                let words = error.split_once(" (os error ").map_or(error.as_str(), |(words, _)| words);
+                write!(formatter, "{trying}: {words}")?;
                 match self.remedy() {
                     Remedy::Operator => formatter.write_str(
                         "; hint: see that the directory is there and may be written to, and grant it read-write: `grants: { directories: [ { host: …, guest: …, access: read-write } ] }`",
@@ -116,6 +119,13 @@ impl<T> Trying<T> for io::Result<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_number_of_the_sandbox_is_told() {
+        let trouble = Trouble::Refused { trying: "making `/out`".to_owned(), error: io::Error::from_raw_os_error(5) };
+        assert!(!trouble.to_string().contains("os error"), "{trouble}");
+        assert!(trouble.to_string().starts_with("making `/out`: "), "{trouble}");
+    }
 
     #[test]
     fn a_full_disk_is_worth_another_try_and_a_missing_grant_is_not() {

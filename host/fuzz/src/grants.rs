@@ -140,6 +140,8 @@ fn guest(text: &str) {
                 "{guest:?}"
             );
         }
-        Err(error) => assert!(error.what().chars().count() < 1000, "{:.300}", error.what()),
+        Err(mistakes) => {
+            mistakes.iter().for_each(|error| assert!(error.what().chars().count() < 1000, "{:.300}", error.what()));
+        }
     }
 }

@@ -19,7 +19,7 @@ pub fn holds(bytes: &[u8]) {
     let parsed = config::parse(text, "p.yaml", Path::new("/etc/wharf"), &env);
     let file = match parsed {
         Ok(file) => file,
-        Err(error) => return refused(text, &error),
+        Err(mistakes) => return mistakes.iter().for_each(|error| refused(text, error)),
     };
     assert_eq!(file.version, 1);
     assert!(file.data_dir().is_absolute());

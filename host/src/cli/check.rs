@@ -18,7 +18,7 @@ use crate::{
     plan::{self, PlannedPipeline, plan},
     runtime::{self, Probed, Reached, StartError},
     sandbox::output::printable,
-    store::{DataDir, SqliteStore},
+    store::{DataDir, DataDirError, SqliteStore},
 };
 
 /// Checks a pipeline file, and asks whether the far sides are there where that is wanted.
@@ -36,6 +36,8 @@ pub async fn check(pipeline: &Path, probe: bool, explained: bool, output: Checke
     let loader = loader(&clock, file.process)?;
     let read = explained.then(|| file.clone());
     let plan = plan(file, &loader, &runtime::run_id(&clock)).await?;
+    let unfit = |error: DataDirError| Refusal::with_hint(error.to_string(), Some(error.hint().into()));
+    DataDir::could_be(&plan.data_dir).map_err(unfit)?;
     let explained = read.map(|file| plan::explain(&file, &plan));
     let mut remarks = plan.remarks.clone();
     remarks.extend(recognised(&plan.pipelines, &plan.data_dir).await?);

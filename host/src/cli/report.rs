@@ -16,7 +16,7 @@ use crate::{
     clock::rfc3339_of,
     config::{Mistakes, Place},
     kit::Trouble,
-    pipeline::{PipelineError, SpoolCounts},
+    pipeline::{DestinationCounts, PipelineError, SpoolCounts},
     plan::PlanError,
     runtime::{Left, ProcessorOverview, Report, SwitchedOff, Used},
     sandbox::{Event, Usage, output::printable},
@@ -180,9 +180,16 @@ fn ended(reports: &[Report], store: &Path, asked: bool) -> u8 {
             let one =
                 Told { what: format!("pipeline {pipeline}: {error}"), hint: Some(hint(error, *rereads).into()), place: None };
             let _closed = one.print(&mut told);
-        } else if !rereads && counts.destinations.iter().any(|one| one.pending > one.spool.map_or(0, |spool| spool.open)) {
-            let _closed =
-                writeln!(told, "hint: {pipeline}: give the pending records once more: their source cannot be read again");
+        } else if let Some(what) = pending(pipeline, &counts.destinations, asked) {
+            let in_spools = counts.destinations.iter().all(|one| one.pending <= one.spool.map_or(0, |spool| spool.open));
+            let hint = match () {
+                () if in_spools => {
+                    "the next start goes on with them, from the spool; `wharf spool status` and `wharf uploads list` tell what they wait for".to_owned()
+                }
+                () if *rereads => "run again: they are read and sent again".to_owned(),
+                () => format!("{pipeline}: give the pending records once more: their source cannot be read again"),
+            };
+            let _closed = Told { what, hint: Some(hint), place: None }.print(&mut told);
         }
     }
     let failed = reports.iter().any(|report| report.error.is_some());
@@ -202,6 +209,14 @@ fn ended(reports: &[Report], store: &Path, asked: bool) -> u8 {
         () if dead_lettered > 0 && !asked => DEAD_LETTERS,
         () => SETTLED,
     }
+}
+
+/// That a pipeline ended without an error and with records pending, which is no success; `None` where it has none.
+fn pending(pipeline: &str, destinations: &[DestinationCounts], asked: bool) -> Option<String> {
+    let of = |one: &DestinationCounts| format!("{} of {}", grouped(one.pending), one.id);
+    let pending: Vec<String> = destinations.iter().filter(|one| one.pending > 0).map(of).collect();
+    let how = if asked { "was stopped" } else { "ended" };
+    (!pending.is_empty()).then(|| format!("pipeline {pipeline} {how} with records pending: {}", pending.join(", ")))
 }
 
 /// Prints what came of dead letters that were sent again, and gives the exit code.
@@ -248,7 +263,7 @@ fn hint(error: &PipelineError, rereads: bool) -> &'static str {
     if rereads { error.hint() } else { "mend it and give the pending records once more: their source cannot be read again" }
 }
 
-fn sum(reports: &[Report], count: impl Fn(&crate::pipeline::DestinationCounts) -> u64) -> u64 {
+fn sum(reports: &[Report], count: impl Fn(&DestinationCounts) -> u64) -> u64 {
     reports.iter().flat_map(|report| &report.counts.destinations).map(count).sum()
 }
 

@@ -13,7 +13,8 @@ use super::{
     bounded::{at_least_one, path, within},
     defaults::{Defaults, Given},
     digest::Digest,
-    explain::Rows,
+    error::Place,
+    explain::{Keys, Rows},
     interval::Interval,
     pipeline::Pipeline,
     process::Process,
@@ -60,6 +61,9 @@ pub struct File {
     /// What stands in it beside the pipelines.
     #[serde(skip)]
     pub(super) rows: Rows,
+    /// Where its own keys stand.
+    #[serde(skip)]
+    pub(super) keys: Keys,
     /// What stands under `tokens`.
     #[serde(skip)]
     pub(super) tokens_digest: Digest,
@@ -82,6 +86,11 @@ impl File {
     /// What stands under `tokens`: of two files, the same where these are equal.
     pub fn tokens_digest(&self) -> Digest {
         self.tokens_digest
+    }
+
+    /// Where a key of it stands, such as `data-dir`; `None` where it is left out.
+    pub fn place_of(&self, key: &str) -> Option<&Place> {
+        self.keys.place(key)
     }
 
     /// The folder that the file is in, from which its relative paths count.

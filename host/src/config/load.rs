@@ -116,6 +116,7 @@ pub fn parse_under(text: &str, name: &str, folder: &Path, env: &dyn Environment)
 /// What is compared where the file is read again, and what is told of where it came from.
 fn digests(file: &mut File, tree: &Node) {
     file.tokens_digest = tree.get("tokens").map(Digest::of).unwrap_or_default();
+    file.keys = Keys::of(tree);
     file.rows = Rows::of(tree, &["pipelines", "tokens", "defaults", "version"]);
     if let Some(Node { value: Value::List(pipelines), .. }) = tree.get("pipelines") {
         for (pipeline, node) in file.pipelines.iter_mut().zip(pipelines) {

@@ -162,7 +162,7 @@ impl PipelineError {
     /// What to do.
     pub fn hint(&self) -> &'static str {
         match self {
-            Self::Source(_) => "mend the source and run again: it goes on where it stood",
+            Self::Source(error) => error.hint(),
             Self::Store(error) => error.hint(),
             Self::Processor(error) => error.hint(),
             Self::TooMany { .. } => {

@@ -36,7 +36,7 @@ use crate::{
     pipeline::{Destination, Policy},
     record::{Condition, Looked, Operation, Pointer, Test},
     sandbox::{Broker, Directories, Kept, Scope},
-    source::Cut,
+    source::{Cut, Files, SourceError},
     store,
 };
 
@@ -199,17 +199,26 @@ fn unreadable(pipeline: &Arc<str>, source: &config::Source) -> Option<PlanError>
         // A file that is followed may come to be.
         return None;
     };
-    let At { value: config::PathOrGlob::Path(file), place } = path else {
-        return None;
+    let At { value: named, place } = path;
+    let cause = match named {
+        config::PathOrGlob::Glob(pattern) => match Files::are_there(pattern.clone()).err()? {
+            SourceError::Io { cause, .. } => cause,
+            SourceError::Format { reason, .. } | SourceError::Rewritten { reason, .. } => {
+                std::io::Error::new(std::io::ErrorKind::NotFound, reason)
+            }
+        },
+        // A pipe that is opened waits for whoever writes to it, so only what a file's own data tells is looked at.
+        config::PathOrGlob::Path(file) => match std::fs::metadata(file) {
+            Err(cause) => cause,
+            Ok(found) if found.is_dir() => std::io::ErrorKind::IsADirectory.into(),
+            Ok(found) if found.is_file() => std::fs::File::open(file).err()?,
+            Ok(_) => {
+                let why = "not a regular file; a pipe is read through standard input";
+                std::io::Error::new(std::io::ErrorKind::InvalidInput, why)
+            }
+        },
     };
-    // A pipe that is opened waits for whoever writes to it, so only what a file's own data tells is looked at.
-    let cause = match std::fs::metadata(file) {
-        Err(cause) => cause,
-        Ok(found) if found.is_dir() => std::io::ErrorKind::IsADirectory.into(),
-        Ok(found) if found.is_file() => std::fs::File::open(file).err()?,
-        Ok(_) => return None,
-    };
-    Some(PlanError::Source { pipeline: pipeline.clone(), place: place.clone(), path: file.display().to_string(), cause })
+    Some(PlanError::Source { pipeline: pipeline.clone(), place: place.clone(), path: named.to_string(), cause })
 }
 
 /// What can be known to be wrong with the copy of dead letters without writing to it: that it would come to light with the first of them is too late.

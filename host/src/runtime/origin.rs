@@ -1,9 +1,9 @@
 //! Where the plan of a host comes from, so that it can be made again.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::{
-    config::{self, Process},
+    config::{self, Place, Process},
     connector::Loader,
     operate::Refused,
     plan::{self, Plan, PlanError, Providers},
@@ -26,10 +26,12 @@ pub struct Origin {
 
 impl Origin {
     /// Makes a plan of the file as it is now, beside one that runs.
-    pub(super) async fn plan(&self, before: &Providers) -> Result<Plan, Refused> {
+    ///
+    /// What holds for the whole life of a host is refused where it changed: its data directory is `data_dir`.
+    pub(super) async fn plan(&self, before: &Providers, data_dir: &Path) -> Result<Plan, Refused> {
         let told = |errors: Vec<PlanError>| {
             let one = |error: &PlanError| {
-                let place = error.place().map(|place| format!("\n  at {place}")).unwrap_or_default();
+                let place = at(error.place());
                 let hint = error.hint().map(|hint| format!("\nhint: {hint}")).unwrap_or_default();
                 format!("{}{place}{hint}", error.what())
             };
@@ -43,13 +45,24 @@ impl Origin {
         if self.data_dir.is_some() {
             file.data_dir.clone_from(&self.data_dir);
         }
+        let lasts = |key: &str, noun: &str| Refused {
+            what: format!(
+                "{noun} changed, which holds for the whole life of a host; everything goes on as it was{}",
+                at(file.place_of(key))
+            ),
+            hint: Some("stop the host and start it again, or take the change back".into()),
+        };
         if file.process != self.process {
-            return Err(Refused {
-                what: "the block `process` changed, which holds for the whole life of a host; everything goes on as it was"
-                    .into(),
-                hint: Some("stop the host and start it again, or take the change back".into()),
-            });
+            return Err(lasts("process", "the block `process`"));
+        }
+        if file.data_dir() != data_dir {
+            return Err(lasts("data-dir", "`data-dir`"));
         }
         plan::again(file, &self.loader, &self.run, Some(before)).await.map_err(told)
     }
+}
+
+/// Where something stands in the file, as a line behind what is wrong with it.
+pub(super) fn at(place: Option<&Place>) -> String {
+    place.map(|place| format!("\n  at {place}")).unwrap_or_default()
 }

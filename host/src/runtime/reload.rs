@@ -6,6 +6,7 @@ use super::{
     Origin, StartError,
     life::{Gates, Life},
     lives::Lives,
+    origin::at,
     source::recognised,
 };
 use crate::{
@@ -31,25 +32,19 @@ impl Lives {
             return Err(Refused { what: "the host is ending, and reads its file no more".into(), hint: None });
         }
         let tokens = self.tokens();
-        let plan = origin.plan(&tokens).await?;
+        let plan = origin.plan(&tokens, &self.data_dir).await?;
         self.swap(plan, &changing).await
     }
 
     async fn swap(&self, plan: Plan, _changing: &tokio::sync::MutexGuard<'_, ()>) -> Result<Reloaded, Refused> {
-        let Plan { data_dir, pipelines, tokens, shutdown_timeout, remarks, .. } = plan;
-        if data_dir != self.data_dir {
-            return Err(Refused {
-                what: "`data-dir` changed, which holds for the whole life of a host; everything goes on as it was".into(),
-                hint: Some("stop the host and start it again, or take the change back".into()),
-            });
-        }
+        let Plan { pipelines, tokens, shutdown_timeout, remarks, .. } = plan;
         let store = &self.means.store;
         let before = self.all();
         let of = |id: &str| before.iter().find(|life| *life.planned.id == *id);
         let (mut told, mut leaving) = (Reloaded { remarks, ..Reloaded::default() }, Vec::new());
         let known: Vec<_> = pipelines.iter().map(|planned| planned.id.clone()).collect();
         let unsaid = |error: super::StartError| Refused {
-            what: format!("everything goes on as it was: {error}"),
+            what: format!("everything goes on as it was: {error}{}", at(error.place())),
             hint: Some(error.hint()),
         };
         told.remarks.extend(
@@ -75,7 +70,8 @@ impl Lives {
                 _ if from_stdin => {
                     return Err(Refused {
                         what: format!(
-                            "pipeline {id} reads standard input, which can only begin with the host; everything goes on as it was"
+                            "pipeline {id} reads standard input, which can only begin with the host; everything goes on as it was{}",
+                            at(Some(&planned.source.place))
                         ),
                         hint: Some("stop the host and start it again, or take the change back".into()),
                     });

@@ -133,6 +133,26 @@ pub enum SourceError {
         /// What is wrong, for a person.
         reason: String,
     },
+    /// What was read of it is not what stands there now.
+    #[error("{path}: {reason}")]
+    Rewritten {
+        /// Where.
+        path: String,
+        /// What is wrong, for a person.
+        reason: String,
+    },
+}
+
+impl SourceError {
+    /// What to do.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::Io { .. } | Self::Format { .. } => "mend the source and run again: it goes on where it stood",
+            Self::Rewritten { .. } => {
+                "put the file back as it was and run again; or have it read from its beginning: `wharf checkpoints reset PIPELINE --partition PATH`"
+            }
+        }
+    }
 }
 
 #[cfg(test)]

@@ -68,6 +68,14 @@ impl Files {
         Self(Paths::new(path, true))
     }
 
+    /// Whether there is any now, for a source that does not wait for one.
+    ///
+    /// # Errors
+    /// Where there is none, or it cannot be found out.
+    pub fn are_there(path: String) -> Result<(), SourceError> {
+        Paths::new(path, false).look().map(drop)
+    }
+
     /// Whether it means the file of this path, if there is one.
     pub fn mean(&self, path: &str) -> bool {
         let text = &self.0.text;

@@ -305,15 +305,19 @@ impl Stream {
         SourceError::Format { path: self.label.to_string(), reason }
     }
 
+    fn changed(&self, reason: String) -> SourceError {
+        SourceError::Rewritten { path: self.label.to_string(), reason }
+    }
+
     fn too_short(&self, next: u64, length: u64, partition: &str) -> SourceError {
-        self.wrong(format!(
+        self.changed(format!(
             "it ends at byte {length}, before its checkpoint at byte {next}: it was truncated or rewritten in place; to read it from \
              its beginning, remove the checkpoint of its partition {partition}"
         ))
     }
 
     fn rewritten(&self, next: u64) -> SourceError {
-        self.wrong(format!(
+        self.changed(format!(
             "its checkpoint at byte {next} is now in the middle of a line: it was rewritten in place, or its last line went on after it \
              was read; to read it from its beginning, remove the checkpoint of its partition {}",
             self.partition()

@@ -56,6 +56,9 @@ impl DataDirError {
     /// What to do.
     pub fn hint(&self) -> &'static str {
         match self {
+            Self::Unusable { cause, .. } if cause.kind() == io::ErrorKind::NotADirectory => {
+                "a file is in its place, or in its way: name a folder with --data-dir or `data-dir:`, or move the file"
+            }
             Self::Unusable { .. } => "name another with --data-dir, or let the user who runs wharf write to it",
             Self::Foreign { .. } => "name a folder that is empty or does not exist yet, such as .wharf in it",
             Self::Missing { .. } => "name it with --data-dir: `data-dir:` of the pipeline file, or `.wharf` beside it",
@@ -68,13 +71,8 @@ impl DataDir {
     /// Opens a directory for this process alone; makes it where it does not exist. Nobody else may look into it, and git passes it over.
     pub fn open(path: &Path) -> Result<Self, DataDirError> {
         let unusable = |cause| DataDirError::Unusable { path: path.to_owned(), cause };
+        Self::could_be(path)?;
         fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(unusable)?;
-        // A folder of somebody's is not to be closed to others, nor hidden from git.
-        let is_empty = fs::read_dir(path).map_err(unusable)?.next().is_none();
-        // A copy may lack the lock, which holds nothing.
-        if !is_empty && !path.join(LOCK).exists() && !Self::store_in(path).exists() {
-            return Err(DataDirError::Foreign { path: path.to_owned() });
-        }
         fs::set_permissions(path, fs::Permissions::from_mode(0o700)).map_err(unusable)?;
         // Waits for nobody: a pipe has two ends.
         let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed();
@@ -93,6 +91,24 @@ impl DataDir {
             Err(TryLockError::WouldBlock) => Err(DataDirError::InUse { path: path.to_owned() }),
             Err(TryLockError::Error(cause)) => Err(unusable(cause)),
         }
+    }
+
+    /// Whether a directory could be opened, as far as it can be told without making or writing anything.
+    ///
+    /// # Errors
+    /// Where something else is there, or a folder that cannot be looked into or is somebody's.
+    pub fn could_be(path: &Path) -> Result<(), DataDirError> {
+        let unusable = |cause| DataDirError::Unusable { path: path.to_owned(), cause };
+        let mut entries = match fs::read_dir(path) {
+            // It is made; what is in its way is not gone round.
+            Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(()),
+            found => found.map_err(unusable)?,
+        };
+        // A folder of somebody's is not to be closed to others, nor hidden from git. A copy may lack the lock, which holds nothing.
+        if entries.next().is_some() && !path.join(LOCK).exists() && !Self::store_in(path).exists() {
+            return Err(DataDirError::Foreign { path: path.to_owned() });
+        }
+        Ok(())
     }
 
     /// The same for a directory that was opened before; nothing is made where there is none.

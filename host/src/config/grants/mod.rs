@@ -13,6 +13,7 @@ use super::{at::At, id::Id, size::Size};
 pub use directory::{Access, Directory};
 pub use http::{AddedHeader, HeaderFrom, HttpGrant, is_the_hosts};
 pub use state::State;
+pub(super) use tcp::FarSide;
 pub use tcp::{HostPort, NotAHostPort, TcpGrant};
 
 /// What a component may reach. It reaches nothing else.

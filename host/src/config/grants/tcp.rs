@@ -79,7 +79,20 @@ impl fmt::Display for HostPort {
 
 /// What was given may be a variable's, so it is not quoted.
 fn host_port(text: &str) -> Result<HostPort, Refusal> {
-    text.parse().map_err(|cause| Refusal::new(format!("this grant {cause}")).with_hint("write it like `db.example.com:5432`"))
+    named("this grant", text)
+}
+
+fn named(noun: &str, text: &str) -> Result<HostPort, Refusal> {
+    text.parse().map_err(|cause| Refusal::new(format!("{noun} {cause}")).with_hint("write it like `db.example.com:5432`"))
+}
+
+/// A far side of a suite, which grants nothing by itself.
+pub(in crate::config) struct FarSide(pub(in crate::config) HostPort);
+
+impl<'de> Deserialize<'de> for FarSide {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        told(deserializer, "a host and a port, such as `db.example.com:5432`", |text| named("this far side", text).map(Self))
+    }
 }
 
 impl<'de> Deserialize<'de> for HostPort {

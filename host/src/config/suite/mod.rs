@@ -10,7 +10,7 @@ use serde::{Deserialize, Deserializer};
 use super::{
     at::At,
     bounded::within,
-    grants::{Grants, HostPort},
+    grants::{FarSide, Grants, HostPort},
     interval::Interval,
     limits::Limits,
     settings::Settings,
@@ -34,6 +34,7 @@ pub struct Suite {
     /// What one instance of the component may use.
     pub limits: Limits,
     /// Far sides that the component speaks to: a name, and `host:port`. `${NAME}` in the other keys is the `host:port` of a proxy in front of it.
+    #[serde(deserialize_with = "far")]
     #[schemars(with = "BTreeMap<String, String>")]
     pub far: BTreeMap<String, HostPort>,
     /// The payload of a record, in which `{n}` stands for its number.
@@ -153,6 +154,11 @@ pub struct Skip {
 
 fn version<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
     within(deserializer, 1..=1)
+}
+
+fn far<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, HostPort>, D::Error> {
+    let sides = BTreeMap::<String, FarSide>::deserialize(deserializer)?;
+    Ok(sides.into_iter().map(|(name, FarSide(to))| (name, to)).collect())
 }
 
 fn memory<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Size, D::Error> {

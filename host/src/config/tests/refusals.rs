@@ -131,7 +131,7 @@ fn a_wrong_file_is_refused_with_the_line_and_what_to_do() {
         ),
         (
             rest("        grants: { state: { bytes: 99999999999TiB } }\n"),
-            "p.yaml:8:35: expected a size from 1B to 16777215TiB, such as `64MiB`, found `99999999999TiB`",
+            "p.yaml:8:35: expected a size from 1KiB to 64GiB, such as `64MiB`, found `99999999999TiB`",
         ),
         (
             rest("        limits: { memory: 99999999999TiB }\n"),
@@ -415,6 +415,24 @@ fn depth_is_bounded_however_it_is_come_by() {
         chain += &format!("a{level}: &a{level} [*a{}]\n", level - 1);
     }
     assert!(refusal(&chain).contains("more than 64 deep"), "{}", refusal(&chain));
+}
+
+#[test]
+fn all_mistakes_of_one_part_of_a_suite_are_told_at_once_and_a_far_side_is_no_grant() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("conform.yaml");
+    let text = "far: { a: nope }\ngrants: { http: [ { too: x, privat: true } ] }\nrefused: [ { settigns: {}, nmes: x } ]\n";
+    std::fs::write(&path, text).unwrap();
+    let read = SuiteText::load(&path).unwrap().read(&env);
+    let told: Vec<String> = read.wrong.iter().map(|error| error.what().to_owned()).collect();
+    let expected = [
+        "this far side names no port",
+        "unknown key `too` in an HTTP grant",
+        "unknown key `privat` in an HTTP grant",
+        "unknown key `settigns` in settings that have to be refused",
+        "unknown key `nmes` in settings that have to be refused",
+    ];
+    assert_eq!(told, expected);
 }
 
 #[test]

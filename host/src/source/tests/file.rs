@@ -284,6 +284,9 @@ async fn a_checkpoint_in_the_middle_of_a_line_is_an_error() {
         let (again, error) = drain(&mut open(options(&path, Format::Lines), settled(&portions))).await;
         assert!(again.is_empty());
         assert!(error.unwrap().contains("its checkpoint at byte 14 is now in the middle of a line"));
+        // It would not go on where it stood, however often it is run again.
+        let error = open(options(&path, Format::Lines), settled(&portions)).read().await.unwrap_err();
+        assert!(error.hint().contains("`wharf checkpoints reset PIPELINE --partition PATH`"), "{}", error.hint());
     }
 }
 
