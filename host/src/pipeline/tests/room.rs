@@ -1,4 +1,4 @@
-//! A far side that has no room for now, and says when it has some.
+//! One portion and one far side: one that has no room for now and says when it has some, and records that it is not to get.
 
 use std::{
     sync::{
@@ -15,8 +15,8 @@ use super::rest::MemoryStore;
 use crate::{
     clock::{Clock, VirtualClock},
     connector::{Answer, OpenError, Room, Trouble, descriptor::Order},
-    pipeline::{Bounds, Delivery, Far, FarSession, Gate, Outlet, Pipeline, Stopping, Surroundings},
-    record::{Batch, BatchBuilder, Failure, FailureKind, Fate, Run, Span},
+    pipeline::{Bounds, Delivery, Far, FarSession, Gate, Outlet, Pipeline, Routing, Stopping, Surroundings, Way},
+    record::{Batch, BatchBuilder, Condition, Failure, FailureKind, Fate, Looked, Run, Span, Test, format::Format},
     sandbox::{Ended, Scope, log::Log},
     source::{Portion, Source, SourceError},
 };
@@ -113,24 +113,60 @@ async fn until(so: impl Fn() -> bool) {
     waited.await.unwrap();
 }
 
-#[tokio::test]
-async fn what_had_no_room_goes_on_as_soon_as_there_is_some() {
-    let (far, time) = (Small::default(), VirtualClock::new());
-    let mut batch = BatchBuilder::with_capacity(1, 8, false, None);
-    batch.push(0, None, b"record").unwrap();
-    let (partition, batch): (Arc<str>, _) = ("a".into(), Some(batch.finish("p", "a".into())));
-    let portion = Portion { partition: partition.clone(), label: partition, batch, unreadable: Vec::new(), next: 1, again: None };
-    let pipeline = Pipeline {
+/// A pipeline of one portion and one far side.
+fn pipeline(far: &Small, batch: Batch, delivery: Delivery) -> Pipeline {
+    let partition = batch.partition().clone();
+    let next = batch.count().into();
+    let portion = Portion { label: partition.clone(), partition, batch: Some(batch), unreadable: Vec::new(), next, again: None };
+    Pipeline {
         id: "p".into(),
         source: Box::new(Once(Some(portion))),
         processors: Vec::new(),
-        outlets: vec![Outlet::new("small".into(), Arc::new(far.clone()), Delivery::default())],
+        outlets: vec![Outlet::new("small".into(), Arc::new(far.clone()), delivery)],
         window: 2,
         checkpoint_interval: Duration::ZERO,
         tolerance: (0, 0),
         read_before: Default::default(),
         exact_batches: None,
-    };
+    }
+}
+
+/// Of one partition, JSON documents.
+fn batch(records: &[&str]) -> Batch {
+    let mut batch = BatchBuilder::with_capacity(records.len(), 64, false, Some("application/json".into()));
+    for (sequence, record) in (0..).zip(records) {
+        batch.push(sequence, None, record.as_bytes()).unwrap();
+    }
+    batch.finish("p", "a".into())
+}
+
+#[tokio::test]
+async fn a_record_that_no_route_takes_is_told_so_also_where_it_cannot_be_shaped_and_once() {
+    let far = Small::default();
+    far.has_room.store(true, SeqCst);
+    let delivery = Delivery { format: Format::Template("{{ /n }}".parse().unwrap()), tolerance: (0, 0), ..Delivery::default() };
+    let records = [r#"{"t":"a","n":1}"#, r#"{"t":"a"}"#, r#"{"t":"b","n":1}"#, r#"{"t":"b"}"#];
+    let mut pipeline = pipeline(&far, batch(&records), delivery);
+    let a = Condition::Of(Looked::Pointer("/t".parse().unwrap()), Test::OneOf(vec!["a".into()]));
+    pipeline.outlets[0].routing =
+        Arc::new(Routing { routes: vec![(Some(a), 0)], otherwise: Way::Refused, follow_ups: Vec::new() });
+    let (progress, (_stop, stop)) = (pipeline.progress(), watch::channel(Stopping::No));
+    let store = Arc::new(MemoryStore::default());
+    let clock = VirtualClock::new().clock();
+    let surroundings = Surroundings { store: store.clone(), clock, stop, entrance: Gate::default() };
+    let counts = pipeline.run(surroundings, progress).await.counts;
+    let destination = &counts.destinations[0];
+    assert_eq!((destination.delivered, destination.dead_lettered, destination.pending), (1, 3, 0));
+    let mut told: Vec<_> =
+        store.letters("small").iter().map(|letter| (letter.sequence, letter.reason.kind.to_string())).collect();
+    told.sort();
+    assert_eq!(told, [(1, "rejected".to_owned()), (2, "unrouted".to_owned()), (3, "unrouted".to_owned())]);
+}
+
+#[tokio::test]
+async fn what_had_no_room_goes_on_as_soon_as_there_is_some() {
+    let (far, time) = (Small::default(), VirtualClock::new());
+    let pipeline = pipeline(&far, batch(&["1"]), Delivery::default());
     let (progress, (_stop, stop)) = (pipeline.progress(), watch::channel(Stopping::No));
     let store = Arc::new(MemoryStore::default());
     let surroundings = Surroundings { store, clock: time.clock(), stop, entrance: Gate::default() };
