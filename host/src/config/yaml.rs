@@ -224,7 +224,30 @@ fn unreadable(error: &ScanError, text: &str, file: &Arc<str>) -> ConfigError {
             ..place
         });
     }
-    ConfigError::new(format!("not valid YAML: {}", error.info())).with_place(place)
+    ConfigError::new(format!("not valid YAML: {}", error.info())).with_hint(remedy(error.info())).with_place(place)
+}
+
+/// What to do about what the parser stumbled over.
+fn remedy(stumbled: &str) -> &'static str {
+    const REMEDIES: [(&str, &str); 4] = [
+        (
+            "anchor",
+            "give a block its name with `&NAME` before `*NAME` stands for it; text that begins with `*` or `&` needs quotes",
+        ),
+        ("quoted scalar", "close the quote that begins here, and double a quote of the same kind that is meant as text"),
+        (
+            "flow sequence",
+            "close the list that begins before this with `]`, put `,` between its items, and quote text with `,` or brackets in it",
+        ),
+        (
+            "flow mapping",
+            "close the mapping that begins before this with `}`, put `,` between its keys, and quote text with `,` or braces in it",
+        ),
+    ];
+    let known = REMEDIES.iter().find(|(about, _)| stumbled.contains(about)).map(|(_, remedy)| remedy);
+    known
+        .copied()
+        .unwrap_or("indent the keys of a block alike, put a space behind each `:`, and quote text with `: ` or ` #` in it")
 }
 
 /// Line and column of the tab in an indentation over which the parser stumbled at `line`: on that line, on the one before, or,

@@ -303,6 +303,14 @@ fn a_wrong_file_is_refused_with_the_line_and_what_to_do() {
             "version: !!int 1".into(),
             "p.yaml:1:10: a tag (`!…`) is not supported\nleave it out; a value is read as what its key asks for",
         ),
+        (
+            "a: *b".into(),
+            "p.yaml:1:4: not valid YAML: while parsing node, found unknown anchor\ngive a block its name with `&NAME` before `*NAME` stands for it; text that begins with `*` or `&` needs quotes",
+        ),
+        (
+            "a: \"b\n".into(),
+            "p.yaml:1:4: not valid YAML: while scanning a quoted scalar, found unexpected end of stream\nclose the quote that begins here, and double a quote of the same kind that is meant as text",
+        ),
         ("a: &a [*a]".into(), "p.yaml:1:8: an alias inside of what it stands for"),
     ] {
         refused(&text, expected);
