@@ -8,10 +8,7 @@ use std::{
 
 use async_trait::async_trait;
 
-use super::{
-    Report,
-    life::{Life, Means},
-};
+use super::{Report, life::Life, means::Means};
 use crate::{
     clock::Clock,
     operate::{

@@ -3,11 +3,13 @@
 mod at_rest;
 mod components;
 mod control;
+mod course;
 mod desk;
 mod error;
 mod feed;
 mod life;
 mod lives;
+mod means;
 mod origin;
 mod overview;
 mod owed;

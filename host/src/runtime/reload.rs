@@ -2,13 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{
-    Origin, StartError,
-    life::{Gates, Life},
-    lives::Lives,
-    origin::at,
-    source::recognised,
-};
+use super::{Origin, StartError, life::Life, lives::Lives, means::Gates, origin::at, source::recognised};
 use crate::{
     config,
     operate::{Refused, Reloaded, sources},
@@ -141,7 +135,7 @@ impl Lives {
 
     /// Begins a pipeline behind the one that it replaces. One that cannot be started has failed, like one that fails later.
     async fn begin(&self, planned: PlannedPipeline, behind: Option<&Life>) -> Arc<Life> {
-        let (kept, gates) = (self.means.kept(&planned), Gates::of(&planned, behind));
+        let (kept, gates) = (self.means.kept(&planned), Gates::of(&planned, behind.map(Life::gates)));
         let (gates, opened) = match gates.clone().with_spools(&self.means, &planned, false).await {
             Ok(gates) => (gates, Ok(())),
             Err(error) => (gates, Err(error)),

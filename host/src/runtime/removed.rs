@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::{sync::watch, task::JoinHandle};
 
-use super::life::Means;
+use super::means::Means;
 use crate::{
     connector::OpenError,
     pipeline::{Destination, Policy, Stopping},

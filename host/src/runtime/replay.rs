@@ -16,8 +16,9 @@ use async_trait::async_trait;
 
 use super::{
     Running, StartError,
-    life::{Gates, Life},
+    life::Life,
     lives::Lives,
+    means::Gates,
     start::{Opened, open},
 };
 use crate::{

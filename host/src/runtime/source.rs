@@ -8,7 +8,7 @@ use super::{
     StartError,
     at_rest::{astray, left, left_by_removed, lost, unspoken},
     feed::Feed,
-    life::Means,
+    means::Means,
 };
 use crate::{
     config::{self, At, PathOrGlob},

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use super::{
     Running, StartError,
     feed::Feeds,
-    life::{Gates, Life, Means},
+    life::Life,
     lives::Lives,
+    means::{Gates, Means},
     source::recognised,
 };
 use crate::{

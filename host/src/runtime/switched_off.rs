@@ -5,7 +5,7 @@
 
 use std::{path::Path, sync::Arc};
 
-use super::{SwitchedOff, at_rest::lost, life::Means, owed, uploads::Given};
+use super::{SwitchedOff, at_rest::lost, means::Means, owed, uploads::Given};
 use crate::{
     bulk::BulkError,
     config::Size,

@@ -17,7 +17,7 @@ use tokio::{
     task::JoinHandle,
 };
 
-use super::{StartError, at_rest::lost, components::Components, life::Means, overview::SpoolOverview, owed};
+use super::{StartError, at_rest::lost, components::Components, means::Means, overview::SpoolOverview, owed};
 use crate::{
     bulk::{BulkError, Driver, Intake, Letters, Mixed, Order, Resolve, Rest, Tallied},
     clock::{Clock, rfc3339_of},
