@@ -7,7 +7,9 @@ use serde_json::json;
 
 use super::{
     Output, SETTLED, STOPPED, loader,
-    report::{self, Refusal, grouped, mebibytes},
+    numbers::{grouped, mebibytes},
+    refusal::Refusal,
+    stdout,
 };
 use crate::{
     clock::Clock,
@@ -77,8 +79,8 @@ pub async fn bench(given: Bench) -> Result<u8, Refusal> {
         }
     };
     match output {
-        Output::Json => report::print(&document(&figures)),
-        Output::Text => report::print_text(&text(&figures)),
+        Output::Json => stdout::document(&document(&figures)),
+        Output::Text => stdout::text(&text(&figures)),
     }
     Ok(SETTLED)
 }

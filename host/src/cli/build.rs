@@ -4,10 +4,7 @@ use std::path::Path;
 
 use serde_json::json;
 
-use super::{
-    Output, SETTLED, STOPPED,
-    report::{self, Refusal, grouped},
-};
+use super::{Output, SETTLED, STOPPED, numbers::grouped, refusal::Refusal, stdout};
 use crate::kit::build::{self, Built, Effort};
 
 /// Builds a component.
@@ -23,10 +20,10 @@ pub fn build(folder: &Path, quick: bool, output: Output) -> Result<u8, Refusal> 
     };
     match output {
         Output::Json => {
-            report::print(&json!({"name": name, "version": version, "component": component, "size": size}));
+            stdout::document(&json!({"name": name, "version": version, "component": component, "size": size}));
         }
         Output::Text => {
-            report::print_text(&format!("{name} {version}: {} ({} bytes)\n", component.display(), grouped(size)));
+            stdout::text(&format!("{name} {version}: {} ({} bytes)\n", component.display(), grouped(size)));
         }
     }
     Ok(SETTLED)

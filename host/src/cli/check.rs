@@ -4,12 +4,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::{
-    Checked, SETTLED, STOPPED,
-    actions::Told,
-    explain, graph, loader,
-    report::{self, Refusal},
-};
+use super::{Checked, SETTLED, STOPPED, actions::Told, explain, graph, loader, refusal::Refusal, stdout};
 use crate::{
     clock::Clock,
     config,
@@ -53,18 +48,18 @@ pub async fn check(pipeline: &Path, probe: bool, explained: bool, output: Checke
             for remark in remarks {
                 tracing::warn!("{}", printable(&remark, false));
             }
-            report::print_text(&graph::dot(&plan.pipelines));
+            stdout::text(&graph::dot(&plan.pipelines));
         }
         Checked::Json => {
             let mut told = json(&plan.pipelines, &remarks, &probed);
             if let Some(explained) = &explained {
                 told["explained"] = explain::json(explained);
             }
-            report::print(&told);
+            stdout::document(&told);
         }
         Checked::Text => {
             let explained = explained.as_deref().map(explain::text).unwrap_or_default();
-            report::print_text(&(text(&plan.pipelines, &remarks, &probed) + &explained));
+            stdout::text(&(text(&plan.pipelines, &remarks, &probed) + &explained));
         }
     }
     let unreached = probed.iter().any(|probed| matches!(probed.reached, Reached::Not(_)));

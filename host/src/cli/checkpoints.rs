@@ -6,8 +6,10 @@ use serde_json::json;
 use super::{
     Output, SETTLED,
     dead_letters::columns,
+    numbers::grouped,
     operate::{Desk, On, astray},
-    report::{self, Refusal, grouped},
+    refusal::Refusal,
+    stdout,
 };
 use crate::{
     config::Id,
@@ -74,8 +76,8 @@ impl Command {
                     return Err(astray());
                 };
                 match on.output {
-                    Output::Json => report::print(&json!({"pipelines": pipelines})),
-                    Output::Text => report::print_text(&text(&pipelines)),
+                    Output::Json => stdout::document(&json!({"pipelines": pipelines})),
+                    Output::Text => stdout::text(&text(&pipelines)),
                 }
             }
             Self::Reset { pipeline, partition, on } => {
@@ -84,10 +86,10 @@ impl Command {
                     return Err(astray());
                 };
                 match on.output {
-                    Output::Json => report::print(&json!({"removed": removed})),
+                    Output::Json => stdout::document(&json!({"removed": removed})),
                     Output::Text => {
                         let checkpoints = if removed == 1 { "checkpoint" } else { "checkpoints" };
-                        report::print_text(&format!("{pipeline}: {} {checkpoints} removed\n", grouped(removed)));
+                        stdout::text(&format!("{pipeline}: {} {checkpoints} removed\n", grouped(removed)));
                     }
                 }
             }
@@ -110,8 +112,8 @@ async fn settle(request: Request, told: &str, on: &On) -> Result<(), Refusal> {
         return Err(astray());
     };
     match on.output {
-        Output::Json => report::print(&json!({"removed": removed})),
-        Output::Text => report::print_text(told),
+        Output::Json => stdout::document(&json!({"removed": removed})),
+        Output::Text => stdout::text(told),
     }
     Ok(())
 }

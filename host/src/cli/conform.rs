@@ -5,10 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
-use super::{
-    Output, REFUSED, SETTLED, STOPPED, loader,
-    report::{self, Refusal},
-};
+use super::{Output, REFUSED, SETTLED, STOPPED, loader, refusal::Refusal, stdout};
 use crate::{
     clock::Clock,
     config::Process,
@@ -67,7 +64,7 @@ pub(super) async fn conform(options: Options) -> Result<u8, Refusal> {
     let loader = loader(&Clock::system(), Process::default())?;
     let mut tell = |outcome: &Outcome| {
         if output == Told::Text {
-            report::print_text(&conformance::line(outcome));
+            stdout::text(&conformance::line(outcome));
         }
     };
     match conformance::conform(&component, suite.as_deref(), &only, &loader, &mut tell).await {
@@ -93,16 +90,16 @@ pub(super) async fn conform(options: Options) -> Result<u8, Refusal> {
 /// Prints what came of a run, and for a program why it ended early.
 fn print(ran: &Report, output: Told, error: Option<Value>) {
     match output {
-        Told::Text => report::print_text(&format!("\n{}", conformance::summary(ran))),
+        Told::Text => stdout::text(&format!("\n{}", conformance::summary(ran))),
         Told::Json => {
             let mut document = conformance::json(ran);
             if let Some(error) = error {
                 document["error"] = error;
             }
-            report::print(&document);
+            stdout::document(&document);
         }
-        Told::Junit => report::print_text(&conformance::junit(ran)),
-        Told::Html => report::print_text(&conformance::html(ran)),
+        Told::Junit => stdout::text(&conformance::junit(ran)),
+        Told::Html => stdout::text(&conformance::html(ran)),
     }
 }
 
@@ -127,10 +124,10 @@ fn listed(only: &[&str], output: Told) -> Result<u8, Refusal> {
             let (id, clause, level, title) = (case.id, case.clause, case.level.name(), case.title);
             json!({"id": id, "clause": clause, "level": level, "title": title, "mend": case.mend})
         });
-        report::print(&cases.collect());
+        stdout::document(&cases.collect());
     } else {
         cases.for_each(|case| {
-            report::print_text(&wrapped(&format!("{}  {:<6}  ", case.id, case.level.name()), case.title));
+            stdout::text(&wrapped(&format!("{}  {:<6}  ", case.id, case.level.name()), case.title));
         });
     }
     Ok(SETTLED)

@@ -9,9 +9,12 @@ use serde_json::json;
 use super::{
     Output, SETTLED, loader,
     logging::Logging,
+    numbers::grouped,
     operate::{Desk, On, astray},
-    report::{self, Refusal, grouped},
+    refusal::Refusal,
+    report,
     run::{Signals, to_the_end},
+    stdout,
 };
 use crate::{
     clock::Clock,
@@ -127,8 +130,8 @@ impl Command {
                     return Err(astray());
                 };
                 match on.output {
-                    Output::Json => report::print(&json!(letter)),
-                    Output::Text => report::print_text(&whole(&letter)),
+                    Output::Json => stdout::document(&json!(letter)),
+                    Output::Text => stdout::text(&whole(&letter)),
                 }
                 Ok(SETTLED)
             }
@@ -144,8 +147,8 @@ impl Command {
                     return Err(astray());
                 };
                 match on.output {
-                    Output::Json => report::print(&json!({"removed": removed})),
-                    Output::Text => report::print_text(&format!("{} removed\n", counted(removed))),
+                    Output::Json => stdout::document(&json!({"removed": removed})),
+                    Output::Text => stdout::text(&format!("{} removed\n", counted(removed))),
                 }
                 Ok(SETTLED)
             }
@@ -221,11 +224,11 @@ async fn list(desk: &Desk, filter: LetterFilter, mut after: i64, limit: u32, out
         let goes_on = left > 0 && next.is_some();
         match output {
             Output::Text => {
-                report::print_text(&table(&letters));
+                stdout::text(&table(&letters));
                 match next {
                     _ if goes_on => {}
-                    Some(next) => report::print_text(&format!("… of {}; go on with --after {next}\n", counted(count))),
-                    None => report::print_text(&format!("{}\n", counted(count))),
+                    Some(next) => stdout::text(&format!("… of {}; go on with --after {next}\n", counted(count))),
+                    None => stdout::text(&format!("{}\n", counted(count))),
                 }
             }
             Output::Json => {
@@ -242,7 +245,7 @@ async fn list(desk: &Desk, filter: LetterFilter, mut after: i64, limit: u32, out
         }
     }
     if output == Output::Json {
-        report::print(&document);
+        stdout::document(&document);
     }
     Ok(SETTLED)
 }

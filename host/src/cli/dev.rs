@@ -14,7 +14,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use super::{SETTLED, report::Refusal};
+use super::{SETTLED, refusal::Refusal};
 use crate::{
     kit::{
         Trouble,

@@ -4,10 +4,7 @@ use std::path::Path;
 
 use serde_json::json;
 
-use super::{
-    Output, SETTLED, loader,
-    report::{self, Refusal, grouped},
-};
+use super::{Output, SETTLED, loader, numbers::grouped, refusal::Refusal, stdout};
 use crate::{
     clock::Clock,
     config::Process,
@@ -24,8 +21,8 @@ pub async fn inspect(component: &Path, output: Output) -> Result<u8, Refusal> {
     let loader = loader(&Clock::system(), Process::default())?;
     let connector = loader.load(component).await.map_err(|error| Refusal::with_hint(error.to_string(), error.hint()))?;
     match output {
-        Output::Json => report::print(&document(&connector)),
-        Output::Text => report::print_text(&text(&connector)),
+        Output::Json => stdout::document(&document(&connector)),
+        Output::Text => stdout::text(&text(&connector)),
     }
     Ok(SETTLED)
 }

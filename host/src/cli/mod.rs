@@ -13,11 +13,14 @@ mod graph;
 mod inspect;
 mod logging;
 mod new;
+mod numbers;
 mod operate;
 mod progress;
+mod refusal;
 mod report;
 mod run;
 mod schema;
+mod stdout;
 mod steer;
 mod uploads;
 mod wit;
@@ -34,7 +37,7 @@ use crate::{
     sandbox::{Compiler, Engine, cache::Cache, compile},
 };
 
-use self::{logging::LogFormat, report::Refusal, run::Options};
+use self::{logging::LogFormat, refusal::Refusal, run::Options};
 
 /// Runs destinations as sandboxed WebAssembly components.
 ///
@@ -330,7 +333,7 @@ pub fn main() -> ExitCode {
     // A thread that waits for standard input would keep the process for ever.
     runtime.shutdown_background();
     match done {
-        Ok(code) => ExitCode::from(report::exit(code)),
+        Ok(code) => ExitCode::from(stdout::exit(code)),
         Err(refusal) => ExitCode::from(refusal.print(output)),
     }
 }

@@ -5,10 +5,7 @@ use std::path::Path;
 use clap::ValueEnum;
 use serde_json::json;
 
-use super::{
-    Output, SETTLED,
-    report::{self, Refusal},
-};
+use super::{Output, SETTLED, refusal::Refusal, stdout};
 use crate::kit::new::{self, Written};
 
 /// What a new connector is.
@@ -32,10 +29,10 @@ pub fn new(folder: &Path, kind: Kind, sdk: Option<&Path>, output: Output) -> Res
     };
     let Written { name, component, files } = new::write(folder, kind, sdk)?;
     match output {
-        Output::Json => report::print(&json!({"name": name, "folder": folder, "component": component, "files": files})),
+        Output::Json => stdout::document(&json!({"name": name, "folder": folder, "component": component, "files": files})),
         Output::Text => {
             let folder = folder.display();
-            report::print_text(&format!("{name}: {files} files in {folder}\n  next: cd {folder} && cargo test && wharf build\n"));
+            stdout::text(&format!("{name}: {files} files in {folder}\n  next: cd {folder} && cargo test && wharf build\n"));
         }
     }
     Ok(SETTLED)

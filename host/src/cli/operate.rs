@@ -9,7 +9,7 @@ use std::{
 
 use clap::Args;
 
-use super::{Output, report::Refusal};
+use super::{Output, refusal::Refusal};
 use crate::{
     clock::Clock,
     operate::{self, Answer, Refused, Request, socket::Client, spools::AtRest},

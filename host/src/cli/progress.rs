@@ -8,7 +8,7 @@ use std::{
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
-use super::report::{grouped, mebibytes};
+use super::numbers::{grouped, mebibytes};
 use crate::{
     clock::{Clock, rfc3339_of},
     pipeline::{Counts, DestinationCounts},

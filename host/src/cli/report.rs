@@ -1,172 +1,29 @@
-//! What is printed when nothing runs, and when everything has run.
+//! What is printed when everything has run.
 
-use std::{
-    io::{ErrorKind, Write},
-    path::Path,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering::Relaxed},
-    },
-};
+use std::{io::Write, path::Path, sync::Arc};
 
 use serde_json::{Value, json};
 
-use super::{DEAD_LETTERS, Output, REFUSED, SETTLED, STOPPED};
+use super::{
+    DEAD_LETTERS, Output, SETTLED, STOPPED,
+    numbers::{grouped, mebibytes},
+    refusal::Refusal,
+    stdout,
+};
 use crate::{
     clock::rfc3339_of,
-    config::{Mistakes, Place},
-    kit::Trouble,
     pipeline::{DestinationCounts, PipelineError, SpoolCounts},
-    plan::PlanError,
     runtime::{Left, ProcessorOverview, Report, SwitchedOff, Used},
-    sandbox::{Event, Usage, output::printable},
+    sandbox::{Event, Usage},
 };
-
-/// Why nothing was run.
-#[derive(Debug)]
-pub struct Refusal(Vec<Told>);
-
-#[derive(Debug)]
-struct Told {
-    what: String,
-    hint: Option<String>,
-    place: Option<String>,
-}
-
-impl Told {
-    fn json(&self) -> Value {
-        json!({"what": self.what, "hint": self.hint, "place": self.place})
-    }
-
-    /// For a terminal: a component's own words may be among them, from its descriptor too.
-    fn print(&self, mut to: impl Write) -> std::io::Result<()> {
-        writeln!(to, "error: {}", printable(&self.what, true))?;
-        if let Some(place) = &self.place {
-            writeln!(to, "  at {place}")?;
-        }
-        if let Some(hint) = &self.hint {
-            writeln!(to, "hint: {}", printable(hint, true))?;
-        }
-        Ok(())
-    }
-}
-
-impl Refusal {
-    /// Without a hint.
-    pub fn new(what: String) -> Self {
-        Self(vec![Told { what, hint: None, place: None }])
-    }
-
-    /// With a hint.
-    pub fn with_hint(what: String, hint: Option<String>) -> Self {
-        Self(vec![Told { what, hint, place: None }])
-    }
-
-    /// The same with its place in the pipeline file, where it has one.
-    pub fn at(self, place: Option<&Place>) -> Self {
-        Self(self.0.into_iter().map(|told| Told { place: place.map(ToString::to_string), ..told }).collect())
-    }
-
-    /// Several at once.
-    pub fn all(refusals: impl IntoIterator<Item = Self>) -> Self {
-        Self(refusals.into_iter().flat_map(|refusal| refusal.0).collect())
-    }
-
-    /// For a program: the first, and the others beside it.
-    pub fn document(&self) -> Option<Value> {
-        let (first, others) = self.0.split_first()?;
-        let mut document = first.json();
-        if !others.is_empty() {
-            document["also"] = others.iter().map(Told::json).collect();
-        }
-        Some(document)
-    }
-
-    /// Prints it, and gives the exit code. On standard output stands one document or nothing.
-    pub fn print(&self, output: Output) -> u8 {
-        let mut told = Vec::new();
-        for (index, one) in self.0.iter().enumerate() {
-            if index > 0 {
-                told.push(b'\n');
-            }
-            // Writing to memory does not fail.
-            let _written = one.print(&mut told);
-        }
-        let _written = std::io::stderr().write_all(&told);
-        if output == Output::Json
-            && let Some(error) = self.document()
-        {
-            print(&json!({"error": error}));
-        }
-        REFUSED
-    }
-}
-
-impl From<Trouble> for Refusal {
-    fn from(trouble: Trouble) -> Self {
-        vec![trouble].into()
-    }
-}
-
-impl From<Vec<Trouble>> for Refusal {
-    fn from(troubles: Vec<Trouble>) -> Self {
-        let told = |trouble: &Trouble| Told { what: trouble.to_string(), hint: trouble.hint().map(str::to_owned), place: None };
-        Self(troubles.iter().map(told).collect())
-    }
-}
-
-impl From<Mistakes> for Refusal {
-    fn from(mistakes: Mistakes) -> Self {
-        Vec::<PlanError>::from(mistakes).into()
-    }
-}
-
-impl From<Vec<PlanError>> for Refusal {
-    fn from(errors: Vec<PlanError>) -> Self {
-        let told =
-            |error: &PlanError| Told { what: error.what(), hint: error.hint(), place: error.place().map(ToString::to_string) };
-        Self(errors.iter().map(told).collect())
-    }
-}
-
-/// Whether something that was to be printed is not.
-static UNWRITTEN: AtomicBool = AtomicBool::new(false);
-
-/// Notes what came of writing to standard output, and says where it failed. Whoever closed it does not want the rest.
-fn written(done: std::io::Result<()>) {
-    match done {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-            UNWRITTEN.store(true, Relaxed);
-            let told = Told { what: format!("cannot write to standard output: {error}"), hint: None, place: None };
-            let _closed = told.print(std::io::stderr());
-        }
-        _ => {}
-    }
-}
-
-/// The exit code where all that was to be printed was: what is cut short is no success.
-pub fn exit(code: u8) -> u8 {
-    if UNWRITTEN.load(Relaxed) && code == SETTLED { STOPPED } else { code }
-}
-
-/// Prints lines on standard output.
-pub fn print_text(text: &str) {
-    let mut to = std::io::stdout().lock();
-    written(to.write_all(text.as_bytes()).and_then(|()| to.flush()));
-}
-
-/// Prints a document on standard output. Whoever closed it does not want it.
-pub fn print(document: &Value) {
-    print_text(&format!("{document:#}\n"));
-}
 
 /// Prints what came of a run, and gives the exit code.
 pub fn finished(reports: &[Report], store: &Path, asked: bool, output: Output) -> u8 {
     match output {
-        Output::Json => print(&json(reports)),
+        Output::Json => stdout::document(&json(reports)),
         Output::Text => {
             let mut to = std::io::stdout().lock();
-            written(text(reports, &mut to).and_then(|()| to.flush()));
+            stdout::written(text(reports, &mut to).and_then(|()| to.flush()));
         }
     }
     ended(reports, store, asked)
@@ -177,9 +34,8 @@ fn ended(reports: &[Report], store: &Path, asked: bool) -> u8 {
     let mut told = std::io::stderr().lock();
     for Report { pipeline, counts, error, rereads, .. } in reports {
         if let Some(error) = error {
-            let one =
-                Told { what: format!("pipeline {pipeline}: {error}"), hint: Some(hint(error, *rereads).into()), place: None };
-            let _closed = one.print(&mut told);
+            let one = Refusal::with_hint(format!("pipeline {pipeline}: {error}"), Some(hint(error, *rereads).into()));
+            let _closed = one.write(&mut told);
         } else if let Some(what) = pending(pipeline, &counts.destinations, asked) {
             let in_spools = counts.destinations.iter().all(|one| one.pending <= one.spool.map_or(0, |spool| spool.open));
             let hint = match () {
@@ -189,7 +45,7 @@ fn ended(reports: &[Report], store: &Path, asked: bool) -> u8 {
                 () if *rereads => "run again: they are read and sent again".to_owned(),
                 () => format!("{pipeline}: give the pending records once more: their source cannot be read again"),
             };
-            let _closed = Told { what, hint: Some(hint), place: None }.print(&mut told);
+            let _closed = Refusal::with_hint(what, Some(hint)).write(&mut told);
         }
     }
     let failed = reports.iter().any(|report| report.error.is_some());
@@ -232,7 +88,7 @@ pub fn replayed(reports: &[Report], left: &[Arc<Left>], store: &Path, asked: boo
                     document["pipelines"][at]["destinations"][index]["elsewhere"] = destination.elsewhere.into();
                 }
             }
-            print(&document);
+            stdout::document(&document);
         }
         Output::Text => {
             let mut to = std::io::stdout().lock();
@@ -448,40 +304,9 @@ fn used_up(Used { usage, memory_limit }: &Used) -> Vec<String> {
     fuel.into_iter().chain(held_back(usage)).collect()
 }
 
-/// A number of bytes in MiB: to a tenth where that is not a whole number.
-pub fn mebibytes(bytes: u64) -> String {
-    const MEBIBYTE: u64 = 1 << 20;
-    match bytes.is_multiple_of(MEBIBYTE) {
-        true => grouped(bytes / MEBIBYTE),
-        false => format!("{}.{}", grouped(bytes / MEBIBYTE), bytes % MEBIBYTE * 10 / MEBIBYTE),
-    }
-}
-
-/// A number with its thousands apart.
-pub fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut grouped = String::with_capacity(digits.len() + digits.len() / 3);
-    for (index, digit) in digits.char_indices() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            grouped.push(',');
-        }
-        grouped.push(digit);
-    }
-    grouped
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_a_component_says_cannot_rewrite_the_terminal() {
-        let told = Told { what: "asks for \u{1b}[2J".into(), hint: Some("its settings are `\u{202e}`\nx".into()), place: None };
-        let mut printed = Vec::new();
-        told.print(&mut printed).unwrap();
-        let printed = String::from_utf8(printed).unwrap();
-        assert_eq!(printed, "error: asks for \\u{1b}[2J\nhint: its settings are `\\u{202e}`\nx\n");
-    }
 
     #[test]
     fn what_was_refused_and_dropped_is_told_where_there_is_any() {
@@ -497,21 +322,5 @@ mod tests {
         usage.note(Event::Refused);
         let told = "refused: 1 look-up of a name, 2 other attempts; dropped: 1,200 lines of the log";
         assert_eq!(held_back(&usage).as_deref(), Some(told));
-    }
-
-    #[test]
-    fn memory_is_told_to_a_tenth_of_a_mebibyte() {
-        let cases = [(0, "0"), (65_536, "0.0"), (1 << 20, "1"), ((3 << 20) - 1, "2.9"), (256 << 20, "256"), (4 << 30, "4,096")];
-        for (bytes, expected) in cases {
-            assert_eq!(mebibytes(bytes), expected);
-        }
-    }
-
-    #[test]
-    fn thousands_stand_apart() {
-        let cases = [(0, "0"), (999, "999"), (1707, "1,707"), (12_345_678, "12,345,678")];
-        for (number, expected) in cases {
-            assert_eq!(grouped(number), expected);
-        }
     }
 }

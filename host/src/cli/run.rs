@@ -13,12 +13,7 @@ use tokio::{
     task::JoinSet,
 };
 
-use super::{
-    Output, STOPPED, loader,
-    logging::Logging,
-    progress::show,
-    report::{Refusal, finished},
-};
+use super::{Output, STOPPED, loader, logging::Logging, progress::show, refusal::Refusal, report::finished};
 use crate::{
     clock::Clock,
     config,

@@ -1,12 +1,9 @@
 //! `wharf schema`.
 
-use super::{
-    SETTLED,
-    report::{self, Refusal},
-};
+use super::{SETTLED, refusal::Refusal, stdout};
 
 /// Prints the JSON Schema of the pipeline file.
 pub fn schema() -> Result<u8, Refusal> {
-    report::print(&crate::config::schema());
+    stdout::document(&crate::config::schema());
     Ok(SETTLED)
 }

@@ -7,8 +7,10 @@ use serde_json::json;
 use super::{
     Output, SETTLED,
     dead_letters::columns,
+    numbers::grouped,
     operate::{Desk, On, astray},
-    report::{self, Refusal, grouped},
+    refusal::Refusal,
+    stdout,
 };
 use crate::{
     operate::{Answer, DestinationStatus, HostStatus, PipelineStatus, Reloaded, Request},
@@ -53,8 +55,8 @@ impl Target {
 pub async fn status(on: On) -> Result<u8, Refusal> {
     let Answer::Status(status) = Desk::open(&on.data_dir).await?.ask(Request::Status).await? else { return Err(astray()) };
     match on.output {
-        Output::Json => report::print(&json!(status)),
-        Output::Text => report::print_text(&text(&status)),
+        Output::Json => stdout::document(&json!(status)),
+        Output::Text => stdout::text(&text(&status)),
     }
     Ok(SETTLED)
 }
@@ -66,7 +68,7 @@ pub async fn steer(target: Target, on: On, resume: bool) -> Result<u8, Refusal> 
     let request = if resume { Request::Resume { pipeline, destination } } else { Request::Pause { pipeline, destination } };
     let Answer::Done(done) = Desk::open(&on.data_dir).await?.ask(request).await? else { return Err(astray()) };
     match on.output {
-        Output::Json => report::print(&json!({"done": done})),
+        Output::Json => stdout::document(&json!({"done": done})),
         Output::Text => {
             let told = match (resume, done) {
                 (false, true) => "paused",
@@ -74,7 +76,7 @@ pub async fn steer(target: Target, on: On, resume: bool) -> Result<u8, Refusal> 
                 (true, true) => "resumed",
                 (true, false) => "was not paused",
             };
-            report::print_text(&format!("{name}: {told}\n"));
+            stdout::text(&format!("{name}: {told}\n"));
         }
     }
     Ok(SETTLED)
@@ -84,7 +86,7 @@ pub async fn steer(target: Target, on: On, resume: bool) -> Result<u8, Refusal> 
 pub async fn reload(on: On) -> Result<u8, Refusal> {
     let Answer::Reloaded(reloaded) = Desk::open(&on.data_dir).await?.ask(Request::Reload).await? else { return Err(astray()) };
     match on.output {
-        Output::Json => report::print(&json!(reloaded)),
+        Output::Json => stdout::document(&json!(reloaded)),
         Output::Text => {
             let Reloaded { unchanged, changed, started, removed, remarks } = *reloaded;
             let mut told = String::new();
@@ -96,7 +98,7 @@ pub async fn reload(on: On) -> Result<u8, Refusal> {
             for remark in remarks {
                 told.push_str(&format!("note: {}\n", printable(&remark, false)));
             }
-            report::print_text(&told);
+            stdout::text(&told);
         }
     }
     Ok(SETTLED)

@@ -6,8 +6,10 @@ use serde_json::json;
 use super::{
     Output, SETTLED,
     dead_letters::columns,
+    numbers::grouped,
     operate::{Desk, On, astray},
-    report::{self, Refusal, grouped},
+    refusal::Refusal,
+    stdout,
     steer::Target,
 };
 use crate::{
@@ -157,8 +159,8 @@ impl Uploads {
             Self::List { of, on } => {
                 let uploads = uploads(of, &on).await?;
                 match on.output {
-                    Output::Json => report::print(&json!({"uploads": uploads})),
-                    Output::Text => report::print_text(&listed(&uploads)),
+                    Output::Json => stdout::document(&json!({"uploads": uploads})),
+                    Output::Text => stdout::text(&listed(&uploads)),
                 }
                 return Ok(SETTLED);
             }
@@ -173,8 +175,8 @@ impl Uploads {
                     ));
                 };
                 match on.output {
-                    Output::Json => report::print(&json!(upload)),
-                    Output::Text => report::print_text(&whole(&upload)),
+                    Output::Json => stdout::document(&json!(upload)),
+                    Output::Text => stdout::text(&whole(&upload)),
                 }
                 return Ok(SETTLED);
             }
@@ -208,8 +210,8 @@ impl Spool {
                     return Err(astray());
                 };
                 match on.output {
-                    Output::Json => report::print(&json!({"spools": spools})),
-                    Output::Text => report::print_text(&stood(&spools)),
+                    Output::Json => stdout::document(&json!({"spools": spools})),
+                    Output::Text => stdout::text(&stood(&spools)),
                 }
                 Ok(SETTLED)
             }
@@ -218,8 +220,8 @@ impl Spool {
                 let request = SpoolRequest::Records { pipeline, destination, which, after: (after, 0), most: limit };
                 let SpoolAnswer::Records(records) = ask(request, &on).await? else { return Err(astray()) };
                 match on.output {
-                    Output::Json => report::print(&json!({"records": records})),
-                    Output::Text => report::print_text(&lines(&records)),
+                    Output::Json => stdout::document(&json!({"records": records})),
+                    Output::Text => stdout::text(&lines(&records)),
                 }
                 Ok(SETTLED)
             }
@@ -279,8 +281,8 @@ async fn uploads(of: Option<Target>, on: &On) -> Result<Vec<UploadDocument>, Ref
 fn print_done(done: &SpoolAnswer, on: &On, told: &str) -> Result<u8, Refusal> {
     let SpoolAnswer::Done(done) = done else { return Err(astray()) };
     match on.output {
-        Output::Json => report::print(&json!({"done": done})),
-        Output::Text => report::print_text(told),
+        Output::Json => stdout::document(&json!({"done": done})),
+        Output::Text => stdout::text(told),
     }
     Ok(SETTLED)
 }

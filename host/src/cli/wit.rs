@@ -4,10 +4,7 @@ use std::path::Path;
 
 use serde_json::json;
 
-use super::{
-    Output, SETTLED,
-    report::{self, Refusal},
-};
+use super::{Output, SETTLED, refusal::Refusal, stdout};
 use crate::kit::wit;
 
 /// Writes the contract for another language's tools.
@@ -18,7 +15,7 @@ pub fn wit(folder: &Path, force: bool, output: Output) -> Result<u8, Refusal> {
             let packages: Vec<_> =
                 written.packages.iter().map(|(name, version)| json!({"name": name, "version": version})).collect();
             let worlds: Vec<_> = wit::WORLDS.iter().map(|(name, _)| name).collect();
-            report::print(&json!({"folder": folder, "packages": packages, "worlds": worlds, "world_kept": written.kept}));
+            stdout::document(&json!({"folder": folder, "packages": packages, "worlds": worlds, "world_kept": written.kept}));
         }
         Output::Text => {
             let named: Vec<_> = written.packages.iter().map(|(name, version)| format!("{name}@{version}")).collect();
@@ -27,7 +24,7 @@ pub fn wit(folder: &Path, force: bool, output: Output) -> Result<u8, Refusal> {
             for (name, summary) in wit::WORLDS {
                 text.push_str(&format!("  {name}: {summary}\n"));
             }
-            report::print_text(&text);
+            stdout::text(&text);
         }
     }
     Ok(SETTLED)

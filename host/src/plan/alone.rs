@@ -3,8 +3,8 @@
 use std::{collections::HashMap, sync::Arc};
 
 use super::{
-    Named, Planner,
     error::{Part, PlanError},
+    planner::{Named, Planner},
 };
 use crate::{
     config,

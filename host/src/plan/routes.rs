@@ -1,10 +1,11 @@
 //! Which action records go to: what the pipeline file says, held against the actions that the connector has.
 
-use super::{Part, PlanError, actions::Known, condition};
+use super::{Part, PlanError, actions::Known};
 use crate::{
     config::{self, At, Otherwise},
     connector::Connector,
     pipeline::{Routing, Way},
+    record::{Condition, Looked, Operation, Pointer, Test},
 };
 
 /// Which records go to which action; what is wrong is noted. Where nothing else is said, they go to `otherwise`.
@@ -53,4 +54,30 @@ pub(super) fn in_use(routing: &Routing, connector: &Connector) -> String {
     let names =
         (0..).zip(&connector.descriptor.actions).filter(|(index, _)| used(*index)).map(|(_, action)| action.name.as_str());
     names.collect::<Vec<_>>().join(",")
+}
+
+/// A condition as the host asks it.
+pub(super) fn condition(when: &config::When) -> Condition {
+    let test = |is: &config::Is| match is {
+        config::Is::There(exists) => Test::Exists(*exists),
+        config::Is::OneOf(texts) => Test::OneOf(texts.clone()),
+    };
+    let each = |conditions: &[config::When]| conditions.iter().map(condition).collect();
+    match when {
+        config::When::All(conditions) => Condition::All(each(conditions)),
+        config::When::Any(conditions) => Condition::Any(each(conditions)),
+        config::When::Not(inner) => Condition::Not(Box::new(condition(inner))),
+        config::When::Operation(operation) => Condition::Operation(match operation {
+            config::Operation::Create => Operation::Create,
+            config::Operation::Update => Operation::Update,
+            config::Operation::Delete => Operation::Delete,
+            config::Operation::Snapshot => Operation::Snapshot,
+        }),
+        config::When::Metadata(name, is) => Condition::Of(Looked::Metadata(name.as_str().into()), test(is)),
+        // It was held against the rules of pointers where it was read.
+        config::When::Pointer(text, is) => match text.parse::<Pointer>() {
+            Ok(pointer) => Condition::Of(Looked::Pointer(pointer), test(is)),
+            Err(_) => Condition::Any(Vec::new()),
+        },
+    }
 }

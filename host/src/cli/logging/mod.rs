@@ -16,7 +16,7 @@ use tracing_subscriber::{
 };
 
 use self::{fields::Fields, line::Line};
-use super::report::Refusal;
+use super::refusal::Refusal;
 
 /// For whom the log is written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
