@@ -262,7 +262,7 @@ fn what_cannot_start_is_refused_with_its_place() {
         ("skip:\n  - { case: W-DEST-0001, reason: x }", "there is no case `W-DEST-0001`"),
         ("read: { directory: a, capture: true }", "`read` names 2 ways to read back"),
         ("record: x", "`record` has no `{n}`"),
-        ("far: { DB: nothing }", "this grant names no port"),
+        ("far: { DB: nothing }", "this far side names no port"),
         ("far: { '1DB': 'localhost:1' }", "`1DB` is no name of a variable"),
         ("far: { SCRATCH: 'localhost:1' }", "`SCRATCH` is the name of what the run gives itself"),
         ("skip:\n  - { case: W-DEST-001, reason: ' ' }", "W-DEST-001 is skipped for no reason"),
@@ -341,7 +341,7 @@ read: { capture: maybe, files: x }
         ("`nam` is no parameter", "12:41"),
         ("`record` has no `{n}`", "13:9"),
         ("`1DB` is no name of a variable", "14:8"),
-        ("this grant names no port", "14:32"),
+        ("this far side names no port", "14:32"),
         ("expected `true` or `false`", "15:18"),
     ] {
         let at = format!("conform.yaml:{place}");
