@@ -15,6 +15,7 @@
 //! | [`monitoring`] | metrics and health of what runs, over HTTP |
 //! | [`runtime`] | starts, supervises and stops the pipelines of a plan |
 //! | [`conformance`] | what a connector must do, case by case |
+//! | [`bulk`] | files out of the spool, their uploads, and what becomes of these |
 //! | [`plan`] | pipeline file, components and grants, checked together |
 //! | [`pipeline`] | order, retries, dead letters, checkpoints |
 //! | [`connector`] | a loaded component and its life, a folder per version of the contract |

@@ -34,7 +34,7 @@ fn every_event_arrives_byte_for_byte_in_the_file_of_its_day_and_a_second_run_rea
     let values = (events.len() - 1707) as u64;
     assert!((values..values + 1707 * 64).contains(&bytes), "{bytes} of {values}");
     let expected = serde_json::json!({"pipelines": [{
-        "id": "earthquakes", "read": 1707, "carried": 0, "purged": 0, "seconds": null, "restarts": 0, "processors": [],
+        "id": "earthquakes", "read": 1707, "carried": 0, "purged": 0, "seconds": null, "restarts": 0, "processors": [], "switched_off": [],
         "destinations": [{
             "id": "files", "delivered": 1707, "warned": 0, "filtered": 0, "dead_lettered": 0, "pending": 0, "unknown": 0, "left": 0,
             "bytes": null, "retries": 0, "paused": null, "waiting": null, "processors": [], "metrics": {}, "usage": null,

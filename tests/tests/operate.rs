@@ -222,7 +222,8 @@ fn a_destination_that_left_with_records_is_refused_until_somebody_says_what_beco
     }
 
     // The same by another name: it gets what it is owed.
-    assert_eq!(text(&scratch, &["checkpoints", "move", "run", "shut", "new"]), "run: what shut may be owed is new's\n");
+    let moved = text(&scratch, &["checkpoints", "move", "run", "shut", "new"]);
+    assert!(moved.starts_with("run: what shut may be owed is new's\n") && moved.contains("may come twice"), "{moved}");
     refused(&scratch, &["run", "pipeline.yaml"]);
     to(&scratch, &[("open", ""), ("new", "")]);
     let ran = scratch.run(&["run", "pipeline.yaml", "--output", "json"]).unwrap();

@@ -47,6 +47,8 @@ pub enum Command {
         on: On,
     },
     /// Gives what a destination may be owed to the one that it has become: the same by another name.
+    ///
+    /// What it remembers by its old name, in its state or at the far side, stays there, so that what was delivered and not settled may come twice.
     Move {
         /// The pipeline.
         pipeline: String,
@@ -98,7 +100,10 @@ impl Command {
                 settle(Request::DiscardDestination { pipeline, destination }, &told, &on).await?;
             }
             Self::Move { pipeline, destination, to, on } => {
-                let told = format!("{pipeline}: what {destination} may be owed is {to}'s\n");
+                let told = format!(
+                    "{pipeline}: what {destination} may be owed is {to}'s\n  note: what {destination} remembers by its name, in its state or at the far side, stays there: \
+                     what was delivered and not settled may come twice\n"
+                );
                 settle(Request::MoveDestination { pipeline, destination, to: to.to_string() }, &told, &on).await?;
             }
         }

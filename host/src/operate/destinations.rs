@@ -30,7 +30,7 @@ impl Gone {
         let on = format!("--data-dir {}", data_dir.display());
         format!(
             "to drain it, put it back and run until nothing is pending; if it has another name now: `wharf checkpoints move {pipeline} {destination} NAME \
-             {on}`; to have it miss them: `wharf checkpoints discard {pipeline} {destination} {on}`"
+             {on}`, and what it remembers by its old name, it sends again; to have it miss them: `wharf checkpoints discard {pipeline} {destination} {on}`"
         )
     }
 }

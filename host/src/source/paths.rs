@@ -1,6 +1,9 @@
 //! Which files a path or pattern means.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::HashSet,
+    path::{Path, PathBuf},
+};
 
 use super::{SourceError, identity::Inode};
 
@@ -15,11 +18,13 @@ pub(super) struct Paths {
     literal: Option<bool>,
     /// Whether there may be no file yet.
     waits: bool,
+    /// Files that a pattern cannot mean, and that this was told of.
+    unnameable: HashSet<PathBuf>,
 }
 
 impl Paths {
     pub(super) fn new(text: String, waits: bool) -> Self {
-        Self { text, literal: None, waits }
+        Self { text, literal: None, waits, unnameable: HashSet::new() }
     }
 
     /// The files, sorted by path. There must be one at the first look, unless it waits for one.
@@ -38,7 +43,8 @@ impl Paths {
         Ok(found)
     }
 
-    fn matches(&self) -> Result<Vec<PathBuf>, SourceError> {
+    fn matches(&mut self) -> Result<Vec<PathBuf>, SourceError> {
+        self.look_for_the_unnameable()?;
         let mut found = Vec::new();
         for path in glob::glob(&self.text).map_err(|error| self.wrong(format!("not a pattern: {error}")))? {
             let path = path.map_err(|error| {
@@ -51,6 +57,35 @@ impl Paths {
         }
         found.sort();
         Ok(found)
+    }
+
+    /// A pattern is text, and passes over a file whose name is none: that is told, once where the source goes on looking, and is an error for one that
+    /// would end without having read it.
+    fn look_for_the_unnameable(&mut self) -> Result<(), SourceError> {
+        let Ok(pattern) = glob::Pattern::new(&self.text) else { return Ok(()) };
+        let Some(folders) = Path::new(&self.text).parent().and_then(Path::to_str) else { return Ok(()) };
+        let folders = if folders.is_empty() { "." } else { folders };
+        for folder in glob::glob(folders).into_iter().flatten().flatten() {
+            // What cannot be looked into is told by whoever looks for files.
+            for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
+                let name = entry.file_name();
+                if name.to_str().is_some() {
+                    continue;
+                }
+                let shown = Path::new(folders).join(name.to_string_lossy().as_ref());
+                let meant = pattern.matches_path(&shown) || pattern.matches_path(&folder.join(name.to_string_lossy().as_ref()));
+                if !meant || !entry.path().is_file() || !self.unnameable.insert(entry.path()) {
+                    continue;
+                }
+                let path = folder.join(&name).display().to_string();
+                if !self.waits {
+                    let reason = "its name is not UTF-8, so that no pattern can mean it: give it another, or put it elsewhere";
+                    return Err(SourceError::Format { path, reason: reason.to_owned() });
+                }
+                tracing::warn!(%path, "not read: its name is not UTF-8, so that no pattern can mean it");
+            }
+        }
+        Ok(())
     }
 
     fn wrong(&self, reason: String) -> SourceError {

@@ -78,8 +78,8 @@ impl Refusal {
     pub fn blame(&self) -> Blame {
         let class = self.code.get(..2).unwrap_or_default();
         match (class, self.code.as_str()) {
-            // What a trigger raises is about its row.
-            ("22" | "23" | "P0", _) | (_, "44000") => Blame::Row,
+            // What a trigger raises is about its row; so is a value that is too large for an index.
+            ("22" | "23" | "P0", _) | (_, "44000" | "54000") => Blame::Row,
             ("28", _) => Blame::Login,
             // Connection, resources, serialization and deadlocks, locks, the server's end, its own faults, and a statement that took too long.
             // So are those of another who makes the same table at the same time.

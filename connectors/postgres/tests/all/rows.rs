@@ -99,6 +99,25 @@ fn where_the_last_of_a_key_is_refused_the_one_before_it_stands() {
 }
 
 #[test]
+fn a_key_that_is_too_large_for_the_index_is_refused_and_no_other() {
+    // Random, so that it does not get smaller.
+    let mut seed = 1_u64;
+    let letters = std::iter::repeat_with(|| {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        char::from(b'a' + (seed >> 33) as u8 % 26)
+    });
+    let large: String = letters.take(20_000).collect();
+    for mode in ["append", "upsert"] {
+        let database = Database::new("CREATE TABLE t (id text PRIMARY KEY)");
+        let destination = database.destination(&[("table", "t"), ("mode", mode)]);
+        let rows = [r#"{"id": "a"}"#.to_owned(), format!(r#"{{"id": "{large}"}}"#), r#"{"id": "b"}"#.to_owned()];
+        let answer = destination.open().write(&batch(&rows));
+        answer.assert_delivered(0).assert_failed(1, FailureKind::Rejected).assert_delivered(2);
+        assert_eq!(database.psql("SELECT id FROM t ORDER BY id"), "a\nb");
+    }
+}
+
+#[test]
 fn columns_may_come_from_anywhere_in_the_record() {
     let database = Database::new(
         "CREATE TABLE \"His\"\"tory\" (at bigint, ord int, op text, id text, mag numeric, who text, doc jsonb, part text)",

@@ -238,6 +238,25 @@ async fn what_cannot_be_read_is_an_error_that_names_it() {
 }
 
 #[tokio::test]
+async fn a_file_that_no_pattern_can_mean_is_told_and_not_passed_over() {
+    use std::os::unix::ffi::OsStrExt;
+
+    let files = Files::new();
+    std::fs::create_dir_all(files.path("in/deep")).unwrap();
+    files.write("in/deep/ok.ndjson", "1\n");
+    let odd = files.0.path().join("in/deep").join(std::ffi::OsStr::from_bytes(b"caf\xe9.ndjson"));
+    std::fs::write(&odd, "2\n").unwrap();
+    for pattern in ["in/deep/*.ndjson", "in/**/*.ndjson", "in/**/*"] {
+        let pattern = files.path(pattern);
+        let (portions, error) = read(options(pattern.to_str().unwrap(), Format::Lines)).await;
+        assert!(portions.is_empty() && error.as_ref().is_some_and(|error| error.contains("is not UTF-8")), "{error:?}");
+    }
+    // One that is not meant is nobody's concern.
+    let pattern = files.path("in/deep/ok*.ndjson");
+    assert_eq!(outcome(pattern.to_str().unwrap(), Format::Lines).await.0, ["1"]);
+}
+
+#[tokio::test]
 async fn a_second_run_reads_what_came_since_and_nothing_twice() {
     let files = Files::new();
     let path = files.write("a.log", "one\ntwo");
