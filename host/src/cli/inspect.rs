@@ -142,7 +142,9 @@ fn text(connector: &Connector) -> String {
     }
     for action in actions {
         let default = if descriptor.default_action.as_ref() == Some(&action.name) { ", default" } else { "" };
-        line(2, &format!("{} ({}{default}) {}", action.name, action.delivery.as_deref().unwrap_or("write"), action.summary));
+        let delivery = action.delivery.as_deref().unwrap_or("write");
+        let schedule = action.schedule.as_ref().map(|schedule| format!(", {schedule}")).unwrap_or_default();
+        line(2, &format!("{} ({delivery}{schedule}{default}) {}", action.name, action.summary));
     }
     if !versions.is_empty() {
         let named = |version: &FarVersion| {
