@@ -5,11 +5,12 @@
 use std::{
     fs,
     hash::{BuildHasher as _, Hasher as _, RandomState},
-    process::Stdio,
+    process::{Command, Stdio},
     thread,
     time::Duration,
 };
 
+use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
 use serde_json::Value;
 use wharf_tests::{
     Scratch, checkout, component,
@@ -273,6 +274,8 @@ fn an_upload_that_waits_for_a_person_is_shown_and_abandoned() {
     let ran = scratch.run(&["run", "run.yaml", "--once", "--output", "json"]).unwrap();
     let destination = &ran.json().unwrap()["pipelines"][0]["destinations"][0];
     assert_eq!((ran.code, &destination["pending"]), (Some(1), &5.into()), "{}", ran.stderr);
+    let held = ran.stderr.lines().find(|line| line.contains("it waits for a person")).unwrap();
+    assert!(["run", "leads", "load"].iter().all(|word| held.contains(&format!("\"{word}\""))), "{held}");
     let listed = &asked(&scratch, &["uploads", "list"])["uploads"][0];
     assert_eq!((&listed["id"], &listed["state"], &listed["open"]), (&1.into(), &"held".into(), &5.into()), "{listed}");
     assert!(listed["reason"].as_str().unwrap().starts_with("rejected: "), "{listed}");
@@ -296,6 +299,80 @@ fn an_upload_that_waits_for_a_person_is_shown_and_abandoned() {
     let again = scratch.run(&["run", "run.yaml", "--once", "--output", "json"]).unwrap();
     assert_eq!((again.code, &again.json().unwrap()["pipelines"][0]["destinations"][0]["pending"]), (Some(0), &0.into()));
     assert!(asked(&scratch, &["uploads", "list"])["uploads"].as_array().unwrap().is_empty());
+}
+
+#[test]
+fn of_what_an_upload_gives_up_the_log_has_the_first_five() {
+    let rejected: Vec<String> = (0..8).map(|line| format!("{line}-{}=rejected", line + 1)).collect();
+    let scratch = scripted(&format!("{{ poll: '{}' }}", rejected.join(" ")), "{ schedule: realtime }", "");
+    scratch.write("records.txt", "a\nb\nc\nd\ne\nf\ng\nh\n").unwrap();
+    let ran = scratch.run(&["run", "run.yaml", "--once", "--now", "--output", "json", "--log-format", "json"]).unwrap();
+    assert_eq!(ran.code, Some(3), "{}", ran.stderr);
+    assert_eq!(ran.json().unwrap()["pipelines"][0]["destinations"][0]["dead_lettered"], 8);
+    let events = ran.stderr.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let given: Vec<Value> =
+        events.filter(|event| event["message"].as_str().unwrap_or_default().starts_with("given up: rejected: ")).collect();
+    for event in &given {
+        let whose = ["pipeline", "destination", "action"].map(|field| event[field].as_str().unwrap_or_default());
+        assert_eq!((whose, &event["records"]), (["run", "leads", "load"], &1.into()), "{event}");
+    }
+    let first: Vec<_> = given.iter().map(|event| event["sequence"].as_u64()).collect();
+    // Each line is of two bytes.
+    assert_eq!(first, (0..5).map(|line| Some(line * 2)).collect::<Vec<_>>(), "{}", ran.stderr);
+}
+
+#[test]
+fn a_destination_that_an_upload_paused_is_paused_in_the_summary_and_says_when_it_is_tried_again() {
+    let scratch = scripted("{ poll: fail=fatal }", "{ schedule: realtime }", "");
+    let ran = scratch.run(&["run", "run.yaml", "--once", "--now", "--output", "json", "--log-format", "json"]).unwrap();
+    let destination = &ran.json().unwrap()["pipelines"][0]["destinations"][0];
+    assert_eq!((ran.code, &destination["pending"]), (Some(1), &5.into()), "{}", ran.stderr);
+    assert!(destination["paused"].as_str().unwrap_or_default().starts_with("fatal: "), "{destination:#}");
+    let events = ran.stderr.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let told: Vec<String> = events.filter_map(|event| event["message"].as_str().map(str::to_owned)).collect();
+    assert!(told.iter().any(|line| line.starts_with("paused, to be tried again in 300s: fatal: ")), "{told:#?}");
+    // A pause of five minutes has begun just before.
+    let again = told.iter().find_map(|line| line.split_once("; tried again in ")).unwrap().1;
+    let seconds: f64 = again.trim_end_matches('s').parse().unwrap();
+    assert!(seconds > 60.0, "{again}");
+}
+
+/// No file may grow any more, as on a disk that is full; then it may again.
+#[test]
+fn uploads_that_cannot_be_noted_have_their_pipeline_stall_until_they_can() {
+    let polls = vec!["again=1000"; 500].join(";");
+    let scratch = scripted(&format!("{{ poll: {polls} }}"), "{ schedule: realtime }", "");
+    let wharf = scratch.wharf(&["run", "run.yaml", "--output", "json"]).unwrap();
+    // Who ignores the signal is told by the call, as of a full disk.
+    let mut limited = Command::new("sh");
+    limited.args(["-c", r#"trap "" XFSZ; exec "$0" "$@""#]).arg(wharf.get_program()).args(wharf.get_args());
+    limited.current_dir(scratch.path("")).env_remove("WHARF_LOG").env("WHARF_CACHE_DIR", wharf_tests::cache().unwrap());
+    let running = limited.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let pid = Pid::from_raw(running.id().cast_signed()).unwrap();
+    let until = |so: &dyn Fn(&Value) -> bool| {
+        for _ in 0..2400 {
+            let status = scratch.run(&["status", "--output", "json"]).unwrap();
+            let pipeline = status.json().unwrap_or_default()["pipelines"][0].clone();
+            if so(&pipeline) {
+                return pipeline;
+            }
+            thread::sleep(Duration::from_millis(50));
+        }
+        panic!("it never came to be");
+    };
+    // Nothing is left that its own store has to keep.
+    until(&|pipeline| pipeline["state"] == "running" && pipeline["destinations"][0]["pending"] == 5);
+    until(&|_| asked(&scratch, &["uploads", "list"])["uploads"][0]["state"] == "working");
+    prlimit(Some(pid), Resource::Fsize, Rlimit { current: Some(1), maximum: None }).unwrap();
+    let stalled = until(&|pipeline| pipeline["why"].is_string());
+    let why = stalled["why"].as_str().unwrap();
+    assert!(why.starts_with("stalled: cannot ") && why.contains("spool.db"), "{stalled:#}");
+    assert!(stalled["hint"].as_str().unwrap().contains("make room in the data directory"), "{stalled:#}");
+    prlimit(Some(pid), Resource::Fsize, Rlimit { current: None, maximum: None }).unwrap();
+    until(&|pipeline| pipeline["state"] == "running" && pipeline["why"].is_null());
+    kill_process(pid, Signal::TERM).unwrap();
+    let ended = wharf_tests::Ran::from(running.wait_with_output().unwrap());
+    assert!(ended.stderr.contains("uploads go on in"), "{}", ended.stderr);
 }
 
 #[test]

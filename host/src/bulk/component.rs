@@ -14,7 +14,7 @@ use crate::{
         Batch, Failure, FailureKind, Found, Handle, Run, SpanSet, Transformed, UploadRequest, UploadStatus, Uploaded,
         format::{Format, shape},
     },
-    sandbox::{Staged, thread},
+    sandbox::{Scope, Staged, thread},
 };
 
 /// A component, what it is opened with, and the shape in which it gets records.
@@ -38,7 +38,7 @@ impl Component {
         let connector = self.connector.clone();
         let called = thread::spawn(async move {
             let session = connector.open_bulk(&opening).await?;
-            call(Called(session)).await
+            call(Called(session, opening.scope)).await
         });
         called.await.unwrap_or_else(|error| {
             let message = format!("the call ended unexpectedly: {error}");
@@ -64,8 +64,8 @@ impl Component {
     }
 }
 
-/// A session for one call.
-struct Called(BulkSession);
+/// A session for one call, and for whom it is.
+struct Called(BulkSession, Scope);
 
 impl Called {
     /// The session is closed in good order; how that comes out says nothing of the call.
@@ -75,7 +75,7 @@ impl Called {
             && let Err(cause) =
                 self.0.close().await.map_err(|ended| ended.to_string()).and_then(|closed| closed.map_err(|f| f.to_string()))
         {
-            tracing::debug!("close: {cause}");
+            tracing::debug!(pipeline = self.1.pipeline(), destination = self.1.destination(), "close: {cause}");
         }
         answer.map(|answer| Told { answer, follow_ups }).map_err(|trouble| CallTrouble::Call(trouble.into()))
     }
@@ -123,7 +123,8 @@ impl WriteFar for Component {
             if !matches!(told.answer.trouble, Some(Trouble::Ended(_))) {
                 let closed = session.close().await.map_err(|ended| ended.to_string());
                 if let Err(cause) = closed.and_then(|closed| closed.map_err(|failure| failure.to_string())) {
-                    tracing::debug!("close: {cause}");
+                    let (pipeline, destination) = (opening.scope.pipeline(), opening.scope.destination());
+                    tracing::debug!(pipeline, destination, "close: {cause}");
                 }
             }
             Ok(told)

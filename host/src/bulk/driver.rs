@@ -148,7 +148,11 @@ impl Driver {
                 .is_none_or(|records| *records == 0);
         let pause = self.gate.state().pause.filter(|pause| !pause.by_hand);
         let rest = match (idle, pause) {
-            (true, _) => Rest::Done,
+            (true, _) => {
+                // There is nothing left that has to be kept.
+                self.spool.counts().goes_on(Some(self.of.action));
+                Rest::Done
+            }
             (false, Some(pause)) => Rest::Stuck(pause.why),
             (false, None) => Rest::Moving,
         };

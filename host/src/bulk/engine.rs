@@ -12,6 +12,7 @@ use crate::{
     clock::Clock,
     pipeline::{Gate, Pause},
     record::Failure,
+    sandbox::log::Log,
     store::spool::{Millis, Settling, Spool, Step, StoredUpload, UploadState},
 };
 
@@ -65,6 +66,8 @@ pub(super) struct Shared {
     pub(super) pipeline: Arc<str>,
     pub(super) destination: Arc<str>,
     pub(super) action: u32,
+    /// What the action is called.
+    pub(super) called: Option<Arc<str>>,
     pub(super) exit: Exit,
     /// Components besides the one at hand that have uploads which are not settled.
     pub(super) earlier: Vec<Arc<dyn BulkFar>>,
@@ -74,6 +77,7 @@ pub(super) struct Shared {
     pub(super) policy: BulkPolicy,
     pub(super) clock: Clock,
     pub(super) gate: Gate,
+    pub(super) log: Option<Log>,
     stopping: watch::Sender<bool>,
 }
 
@@ -85,6 +89,8 @@ pub struct Parts {
     pub destination: Arc<str>,
     /// Index of the action.
     pub action: u32,
+    /// What the action is called, for the log; `None` where the component has none.
+    pub called: Option<Arc<str>>,
     /// How its records leave the spool, with the component at hand.
     pub exit: Exit,
     /// Others that have uploads which are not settled: an upload stays with the component that made it.
@@ -101,15 +107,32 @@ pub struct Parts {
     pub clock: Clock,
     /// Whether the destination takes anything.
     pub gate: Gate,
+    /// What the lines of the log share that its records cause; `None` where they share nothing.
+    pub log: Option<Log>,
 }
 
 impl Engine {
     /// For what was left by the one before. Several engines may be at work on one spool, each on an action of its own.
     pub fn new(parts: Parts) -> Self {
-        let Parts { pipeline, destination, action, exit, earlier, spool, staging, letters, policy, clock, gate } = parts;
+        let Parts { pipeline, destination, action, called, exit, earlier, spool, staging, letters, policy, clock, gate, log } =
+            parts;
         let stopping = watch::Sender::new(false);
-        let shared =
-            Shared { pipeline, destination, action, exit, earlier, spool, staging, letters, policy, clock, gate, stopping };
+        let shared = Shared {
+            pipeline,
+            destination,
+            action,
+            called,
+            exit,
+            earlier,
+            spool,
+            staging,
+            letters,
+            policy,
+            clock,
+            gate,
+            log,
+            stopping,
+        };
         Self { shared: shared.into(), stand: watch::Sender::default() }
     }
 
@@ -311,10 +334,25 @@ impl Shared {
 
     /// Nothing goes on until a person says so, or it is tried again.
     pub(super) fn pause(&self, failure: &Failure) {
-        tracing::error!(destination = &*self.destination, "paused: {failure}");
+        let (pipeline, destination, action, again) = (&*self.pipeline, &*self.destination, self.called(), self.policy.pause);
+        tracing::error!(pipeline, destination, action, "paused, to be tried again in {again:?}: {failure}");
         let since = self.clock.elapsed();
-        let again = Some(since.saturating_add(self.policy.pause));
+        let again = Some(since.saturating_add(again));
         self.gate.shut(Pause { why: failure.to_string().into(), since, again, by_hand: false });
+    }
+
+    /// What the action is called, for the log.
+    pub(super) fn called(&self) -> Option<&str> {
+        self.called.as_deref()
+    }
+
+    /// When it goes on that is to wait for so long, in words: not before the destination takes something.
+    pub(super) fn goes_on_in(&self, wait: Duration) -> String {
+        match self.gate.state().shut().map(|pause| pause.again) {
+            None => format!("in {wait:?}"),
+            Some(Some(again)) => format!("in {:?}", wait.max(again.saturating_sub(self.clock.elapsed()))),
+            Some(None) => "once it is resumed".to_owned(),
+        }
     }
 
     /// Waits until a moment has come and the destination takes something; false where the engine stops before.

@@ -147,7 +147,14 @@ impl Shared {
         let status = far.poll(&handle, &context(&upload), &upload.open, upload.records, file).await.map_err(Hitch::from);
         match self.hear(&upload, status).await? {
             Ok(UploadStatus::Working { done, again_in, handle }) => {
-                tracing::debug!(destination = &*self.destination, upload = &*upload.intent, done, "the far side works on it");
+                tracing::debug!(
+                    pipeline = &*self.pipeline,
+                    destination = &*self.destination,
+                    action = self.called(),
+                    upload = &*upload.intent,
+                    done,
+                    "the far side works on it"
+                );
                 *pace = Pace { polls: pace.polls.saturating_add(1), denied: false };
                 let next = Some(self.after(self.until_poll(again_in, pace.polls)));
                 let waiting = Step { handle, next, failures: Some(0), ..Step::default() };
@@ -237,7 +244,8 @@ impl Shared {
     }
 
     async fn hold(&self, upload: &StoredUpload, why: &str) -> Result<StoredUpload, BulkError> {
-        tracing::error!(destination = &*self.destination, upload = &*upload.intent, "held: {why}; it waits for a person");
+        let (pipeline, destination, action) = (&*self.pipeline, &*self.destination, self.called());
+        tracing::error!(pipeline, destination, action, upload = &*upload.intent, "held: {why}; it waits for a person");
         let held = Step { state: Some(UploadState::Held), reason: Some(why.into()), ..Step::default() };
         Ok(self.spool.step(upload.id, held, self.now()).await?)
     }
@@ -278,7 +286,8 @@ impl Shared {
             .and_then(|failure| failure.retry_after)
             .map(|asked| asked.clamp(self.policy.throttle_least, self.policy.throttle_most));
         let wait = asked.unwrap_or_else(|| self.policy.outage.wait(failures, &self.clock)).max(self.policy.poll_least);
-        tracing::warn!(destination = &*self.destination, upload = &*upload.intent, "{why}; tried again in {wait:?}");
+        let (pipeline, destination, action, again) = (&*self.pipeline, &*self.destination, self.called(), self.goes_on_in(wait));
+        tracing::warn!(pipeline, destination, action, upload = &*upload.intent, "{why}; tried again {again}");
         let (next, failures) = (Some(self.after(wait)), Some(failures));
         let later = Step { state, next, failures, reason: Some(why.into()), ..Step::default() };
         Ok(self.spool.step(upload.id, later, self.now()).await?)
@@ -289,7 +298,8 @@ impl Shared {
         if let Some(handle) = &upload.handle {
             let far = self.far_of(upload)?;
             if let Err(trouble) = far.release(handle, &context(upload)).await {
-                tracing::warn!(destination = &*self.destination, upload = &*upload.intent, "release: {trouble}");
+                let (pipeline, destination, action) = (&*self.pipeline, &*self.destination, self.called());
+                tracing::warn!(pipeline, destination, action, upload = &*upload.intent, "release: {trouble}");
             }
         }
         let (staging, file) = (self.staging.clone(), upload.file.clone());
@@ -308,7 +318,8 @@ impl Shared {
         match self.blocking(move || staging.lend(&file, bytes)).await {
             Ok(file) => Some(file),
             Err(error) => {
-                tracing::error!(destination = &*self.destination, upload = &*upload.intent, "{error}");
+                let (pipeline, destination, action) = (&*self.pipeline, &*self.destination, self.called());
+                tracing::error!(pipeline, destination, action, upload = &*upload.intent, "{error}");
                 None
             }
         }

@@ -140,7 +140,7 @@ impl Entrance {
                 written.push(Written { action, version: version.clone(), label, pipeline: pipeline.clone(), batch });
             }
         }
-        let mut tried = 0;
+        let (mut tried, stall) = (0, spool.counts().keeper());
         let numbers = loop {
             match spool.promise_written(written.clone()).await {
                 Ok(numbers) => break numbers,
@@ -150,10 +150,14 @@ impl Entrance {
                     let wait = Policy::OUTAGE.wait(tried, clock);
                     let (destination, hint) = (opening.scope.destination(), error.hint());
                     tracing::error!(%pipeline, destination, hint, ?wait, "follow-ups wait to be kept, and what they follow with them: {error}");
+                    if matches!(error, SpoolError::Store(_)) {
+                        stall.say(&error);
+                    }
                     clock.sleep(wait).await;
                 }
             }
         };
+        drop(stall);
         promised.iter_mut().zip(numbers).for_each(|(promised, number)| promised.promise = number);
         Ok(promised)
     }

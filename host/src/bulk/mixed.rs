@@ -97,7 +97,11 @@ impl Far for Mixed {
         let forgotten = promises.into_iter().map(|promise| (promise, Vec::new())).collect();
         if let Err(error) = self.intake.spool.bear(forgotten, self.intake.clock.millis()).await {
             // The next start forgets them.
-            tracing::debug!(destination = &*self.destination.id, "promises that nothing comes of stay: {error}");
+            tracing::debug!(
+                pipeline = &*self.intake.pipeline,
+                destination = &*self.destination.id,
+                "promises that nothing comes of stay: {error}"
+            );
         }
     }
 

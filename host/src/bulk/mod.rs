@@ -92,6 +92,15 @@ pub enum BulkError {
 }
 
 impl BulkError {
+    /// Whether the disk is what fails: it does not take what has to be kept.
+    pub fn is_of_the_disk(&self) -> bool {
+        match self {
+            Self::Spool(SpoolError::Store(error)) | Self::Letters(error) => error.passes(),
+            Self::Staging { .. } | Self::Component { .. } => true,
+            Self::Spool(_) | Self::OtherComponent { .. } | Self::Ended(_) => false,
+        }
+    }
+
     /// What to do.
     pub fn hint(&self) -> &'static str {
         match self {

@@ -5,7 +5,9 @@ use std::{sync::Arc, time::Duration};
 use super::{BulkError, engine::Shared};
 use crate::{
     config::{OnUnknown, Then},
+    pipeline::LOGGED,
     record::{Failure, FailureKind, Fate, FollowUps, Run, Span},
+    sandbox::log::Log,
     store::{
         DeadLetter, Reason,
         spool::{Causes, Part, Promise, Settling, StoredUpload},
@@ -31,17 +33,21 @@ impl<'a> From<&'a Failure> for Why<'a> {
 impl Shared {
     /// What runs of an upload's lines come to. Those that are given up are dead letters when it returns.
     pub(super) async fn outcomes(&self, upload: &StoredUpload, runs: &[Run]) -> Result<Vec<(Span, Settling)>, BulkError> {
-        let (mut outcomes, mut letters) = (Vec::with_capacity(runs.len()), Vec::new());
+        let (mut outcomes, mut letters, mut logged) = (Vec::with_capacity(runs.len()), Vec::new(), 0);
         for Run { records: lines, fate } in runs {
             match fate {
                 Fate::Delivered => outcomes.push((*lines, Settling::Succeeded(None))),
                 Fate::Warned(remark) => {
-                    tracing::warn!(
-                        destination = &*self.destination,
-                        upload = &*upload.intent,
-                        "{} records: {remark}",
-                        lines.len()
-                    );
+                    if self.logs(&mut logged) {
+                        tracing::warn!(
+                            pipeline = &*self.pipeline,
+                            destination = &*self.destination,
+                            action = self.called(),
+                            upload = &*upload.intent,
+                            "{} records: {remark}",
+                            lines.len()
+                        );
+                    }
                     outcomes.push((*lines, Settling::Succeeded(Some(remark.clone()))));
                 }
                 fate => {
@@ -136,10 +142,31 @@ impl Shared {
         Ok(())
     }
 
+    /// Keeps what an upload or a call has given up. The log has the first of it.
     pub(super) async fn give_up(&self, letters: Vec<DeadLetter>) -> Result<(), BulkError> {
-        if !letters.is_empty() {
-            self.letters.give_up(letters).await?;
+        if letters.is_empty() {
+            return Ok(());
+        }
+        let alike = |a: &DeadLetter, b: &DeadLetter| Arc::ptr_eq(&a.reason, &b.reason) && a.partition == b.partition;
+        let stretches = letters.chunk_by(alike).take(LOGGED);
+        let given: Vec<(DeadLetter, usize)> =
+            stretches.filter_map(|stretch| Some((stretch.first()?.clone(), stretch.len()))).collect();
+        self.letters.give_up(letters).await?;
+        let mut logged = 0;
+        for (DeadLetter { partition, sequence, reason, .. }, records) in given {
+            if self.logs(&mut logged) {
+                let (pipeline, destination, action) = (&*self.pipeline, &*self.destination, self.called());
+                tracing::warn!(pipeline, destination, action, %partition, sequence, records, "given up: {reason}");
+            }
         }
         Ok(())
+    }
+
+    /// Whether a line about records of an upload or a call may be written, which a component caused: it takes its share of the log, and of one
+    /// there are few.
+    fn logs(&self, logged: &mut usize) -> bool {
+        *logged += 1;
+        let few = *logged <= LOGGED && tracing::enabled!(tracing::Level::WARN);
+        few && self.log.as_ref().is_none_or(Log::admits)
     }
 }

@@ -181,7 +181,8 @@ impl Shared {
         if matches!(failure.kind, FailureKind::Fatal | FailureKind::Rejected) || (denied && failures > 0) {
             self.pause(failure);
         }
-        tracing::warn!(destination = &*self.destination, "nothing goes out for now: {failure}");
+        let (pipeline, destination, action) = (&*self.pipeline, &*self.destination, self.called());
+        tracing::warn!(pipeline, destination, action, "nothing goes out for now: {failure}");
         let asked = failure.retry_after.map(|asked| asked.clamp(self.policy.throttle_least, self.policy.throttle_most));
         asked.unwrap_or_else(|| self.policy.outage.wait(failures + 1, &self.clock)).max(self.policy.poll_least)
     }

@@ -192,7 +192,9 @@ impl Spool for Tallied {
     }
 
     async fn stage(&self, upload: NewUpload, settled: Vec<(i64, Span, Settling)>, now: Millis) -> Result<i64, SpoolError> {
+        let action = upload.action;
         let id = self.spool.stage(upload, settled.clone(), now).await?;
+        self.counts.goes_on(Some(action));
         self.settled(settled.iter().map(|(_, span, settling)| (*span, settling)));
         self.may_have_room().await;
         Ok(id)
@@ -235,6 +237,9 @@ impl Spool for Tallied {
 
     async fn settle(&self, settled: Vec<(i64, Span, Settling)>, now: Millis) -> Result<(), SpoolError> {
         self.spool.settle(settled.clone(), now).await?;
+        if !settled.is_empty() {
+            self.counts.goes_on(None);
+        }
         self.settled(settled.iter().map(|(_, span, settling)| (*span, settling)));
         // Somebody may have given up the last that there was.
         if settled.iter().any(|(.., settling)| matches!(settling, Settling::Discarded(_))) {
@@ -247,6 +252,7 @@ impl Spool for Tallied {
     async fn step(&self, upload: i64, step: Step, now: Millis) -> Result<StoredUpload, SpoolError> {
         let outcomes = step.outcomes.clone();
         let stored = self.spool.step(upload, step, now).await?;
+        self.counts.goes_on(Some(stored.action));
         self.settled(outcomes.iter().map(|(span, settling)| (*span, settling)));
         self.may_have_room().await;
         Ok(stored)

@@ -69,7 +69,7 @@ metrics! {
     Cached "wharf_components_cached_total" Counter [] "Components whose code was in the cache.";
     State "wharf_pipeline_state" Gauge ["pipeline", "state"] "1 for the state that the pipeline is in, 0 for all others.";
     Failed "wharf_pipeline_failed" Gauge ["pipeline"] "1 where the pipeline's last start ended in an error.";
-    Stalled "wharf_pipeline_stalled" Gauge ["pipeline"] "1 where nothing is acknowledged, since the store cannot be written to.";
+    Stalled "wharf_pipeline_stalled" Gauge ["pipeline"] "1 where nothing is acknowledged, or nothing goes on that has a spool, since the data directory cannot be written to.";
     Restarts "wharf_pipeline_restarts_total" Counter ["pipeline"] "How often the pipeline was started again after an error.";
     Read "wharf_records_read_total" Counter ["pipeline"] "Records read from the source for the first time.";
     Carried "wharf_records_carried_total" Counter ["pipeline"] "Records read again, which an earlier start had left pending.";

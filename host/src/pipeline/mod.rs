@@ -43,7 +43,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
 pub use actions::{Actions, SPOOL, Sooner, Spooling};
 pub use cuts::ends;
-pub use delivery::{DestinationError, Holds};
+pub use delivery::{DestinationError, Holds, LOGGED};
 pub use far::{Bounds, Far, FarSession};
 pub use gate::{Gate, Pause, State as GateState};
 pub use outlet::{Delivery, Destination, Outlet};
@@ -53,7 +53,7 @@ pub use rate::Rate;
 pub use retry::Policy;
 pub use routing::{Router, Routing, Way};
 pub use schedule::Timetable;
-pub use spooled::{SpoolCounts, Spooled};
+pub use spooled::{SpoolCounts, Spooled, Stall, Worker};
 pub use stage::ProcessorError;
 pub use tolerance::Tolerance;
 pub use writing::Patience;

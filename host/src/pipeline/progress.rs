@@ -75,7 +75,7 @@ pub struct Counts {
     pub read: u64,
     /// Read again: an earlier run had read them and left them pending.
     pub carried: u64,
-    /// Why nothing is acknowledged: the store cannot be written to.
+    /// Why nothing is acknowledged, or nothing goes on that has a spool: the disk does not take what has to be kept.
     pub stalled: Option<Arc<str>>,
     /// What became of them, for each destination.
     pub destinations: Vec<DestinationCounts>,
@@ -179,6 +179,7 @@ impl Progress {
         for (destination, spool) in counts.destinations.iter_mut().zip(&self.spools) {
             if let Some(spool) = spool {
                 spool.settle(destination);
+                counts.stalled = counts.stalled.take().or_else(|| spool.stalled());
             }
         }
         counts

@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     sync::{
-        Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
 };
@@ -37,6 +37,46 @@ pub struct Spooled {
     pub retries: AtomicU64,
     /// When what waits goes out next, in milliseconds since 1970, by action; one for which nothing waits is not there.
     next: Mutex<BTreeMap<u32, u64>>,
+    /// Why who works on it stands still, by who that is: the disk does not take what has to be kept.
+    stalls: Mutex<BTreeMap<Worker, Arc<str>>>,
+    /// How many had something to keep beside it so far.
+    keepers: AtomicU64,
+}
+
+/// Who works on a spool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Worker {
+    /// What sends what waits for an action, by its index.
+    Engine(u32),
+    /// What puts into it what is owed to it.
+    Payer,
+    /// A session that keeps in it what is to follow what it wrote, by a number of its own.
+    Keeper(u64),
+}
+
+/// What tells that somebody stands still; from where it is dropped on, nobody does.
+#[derive(Debug)]
+pub struct Stall {
+    of: Arc<Spooled>,
+    who: Worker,
+}
+
+impl Stall {
+    /// It stands still, and why.
+    pub fn say(&self, why: &impl ToString) {
+        self.of.stalls().insert(self.who, why.to_string().into());
+    }
+
+    /// It goes on.
+    pub fn over(&self) {
+        self.of.stalls().remove(&self.who);
+    }
+}
+
+impl Drop for Stall {
+    fn drop(&mut self) {
+        self.over();
+    }
 }
 
 /// What stands beside the counts of a destination that has a spool: read + carried + before + follow-ups = delivered + filtered + dead-lettered + elsewhere +
@@ -77,6 +117,36 @@ impl Spooled {
     /// When what waits goes out next, in milliseconds since 1970, by action.
     pub fn next(&self) -> BTreeMap<u32, u64> {
         self.next.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn stalls(&self) -> MutexGuard<'_, BTreeMap<Worker, Arc<str>>> {
+        self.stalls.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// For what sends what waits for an action, by its index.
+    pub fn engine(self: &Arc<Self>, action: u32) -> Stall {
+        Stall { of: self.clone(), who: Worker::Engine(action) }
+    }
+
+    /// For what puts into it what is owed to it.
+    pub fn payer(self: &Arc<Self>) -> Stall {
+        Stall { of: self.clone(), who: Worker::Payer }
+    }
+
+    /// For a session that keeps in it what is to follow what it wrote.
+    pub fn keeper(self: &Arc<Self>) -> Stall {
+        Stall { of: self.clone(), who: Worker::Keeper(self.keepers.fetch_add(1, Relaxed)) }
+    }
+
+    /// What sends what waits goes on: of this action, or of all.
+    pub fn goes_on(&self, action: Option<u32>) {
+        let over = |who: &Worker| matches!(who, Worker::Engine(one) if action.is_none_or(|action| action == *one));
+        self.stalls().retain(|who, _| !over(who));
+    }
+
+    /// Why somebody stands still who works on it.
+    pub fn stalled(&self) -> Option<Arc<str>> {
+        self.stalls().values().next().cloned()
     }
 
     /// What a destination comes to, of which so far it was counted what went into the spool.

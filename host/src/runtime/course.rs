@@ -101,9 +101,15 @@ impl Course {
         let mut shown = locked(&self.shown);
         (shown.state, shown.since) = (State::Ended, clock.elapsed());
         let Total { counts, left } = shown.total.clone();
+        let mut counts = shown.progress.settled(counts.unwrap_or_else(|| shown.progress.raw()));
+        // Who works on a spool pauses its destination where no lane hears of it.
+        for destination in counts.destinations.iter_mut().filter(|destination| destination.spool.is_some()) {
+            let pause = self.gates.outlets.get(&destination.id).and_then(|gate| gate.state().pause);
+            destination.paused = destination.paused.take().or(pause.map(|pause| pause.why));
+        }
         Report {
             pipeline: self.planned.id.clone(),
-            counts: shown.progress.settled(counts.unwrap_or_else(|| shown.progress.raw())),
+            counts,
             restarts: shown.restarts,
             left,
             used,

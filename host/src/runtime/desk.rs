@@ -92,8 +92,7 @@ fn millis(until: Duration, now: Duration) -> u64 {
 }
 
 /// What to do about a store that cannot be written to.
-const STALLED: &str =
-    "nothing is acknowledged, and nothing lost: make room in the data directory, or let it be written to; it goes on by itself";
+const STALLED: &str = "nothing that has to be kept goes on, and nothing is lost: make room in the data directory, or let it be written to; it goes on by itself";
 
 fn status(pipeline: &PipelineOverview, now: Duration, at: &dyn Fn(Duration) -> String) -> PipelineStatus {
     let PipelineOverview { id, state, since, progress, destinations, restarts, error, pause, .. } = pipeline;

@@ -1,6 +1,6 @@
 //! Records that were given up, and how many of them are kept for how long.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{fmt, path::PathBuf, sync::Arc};
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -77,6 +77,17 @@ pub struct Reason {
     pub message: Arc<str>,
     /// Name and version of the connector.
     pub connector: Option<Arc<str>>,
+}
+
+/// As the log has it.
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.kind, self.message)?;
+        match &self.code {
+            Some(code) => write!(f, " (code {code})"),
+            None => Ok(()),
+        }
+    }
 }
 
 /// A dead letter as it stands in the store.

@@ -322,6 +322,7 @@ impl Month {
             pipeline: "month".into(),
             destination: "service".into(),
             action: 0,
+            called: None,
             exit: Exit::Files(Arc::new(self.near.clone())),
             earlier: Vec::new(),
             spool: Arc::new(spool.clone()),
@@ -330,6 +331,7 @@ impl Month {
             policy: self.policy,
             clock: clock.clone(),
             gate: gate.clone(),
+            log: None,
         });
         let (orders, taken) = mpsc::channel(4);
         let stand = engine.watch();

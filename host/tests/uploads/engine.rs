@@ -52,6 +52,7 @@ pub async fn run(cage: &Cage, policy: BulkPolicy, resolve: Option<Resolve>) -> C
         pipeline: "p".into(),
         destination: "leads".into(),
         action: 0,
+        called: None,
         exit: Exit::Files(Arc::new(Component {
             connector: cage.connector.clone(),
             opening: cage.opening(),
@@ -64,6 +65,7 @@ pub async fn run(cage: &Cage, policy: BulkPolicy, resolve: Option<Resolve>) -> C
         policy,
         clock: time.clock(),
         gate: Gate::default(),
+        log: None,
     });
     let (orders, taken) = tokio::sync::mpsc::channel(4);
     let stand = engine.watch();

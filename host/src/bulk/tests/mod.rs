@@ -107,6 +107,7 @@ impl World {
             pipeline: "p".into(),
             destination: "leads".into(),
             action: 0,
+            called: None,
             exit: Exit::Files(Arc::new(self.fake.clone())),
             earlier: Vec::new(),
             spool: Arc::new(spool.clone()),
@@ -115,6 +116,7 @@ impl World {
             policy: self.policy,
             clock,
             gate: Gate::default(),
+            log: None,
         });
         let (orders, taken) = tokio::sync::mpsc::channel(16);
         let stand = engine.watch();

@@ -33,7 +33,7 @@ impl Lane {
         let records = Span::new(whole.start, whole.start + accepted);
         if accepted > 0 && self.logs(number) {
             let (pipeline, destination) = (&self.progress.pipeline, &self.outlet.id);
-            tracing::warn!(%pipeline, %destination, batch = part.batch.id(), %records, "given up: {why}");
+            tracing::warn!(%pipeline, %destination, batch = part.batch.id(), %records, "given up: {}", letter.reason);
         }
         if let Some(account) = self.account(number) {
             account.give_up(&part.batch, records, &letter);

@@ -1,6 +1,6 @@
 //! Records that are given up, as they stand in the store.
 
-use std::{fmt, sync::Arc};
+use std::sync::Arc;
 
 use super::{Lane, parts::Part};
 use crate::{
@@ -32,7 +32,7 @@ pub(super) struct Letter {
     destination: Arc<str>,
     action: Option<Arc<str>>,
     label: Arc<str>,
-    reason: Arc<Reason>,
+    pub reason: Arc<Reason>,
     attempts: u32,
     at: Arc<str>,
 }
@@ -64,15 +64,6 @@ impl Why<'_> {
         match self {
             Self::Failed(failure) => failure.code.as_deref().map(Arc::from),
             Self::TooLarge(_) | Self::Ended(_) | Self::Unknown(_) | Self::Unrouted | Self::Missed => None,
-        }
-    }
-}
-
-impl fmt::Display for Why<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Failed(failure) => failure.fmt(f),
-            other => f.write_str(&other.message()),
         }
     }
 }

@@ -78,8 +78,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// How long the others wait for a call of a best-effort destination to come back before it is ended.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// Remarks and reasons of one portion that are logged one by one.
-pub(super) const LOGGED: usize = 5;
+/// Remarks and reasons of one portion, or of one upload, that are logged one by one.
+pub const LOGGED: usize = 5;
 
 /// How a lane ended.
 pub(super) type LaneEnded = Result<(), Left>;

@@ -48,7 +48,7 @@ impl Stage {
         for record in records.start..records.start + accepted {
             if letters.len() < LOGGED && tracing::enabled!(Level::WARN) && self.steps[at].log.admits() {
                 let ((processor, _), pipeline) = (self.named(at), &self.around.pipeline);
-                tracing::warn!(%pipeline, %processor, "given up: {}: {}", reason.kind, reason.message);
+                tracing::warn!(%pipeline, %processor, "given up: {reason}");
             }
             let index = record as usize;
             letters.push(DeadLetter {

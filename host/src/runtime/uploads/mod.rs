@@ -102,7 +102,8 @@ impl Letters for Given {
 
 /// Engines that run.
 pub(super) struct Engines {
-    running: Vec<JoinHandle<()>>,
+    /// Of which pipeline and destination each is.
+    running: Vec<(Arc<Uploading>, JoinHandle<()>)>,
     end: watch::Sender<bool>,
 }
 
@@ -190,7 +191,8 @@ impl Spools {
             let each =
                 (0..uploading.served.len()).map(|at| uploading.clone().serve(at, letters.clone(), stop.clone(), ended.clone()));
             let paying = uploading.clone().pays(kept.owing(), ended.clone());
-            each.map(tokio::spawn).chain([tokio::spawn(paying)]).collect::<Vec<_>>()
+            let running = each.map(tokio::spawn).chain([tokio::spawn(paying)]);
+            running.map(|running| (uploading.clone(), running)).collect::<Vec<_>>()
         };
         Engines { running: self.0.values().flat_map(serve).collect(), end }
     }
@@ -223,9 +225,10 @@ impl Engines {
     /// Lets them finish the calls that are under way.
     pub async fn end(self) {
         self.end.send_replace(true);
-        for running in self.running {
+        for (of, running) in self.running {
             if let Err(error) = running.await {
-                tracing::error!("bulk delivery ended unexpectedly: {error}");
+                let (pipeline, destination) = (&of.pipeline, &of.destination.id);
+                tracing::error!(%pipeline, %destination, "bulk delivery ended unexpectedly: {error}");
             }
         }
     }
@@ -287,12 +290,16 @@ impl Uploading {
 
     /// The same, however long that takes.
     async fn pay_at_last(&self) {
-        let mut failures = 0;
+        let (mut failures, stall) = (0, self.spool.counts().payer());
         while let Err(error) = self.pay().await {
             failures += 1;
             let wait = Policy::OUTAGE.wait(failures, &self.clock);
             let (pipeline, destination, hint) = (&self.pipeline, &self.destination.id, error.hint());
             tracing::error!(%pipeline, %destination, hint, ?wait, "follow-ups wait to be put into the spool: {error}");
+            match error.is_of_the_disk() {
+                true => stall.say(&error),
+                false => stall.over(),
+            }
             self.clock.sleep(wait).await;
         }
     }

@@ -7,7 +7,7 @@ use tokio::sync::{mpsc, watch};
 use super::{Given, Served, Uploading, staged};
 use crate::{
     bulk::{BulkError, BulkFar, BulkPolicy, Component, Engine, Exit, Parts, Staging},
-    pipeline::{Destination, Policy, Spooling, Stopping},
+    pipeline::{Destination, Far as _, Policy, Spooling, Stopping},
     sandbox::thread,
     store::{
         Reason,
@@ -28,7 +28,9 @@ impl Uploading {
         ended: watch::Receiver<bool>,
     ) {
         let Some(served) = self.served.get(at) else { return };
-        let mut failures = 0;
+        let (mut failures, stall) = (0, self.spool.counts().engine(served.of.action));
+        let action = self.called(served.of.action);
+        let action = Some(&*action).filter(|name| !name.is_empty());
         loop {
             let began = self.clock.elapsed();
             let Err(error) = self.work(served, &letters, &stop, &ended).await else { return };
@@ -36,7 +38,11 @@ impl Uploading {
             failures = if lasted > Policy::OUTAGE.max_delay { 1 } else { failures + 1 };
             let wait = Policy::OUTAGE.wait(failures, &self.clock);
             let (pipeline, destination, hint) = (&self.pipeline, &self.destination.id, error.hint());
-            tracing::error!(%pipeline, %destination, hint, "uploads go on in {wait:?}: {error}");
+            tracing::error!(%pipeline, %destination, action, hint, "uploads go on in {wait:?}: {error}");
+            match error.is_of_the_disk() {
+                true => stall.say(&error),
+                false => stall.over(),
+            }
             served.driver.stuck(error.to_string().into());
             tokio::select! {
                 biased;
@@ -114,6 +120,7 @@ impl Uploading {
             pipeline: self.pipeline.clone(),
             destination: id.clone(),
             action,
+            called: Some(self.called(action)).filter(|name| !name.is_empty()).map(Arc::from),
             exit: match of.writes {
                 true => Exit::Writes(far(connector.clone())),
                 false => Exit::Files(far(connector.clone())),
@@ -125,6 +132,7 @@ impl Uploading {
             policy: BulkPolicy::of(of, delivery),
             clock: self.clock.clone(),
             gate: self.gate.clone(),
+            log: Some(self.intake.log(&self.clock)),
         })
     }
 
