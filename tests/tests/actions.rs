@@ -452,7 +452,10 @@ fn check_tells_of_routes_actions_and_schedules() {
 ";
     let scratch = desk("", more, "");
     let told = scratch.run(&["inspect", component("guest-desk").unwrap().to_str().unwrap()]).unwrap().stdout;
-    assert!(told.contains("digest (write, @every 1h) A line by the hour.") && told.contains("parcel (bulk, @every 1h) A file"), "{told}");
+    assert!(
+        told.contains("digest (write, @every 1h) A line by the hour.") && told.contains("parcel (bulk, @every 1h) A file"),
+        "{told}"
+    );
     let checked = scratch.run(&["check", "office.yaml"]).unwrap();
     let expected = "office: ready, to desk (guest-desk 0.1.0)
   desk: action note: written, realtime, in order
