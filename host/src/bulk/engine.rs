@@ -7,7 +7,7 @@ use tokio::{
     task::{JoinError, JoinSet},
 };
 
-use super::{AnyFar, BulkError, BulkFar, BulkPolicy, Exit, Letters, Staging, stage::Round, written::Written};
+use super::{AnyFar, BulkError, BulkFar, BulkPolicy, Exit, Letters, Staging, blame::Blame, stage::Round, written::Written};
 use crate::{
     clock::Clock,
     pipeline::{Gate, Pause},
@@ -78,6 +78,7 @@ pub(super) struct Shared {
     pub(super) clock: Clock,
     pub(super) gate: Gate,
     pub(super) log: Option<Log>,
+    pub(super) blame: Blame,
     stopping: watch::Sender<bool>,
 }
 
@@ -117,6 +118,7 @@ impl Engine {
         let Parts { pipeline, destination, action, called, exit, earlier, spool, staging, letters, policy, clock, gate, log } =
             parts;
         let stopping = watch::Sender::new(false);
+        let blame = Blame::default();
         let shared = Shared {
             pipeline,
             destination,
@@ -131,6 +133,7 @@ impl Engine {
             clock,
             gate,
             log,
+            blame,
             stopping,
         };
         Self { shared: shared.into(), stand: watch::Sender::default() }

@@ -14,6 +14,7 @@
 //! intent is on disk before the upload, and after anything that is no answer the far side is asked before anything is sent again. A poll that fails
 //! says nothing about the upload. What nobody can decide is held for a person, unless the pipeline says otherwise.
 
+mod blame;
 mod component;
 mod driver;
 mod engine;

@@ -6,7 +6,6 @@ use super::{BulkError, BulkFar, CallTrouble, FileBounds, engine::Shared, far::To
 use crate::{
     connector::BulkTrouble,
     record::{Failure, FailureKind, Fate, FollowUps, Span, Transformed},
-    sandbox::Ended,
     store::{
         DeadLetter,
         spool::{Causes, Claim, ClaimOrder, NewUpload, Part, Promise, Settling, Step, StoredUpload},
@@ -35,8 +34,17 @@ struct Draft {
     letters: Vec<DeadLetter>,
     promises: Vec<Promise>,
     back: Vec<(i64, Span)>,
+    /// Those that ended an instance each by itself, and nothing came through since: it is not known whether they are to blame.
+    culprits: Vec<Culprit>,
     records: u32,
     is_full: bool,
+}
+
+/// A record that ended an instance by itself, and how.
+struct Culprit {
+    part: Part,
+    kind: &'static str,
+    message: String,
 }
 
 /// What was placed of one part.
@@ -63,10 +71,11 @@ impl Shared {
             letters: Vec::new(),
             promises: Vec::new(),
             back: Vec::new(),
+            culprits: Vec::new(),
             records: 0,
             is_full: false,
         };
-        let (mut version, mut wait, mut settled) = (None, None, false);
+        let (mut version, mut wait, mut others) = (None, None, false);
         while !draft.is_full && draft.records < bounds.records && wait.is_none() {
             let records = self.policy.batch_records.min(bounds.records - draft.records);
             let (action, bytes) = (self.action, self.policy.batch_bytes);
@@ -80,6 +89,7 @@ impl Shared {
             let Some(first) = parts.first() else { break };
             if *version.get_or_insert_with(|| first.version.clone()) != first.version {
                 draft.back.extend(parts.iter().map(|part| (part.row, part.span)));
+                others = true;
                 break;
             }
             let mut parts = parts.into_iter();
@@ -90,8 +100,11 @@ impl Shared {
                 }
             }
             draft.back.extend(parts.map(|part| (part.row, part.span)));
-            settled |= !draft.settled.is_empty();
         }
+        if self.judge(&mut draft, others, wait.is_some()) {
+            wait = Some(self.policy.poll_least);
+        }
+        let settled = !draft.settled.is_empty();
         let Draft { writing, lines, settled: done, letters, promises, back, .. } = draft;
         self.spool.give_back(back, now).await?;
         // Before what they are to follow can be noted.
@@ -137,6 +150,10 @@ impl Shared {
             let attempt = part.attempts.saturating_add(1);
             match far.transform(&part.records, part.version.as_deref(), self.action, attempt).await {
                 Ok(Told { answer, follow_ups }) => {
+                    // Where no line was made it may be the host's own word that none can be.
+                    if !answer.lined().is_empty() {
+                        self.came_through(draft);
+                    }
                     // They are counted from the first of the part.
                     let follow_ups = follow_ups.into_iter().map(|added| added.from(part.span.start)).collect();
                     draft.promises.extend(self.promised(Causes::Batch(part.row), follow_ups));
@@ -147,6 +164,7 @@ impl Shared {
                     self.place(part, answer, far.bounds(), draft).await?;
                 }
                 Err(CallTrouble::Call(BulkTrouble::Failed(failure))) if failure.kind == FailureKind::Rejected => {
+                    self.came_through(draft);
                     let settling = self.settling(&Fate::Failed(failure), &part, &mut draft.letters);
                     draft.settled.push((part.row, part.span, settling));
                 }
@@ -155,21 +173,68 @@ impl Shared {
                     draft.back.extend(todo.iter().map(|part| (part.row, part.span)));
                     return Ok(Some(self.not_made(&failure, failures)));
                 }
+                // Nothing is known of any record by that.
+                Err(CallTrouble::Call(breach @ BulkTrouble::Breach(_))) => {
+                    draft.back.push((part.row, part.span));
+                    draft.back.extend(todo.iter().map(|part| (part.row, part.span)));
+                    self.shut(&format!("transform: {breach}"));
+                    return Ok(Some(self.policy.poll_least));
+                }
                 // One of them is more than it can bear: the others are not to suffer for it.
-                Err(_) if part.span.len() > 1 => {
+                Err(CallTrouble::Call(BulkTrouble::Ended(_))) if part.span.len() > 1 => {
                     let middle = part.span.len() / 2;
                     todo.push(half(&part, middle, part.span.len()));
                     todo.push(half(&part, 0, middle));
                 }
-                Err(trouble) => {
-                    let message = trouble.to_string();
-                    let why = Why { kind: kind(&trouble), code: None, message: &message };
-                    let settling = self.discarded(&why, &part, &mut draft.letters);
-                    draft.settled.push((part.row, part.span, settling));
+                Err(CallTrouble::Call(BulkTrouble::Ended(ended))) => {
+                    let connectors = self.blame.culprit(&part);
+                    let kind = if ended.reason.is_limit() { "limit" } else { "trapped" };
+                    draft.culprits.push(Culprit { part, kind, message: ended.to_string() });
+                    if connectors {
+                        draft.back.extend(todo.iter().map(|part| (part.row, part.span)));
+                        self.blames(&ended.to_string());
+                        return Ok(Some(self.policy.poll_least));
+                    }
                 }
             }
         }
         Ok(None)
+    }
+
+    /// A record came through, so that those who ended an instance before it are to blame for that themselves.
+    fn came_through(&self, draft: &mut Draft) {
+        self.blame.came_through();
+        self.convict(draft);
+    }
+
+    fn convict(&self, draft: &mut Draft) {
+        for Culprit { part, kind, message } in std::mem::take(&mut draft.culprits) {
+            let settling = self.discarded(&Why { kind, code: None, message: &message }, &part, &mut draft.letters);
+            draft.settled.push((part.row, part.span, settling));
+        }
+    }
+
+    /// Decides about those behind which nothing came through. `others` tells whether records of another version are there to be tried, and
+    /// `waits` whether it is tried again in any case. Gives whether the connector is to blame.
+    fn judge(&self, draft: &mut Draft, others: bool, waits: bool) -> bool {
+        let Some(last) = draft.culprits.last() else { return false };
+        let blames = !waits && !others && !self.blame.works();
+        if blames {
+            self.blames(&last.message);
+        }
+        if waits || blames {
+            draft.back.extend(draft.culprits.drain(..).map(|Culprit { part, .. }| (part.row, part.span)));
+        } else if self.blame.works() {
+            // Others came before, and none is left to ask.
+            self.convict(draft);
+        } else {
+            // The others are tried before them.
+            let due = self.after(self.policy.outage.wait(1, &self.clock));
+            for Culprit { part, message, .. } in draft.culprits.drain(..) {
+                draft.settled.push((part.row, part.span, Settling::Failed { due, counted: false, reason: message.into() }));
+            }
+        }
+        blames
     }
 
     /// What a failure of `transform` or `write` as a whole, or of `open` before it, means; gives how long to wait.
@@ -255,15 +320,6 @@ fn place(writing: &mut Writing, made: &Transformed, bounds: FileBounds) -> Resul
         }
     }
     Ok(placed)
-}
-
-fn kind(trouble: &CallTrouble) -> &'static str {
-    match trouble {
-        CallTrouble::Call(BulkTrouble::Ended(Ended { reason, .. })) if reason.is_limit() => "limit",
-        CallTrouble::Call(BulkTrouble::Ended(_)) => "trapped",
-        CallTrouble::Call(BulkTrouble::Breach(_)) => "breach",
-        CallTrouble::Call(BulkTrouble::Failed(_)) | CallTrouble::NotOpened(_) => "transient",
-    }
 }
 
 impl Shared {

@@ -28,6 +28,8 @@ struct Done {
     failure: Option<Failure>,
     /// Whether an instance ended.
     ended: bool,
+    /// Whether the destination pauses, since it is the connector that is to blame.
+    blames: bool,
 }
 
 impl Shared {
@@ -60,6 +62,10 @@ impl Shared {
                 wait = Some(self.not_made(&failure, failures));
                 break;
             }
+            if done.blames {
+                wait = Some(self.policy.poll_least);
+                break;
+            }
             // Where one ends after the other, records are hardly to blame.
             if ends > 1 {
                 wait = Some(self.policy.outage.wait(failures + 1, &self.clock));
@@ -75,7 +81,7 @@ impl Shared {
     }
 
     async fn write_part(&self, far: &dyn WriteFar, part: &Part) -> Result<Done, BulkError> {
-        let mut done = Done { settled: Vec::new(), back: Vec::new(), failure: None, ended: false };
+        let mut done = Done { settled: Vec::new(), back: Vec::new(), failure: None, ended: false, blames: false };
         if let Some(version) = part.version.as_deref().filter(|version| !far.speaks(version)) {
             let message =
                 format!("records came for the version `{version}` of the far side, which {} does not speak", self.title());
@@ -108,22 +114,49 @@ impl Shared {
         // Before what they are to follow can be noted.
         let follow_ups = follow_ups.into_iter().map(|added| added.from(part.span.start)).collect();
         self.promise(self.promised(Causes::Batch(part.row), follow_ups).into_iter().collect()).await?;
+        if runs.iter().any(|run| matches!(run.fate, Fate::Delivered | Fate::Warned(_))) {
+            self.blame.came_through();
+        }
+        let ended = match &trouble {
+            Some(Trouble::Ended(ended)) => Some(ended),
+            _ => None,
+        };
+        let by_itself = |run: &Run| part.span.len() == 1 && is_uncertain(&run.fate);
+        done.ended = ended.is_some();
+        done.blames = ended.is_some() && runs.iter().any(by_itself) && self.blame.culprit(part);
         let mut letters = Vec::new();
         for Run { records, fate } in runs {
             let at = Span::new(part.span.start + records.start, part.span.start + records.end);
             match (&fate, outage) {
                 (Fate::Failed(_), Some(_)) => done.back.push((part.row, at)),
+                // It waits with the destination, and no attempt is counted.
+                _ if done.blames => done.back.push((part.row, at)),
                 _ => {
-                    let settling = self.settling(&fate, &half(part, records.start, records.end), &mut letters);
-                    done.settled.push((part.row, at, settling));
+                    let mut own = Vec::new();
+                    let settling = self.settling(&fate, &half(part, records.start, records.end), &mut own);
+                    // What ended instances as often as it may is given up only where others came through.
+                    let is_suspect = done.ended && is_uncertain(&fate) && !self.blame.works();
+                    if is_suspect && matches!(settling, Settling::Discarded(_)) {
+                        done.blames = true;
+                        done.back.push((part.row, at));
+                    } else {
+                        letters.append(&mut own);
+                        done.settled.push((part.row, at, settling));
+                    }
                 }
             }
         }
+        if let Some(ended) = ended.filter(|_| done.blames) {
+            self.blames(&ended.to_string());
+        }
         self.give_up(letters).await?;
         done.failure = outage.map(|failure| (**failure).clone());
-        done.ended = matches!(trouble, Some(Trouble::Ended(_)));
         Ok(done)
     }
+}
+
+fn is_uncertain(fate: &Fate) -> bool {
+    matches!(fate, Fate::Failed(failure) if failure.kind == FailureKind::Uncertain)
 }
 
 /// A part in as many pieces as it takes until one that ends its instance is alone: twice as many with each time that they failed.

@@ -43,6 +43,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 
 pub use actions::{Actions, SPOOL, Sooner, Spooling};
 pub use cuts::ends;
+pub(crate) use delivery::Suspicion;
 pub use delivery::{DestinationError, Holds, LOGGED};
 pub use far::{Bounds, Far, FarSession};
 pub use gate::{Gate, Pause, State as GateState};

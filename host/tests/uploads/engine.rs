@@ -20,8 +20,9 @@ use wharf::{
 
 use super::cage::{Cage, batch};
 
+/// Dead letters.
 #[derive(Default)]
-struct Kept(Mutex<Vec<DeadLetter>>);
+pub struct Kept(pub Mutex<Vec<DeadLetter>>);
 
 #[async_trait]
 impl Letters for Kept {

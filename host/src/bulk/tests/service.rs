@@ -58,7 +58,11 @@ fn said(kind: FailureKind) -> CallTrouble {
 }
 
 fn ended(call: Call) -> CallTrouble {
-    BulkTrouble::Ended(Ended { call, reason: Reason::Trap { what: "told to trap".into() }, stderr: None }).into()
+    BulkTrouble::Ended(instance_ended(call)).into()
+}
+
+pub fn instance_ended(call: Call) -> Ended {
+    Ended { call, reason: Reason::Trap { what: "told to trap".into() }, stderr: None }
 }
 
 impl Service {

@@ -53,14 +53,9 @@ use crate::{
     sandbox::{Ended, log::Log},
 };
 
-pub(super) use self::{
-    account::Dealt,
-    error::Left,
-    following::Follows,
-    suspicion::{CULPRITS, Suspicion},
-    weigh::ENDS,
-};
+pub(super) use self::{account::Dealt, error::Left, following::Follows, suspicion::CULPRITS, weigh::ENDS};
 
+pub(crate) use self::suspicion::Suspicion;
 pub use self::{error::DestinationError, queue::Holds};
 
 /// How long the first wait for a fresh instance is, and that for a far side which asks for patience without saying how much.

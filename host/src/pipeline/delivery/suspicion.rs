@@ -20,7 +20,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 /// What is known of a destination's instances, over all of them in a run.
 #[derive(Debug, Default)]
-pub(in crate::pipeline) struct Suspicion {
+pub(crate) struct Suspicion {
     /// Whether any record came through.
     works: bool,
     /// How many instances ended since one came through.
