@@ -138,7 +138,8 @@ fn what_came_for_a_version_that_is_gone_waits_and_it_is_told_what_to_do() {
     assert_eq!(ran.code, Some(1), "{}", ran.stderr);
     assert!(ran.stderr.contains(told), "{}", ran.stderr);
     assert!(
-        ran.stderr.contains("paused: ") && ran.stderr.contains("`wharf spool discard run/far --batch NUMBER`"),
+        ran.stderr.contains("paused, to be tried again in ")
+            && ran.stderr.contains("`wharf spool discard run/far --batch NUMBER`"),
         "{}",
         ran.stderr
     );

@@ -9,10 +9,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::engine::Shared;
-use crate::{
-    pipeline::{Pause, Suspicion},
-    store::spool::Part,
-};
+use crate::{pipeline::Suspicion, store::spool::Part};
 
 /// What is known of an action's instances, for the life of its engine.
 #[derive(Debug, Default)]
@@ -62,15 +59,11 @@ impl Shared {
             0 | 1 => "and no other record has come through".to_owned(),
             _ => format!("so it was with {found} records in a row, and none came through between them"),
         };
-        self.shut(&format!("{ended}; {so}"));
+        self.misbehaved(&format!("{ended}; {so}"));
     }
 
     /// The destination pauses for what its connector did in a call, and is tried again. The records wait.
-    pub(super) fn shut(&self, what: &str) {
-        let why = format!("{}: {what}", self.title());
-        tracing::error!(destination = &*self.destination, "paused: {why}");
-        let since = self.clock.elapsed();
-        let again = Some(since.saturating_add(self.policy.pause));
-        self.gate.shut(Pause { why: why.into(), since, again, by_hand: false });
+    pub(super) fn misbehaved(&self, what: &str) {
+        self.shut(&format!("{}: {what}", self.title()));
     }
 }

@@ -337,11 +337,16 @@ impl Shared {
 
     /// Nothing goes on until a person says so, or it is tried again.
     pub(super) fn pause(&self, failure: &Failure) {
+        self.shut(&failure.to_string());
+    }
+
+    /// The same, for whatever reason.
+    pub(super) fn shut(&self, why: &str) {
         let (pipeline, destination, action, again) = (&*self.pipeline, &*self.destination, self.called(), self.policy.pause);
-        tracing::error!(pipeline, destination, action, "paused, to be tried again in {again:?}: {failure}");
+        tracing::error!(pipeline, destination, action, "paused, to be tried again in {again:?}: {why}");
         let since = self.clock.elapsed();
         let again = Some(since.saturating_add(again));
-        self.gate.shut(Pause { why: failure.to_string().into(), since, again, by_hand: false });
+        self.gate.shut(Pause { why: why.into(), since, again, by_hand: false });
     }
 
     /// What the action is called, for the log.

@@ -177,7 +177,7 @@ impl Shared {
                 Err(CallTrouble::Call(breach @ BulkTrouble::Breach(_))) => {
                     draft.back.push((part.row, part.span));
                     draft.back.extend(todo.iter().map(|part| (part.row, part.span)));
-                    self.shut(&format!("transform: {breach}"));
+                    self.misbehaved(&format!("transform: {breach}"));
                     return Ok(Some(self.policy.poll_least));
                 }
                 // One of them is more than it can bear: the others are not to suffer for it.
