@@ -11,7 +11,11 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use serde_json::json;
 
-use crate::{Ran, Scratch, checkout, program, target};
+use crate::{
+    Ran, Scratch, checkout,
+    far::{Far, reply},
+    program, target,
+};
 
 /// An example under `examples/`: its folder, and how its sources end. What it is built with stands in `build` and a file beside that.
 struct Example {
@@ -62,6 +66,18 @@ pub fn run(scratch: &Scratch, component: &Path, records: &Path, url: &str, grant
     }]});
     scratch.write("p.yaml", file.to_string())?;
     scratch.run(&["run", "p.yaml", "--output", "json"])
+}
+
+/// Runs the records of a file through such a component to where nothing is granted, and to where a server was and is gone.
+///
+/// # Errors
+/// Where it does not run.
+pub fn denied_and_gone(scratch: &Scratch, component: &Path, records: &Path) -> Result<(Ran, Ran)> {
+    let far = Far::start(|_| reply(200, ""))?;
+    let url = format!("http://{}", far.address());
+    let denied = run(scratch, component, records, &url, "http://127.0.0.1:9")?;
+    far.kill();
+    Ok((denied, run(scratch, component, records, &url, &url)?))
 }
 
 impl Example {

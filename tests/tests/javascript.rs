@@ -42,6 +42,7 @@ fn a_component_in_javascript_posts_the_earthquakes_in_order_each_once() {
     assert_eq!(ran.code, Some(0), "{}", ran.stderr);
     assert_eq!(destination(&ran)["delivered"], 1707, "{}", ran.stdout);
 
+    assert!(!ran.stderr.contains("sesame"), "{}", ran.stderr);
     let seen = far.seen();
     for request in &seen {
         assert_eq!((&*request.method, &*request.path), ("POST", "/events?from=javascript"));
@@ -63,17 +64,13 @@ fn a_component_in_javascript_posts_the_earthquakes_in_order_each_once() {
 #[test]
 fn a_far_side_that_is_gone_or_not_granted_is_told_apart_by_a_component_in_javascript() {
     let component = languages::javascript(|_, text| text).unwrap();
-    let far = Far::start(|_| reply(200, "")).unwrap();
     let scratch = Scratch::new().unwrap();
-    let ran = run(&scratch, &component, &origin(&far), "http://127.0.0.1:9");
-    assert_eq!(ran.code, Some(2), "{}", ran.stderr);
-    assert!(ran.stderr.contains("which is not granted"), "{}", ran.stderr);
-
-    far.kill();
-    let ran = run(&scratch, &component, &origin(&far), &origin(&far));
-    assert_eq!(ran.code, Some(1), "{}", ran.stderr);
-    assert!(ran.stderr.contains("the connection was refused: nobody listens there (tried 2 times)"), "{}", ran.stderr);
-    assert!(destination(&ran)["pending"].as_u64().unwrap() > 0, "{}", ran.stdout);
+    let (denied, gone) = languages::denied_and_gone(&scratch, &component, &checkout().join(DATA)).unwrap();
+    assert_eq!(denied.code, Some(2), "{}", denied.stderr);
+    assert!(denied.stderr.contains("which is not granted"), "{}", denied.stderr);
+    assert_eq!(gone.code, Some(1), "{}", gone.stderr);
+    assert!(gone.stderr.contains("the connection was refused: nobody listens there (tried 2 times)"), "{}", gone.stderr);
+    assert!(destination(&gone)["pending"].as_u64().unwrap() > 0, "{}", gone.stdout);
 }
 
 #[test]

@@ -15,10 +15,15 @@ use wharf_tests::{
     languages,
 };
 
-/// Runs five records into a server, through the component.
-fn run(scratch: &Scratch, component: &Path, url: &str, grant: &str) -> Ran {
+/// Writes five records.
+fn write(scratch: &Scratch) {
     let lines: String = (1..=5).map(|id| format!("{{\"id\":{id}}}\n")).collect();
     scratch.write("in.ndjson", lines).unwrap();
+}
+
+/// Runs these into a server, through the component.
+fn run(scratch: &Scratch, component: &Path, url: &str, grant: &str) -> Ran {
+    write(scratch);
     languages::run(scratch, component, Path::new("in.ndjson"), url, grant).unwrap()
 }
 
@@ -63,17 +68,14 @@ fn a_component_in_python_posts_each_record_in_order_and_tells_what_became_of_it(
 #[test]
 fn a_far_side_that_is_gone_or_not_granted_is_told_apart_by_a_component_in_python() {
     let component = languages::python(|_, text| text).unwrap();
-    let far = Far::start(|_| reply(200, "")).unwrap();
     let scratch = Scratch::new().unwrap();
-    let ran = run(&scratch, &component, &origin(&far), "http://127.0.0.1:9");
-    assert_eq!(ran.code, Some(2), "{}", ran.stderr);
-    assert!(ran.stderr.contains("which is not granted"), "{}", ran.stderr);
-
-    far.kill();
-    let ran = run(&scratch, &component, &origin(&far), &origin(&far));
-    assert_eq!(ran.code, Some(1), "{}", ran.stderr);
-    assert!(ran.stderr.contains("the connection was refused: nobody listens there (tried 2 times)"), "{}", ran.stderr);
-    assert_eq!(ran.json().unwrap()["pipelines"][0]["destinations"][0]["pending"], 5);
+    write(&scratch);
+    let (denied, gone) = languages::denied_and_gone(&scratch, &component, Path::new("in.ndjson")).unwrap();
+    assert_eq!(denied.code, Some(2), "{}", denied.stderr);
+    assert!(denied.stderr.contains("which is not granted"), "{}", denied.stderr);
+    assert_eq!(gone.code, Some(1), "{}", gone.stderr);
+    assert!(gone.stderr.contains("the connection was refused: nobody listens there (tried 2 times)"), "{}", gone.stderr);
+    assert_eq!(gone.json().unwrap()["pipelines"][0]["destinations"][0]["pending"], 5);
 }
 
 #[test]
